@@ -1,0 +1,126 @@
+//! The trait every data plane's driver fills: observe, plan, view, apply, and the life of the process.
+
+use std::time::Duration;
+
+use serde::Serialize;
+
+use crate::{
+    desired::{Desired, EndpointId},
+    error::{DriverError, Refusal},
+    view::PlanView,
+};
+
+/// One data plane. The reconcile loop owns it alone and calls, for each step:
+/// `ensure` → `observe` → `plan` → `apply` → `observe`.
+///
+/// Generic, not boxed: one `match` in the composition root picks the type.
+pub trait Driver: Send {
+    /// What was read back from the live data plane.
+    type Observed: Send + Sync;
+    /// What `apply` does, with no choices left.
+    type Plan: Serialize + Send + Sync;
+
+    /// Managed: adopts the data plane of an earlier run, or starts one from the last good file (from an
+    /// empty set where there is none). Attached: nothing. Quick where it runs already.
+    fn ensure(&mut self) -> impl Future<Output = Result<(), DriverError>> + Send;
+
+    /// Reads the live data plane. Changes nothing.
+    fn observe(&mut self) -> impl Future<Output = Result<Self::Observed, DriverError>> + Send;
+
+    /// What was observed, in the words of the desired set.
+    fn live(&self, observed: &Self::Observed) -> Desired;
+
+    /// What the data plane says of itself.
+    fn plane(&self, observed: &Self::Observed) -> Plane;
+
+    /// The way from the observed to the desired. Pure: same input, same plan.
+    fn plan(&self, desired: &Desired, observed: &Self::Observed, mode: Mode) -> Step<Self::Plan>;
+
+    /// A plan as people read it. The daemon and the dry run show the same.
+    fn view(&self, plan: &Self::Plan) -> PlanView;
+
+    /// Executes the plan. Idempotent; one refusal never stops the rest.
+    fn apply(&mut self, plan: Self::Plan) -> impl Future<Output = Result<Report, DriverError>> + Send;
+
+    /// Whether an endpoint that drains still has requests in flight.
+    fn idle(&self, observed: &Self::Observed, id: &EndpointId) -> Idle;
+
+    /// Ends when the data plane wants looking at: its process ended. Pending for ever where nothing can be heard.
+    /// Cancel-safe.
+    fn attention(&mut self) -> impl Future<Output = ()> + Send;
+
+    /// Managed: ends the data plane gracefully, within the deadline. Attached: nothing.
+    fn stop(&mut self, deadline: Duration) -> impl Future<Output = Result<(), DriverError>> + Send;
+}
+
+/// What may be done in this step.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Mode {
+    /// Whether files and reloads are allowed.
+    pub structure: Structure,
+}
+
+/// Whether a plan may write files and reload.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Structure {
+    /// Yes, unless somebody else has edited the file.
+    #[default]
+    Allowed,
+    /// Yes, over an edited file too (`--force`).
+    Forced,
+    /// No: endpoints flow, structure waits (`--approve`).
+    Held,
+}
+
+/// What a step comes to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Step<P> {
+    /// The live state is the desired one.
+    Converged,
+    /// Nothing to do now, and not there yet: a server still drains, old workers retire.
+    Waiting {
+        /// What is waited for, as a fragment for people.
+        why: String,
+        /// When to look again.
+        recheck: Duration,
+    },
+    /// Something to do.
+    Change(P),
+}
+
+/// What applying a plan came to.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Report {
+    /// Commands that the data plane confirmed.
+    pub applied: usize,
+    /// Commands that it refused, and what it said.
+    pub refused: Vec<Refusal>,
+    /// Whether it was reloaded or restarted.
+    pub reloaded: bool,
+}
+
+/// What a data plane says of itself.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Plane {
+    /// `haproxy`, `nginx`, `openresty`.
+    pub name: &'static str,
+    /// Its version, `2.6.12`.
+    pub version: String,
+    /// Which rendering of ours it runs; 0 where none.
+    pub generation: u64,
+    /// Its processes that retire after a reload.
+    pub old_workers: usize,
+    /// Why structural writes are blocked: the file was edited by somebody else.
+    pub blocked: Option<String>,
+}
+
+/// Whether an endpoint has requests in flight.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Idle {
+    /// None.
+    Yes,
+    /// Some.
+    No,
+    /// The data plane cannot tell.
+    Unknown,
+}

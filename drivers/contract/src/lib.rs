@@ -1,0 +1,17 @@
+//! What a backchat driver is: the words it takes, the trait it fills, the plan as people read it.
+//!
+//! Drivers know this crate alone. It must not know gossip, command lines or any data plane.
+
+mod change;
+mod desired;
+mod driver;
+mod error;
+mod names;
+mod view;
+
+pub use change::{Action, Change, ChangeKind, ChangeStatus, Reason, diff};
+pub use desired::{Desired, Endpoint, EndpointId, EndpointState, Protocol, Route, Service};
+pub use driver::{Driver, Idle, Mode, Plane, Report, Step, Structure};
+pub use error::{DriverError, Refusal};
+pub use names::{EndpointAddr, EndpointName, HostPattern, NameError, NodeName, PathPrefix, ServiceName, Weight};
+pub use view::{FileChange, PlanView, Summary};

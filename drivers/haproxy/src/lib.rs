@@ -1,0 +1,5 @@
+//! The HAProxy driver: servers and routes over the runtime socket, the file and the process beside it.
+//!
+//! It knows the contract and HAProxy; never gossip, never a command line.
+
+pub mod layout;

@@ -1,0 +1,16 @@
+//! backchat: agents gossip, the load balancer follows.
+//!
+//! The crate map, from the rim inwards; each may use what stands below it, never above:
+//!
+//! | module | what it is |
+//! |---|---|
+//! | `cli` | arguments, output; the only place that prints |
+//! | `app` | the composition root: builds everything, spawns every task |
+//! | `admin`, `reconcile`, `cluster`, `lifecycle`, `drivers` | the parts, which do not know one another |
+//! | `model` | pure: what is known, what should be |
+//!
+//! Below the model stands the crate `backchat-contract`, which the drivers share.
+
+pub mod cluster;
+pub mod model;
+pub mod reconcile;

@@ -1,0 +1,83 @@
+//! Members of the cluster and the snapshot that a source keeps of them.
+
+use std::{collections::BTreeMap, fmt, net::SocketAddr, sync::Arc, time::Duration};
+
+use serde::{Deserialize, Serialize};
+
+use super::{NodeName, RawRecord};
+
+/// A point on the monotonic clock: the time since this process began. Never the wall clock, which jumps.
+pub type Moment = Duration;
+
+/// Where a snapshot comes from: `gossip`, `file:/etc/backchat.toml`.
+pub type SourceName = Arc<str>;
+
+/// What one source knows now.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Snapshot {
+    /// Which source.
+    pub source: SourceName,
+    /// Whether it has listed everything once. Before that nothing may be removed on its word.
+    pub synced: bool,
+    /// The members by name, those that failed or left a short while ago included.
+    pub members: BTreeMap<NodeName, Member>,
+}
+
+/// A node, what it says of itself, and whether it lives.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Member {
+    /// Its name, which no other living node has.
+    pub name: NodeName,
+    /// Which of its lives: a later one has a higher number.
+    pub epoch: u64,
+    /// Where it gossips.
+    pub addr: SocketAddr,
+    /// Whether it lives, as far as the cluster knows.
+    pub liveness: Liveness,
+    /// What it answered when this node, a balancer, asked it in person while it was a suspect.
+    pub verdict: Verdict,
+    /// Since when `liveness` is as it is.
+    pub since: Moment,
+    /// What it says of itself; `None` until its record has come.
+    pub record: Option<RawRecord>,
+}
+
+/// Whether a member lives.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Liveness {
+    /// It answers.
+    Alive,
+    /// Somebody got no answer. A question, not a fact.
+    Suspect,
+    /// It was declared down.
+    Failed,
+    /// It said goodbye.
+    Left,
+}
+
+impl fmt::Display for Liveness {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(match self {
+            Self::Alive => "alive",
+            Self::Suspect => "suspect",
+            Self::Failed => "failed",
+            Self::Left => "left",
+        })
+    }
+}
+
+/// What came of asking a suspect in person.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Verdict {
+    /// It was not asked, or the answer is still out.
+    #[default]
+    Unasked,
+    /// It answered: it lives, whatever the others say.
+    Answered,
+    /// Its host answered that nobody listens: the process is gone, and the path to it works.
+    Refused,
+    /// Nothing came back: it is gone, or the path to it is.
+    Silent,
+}

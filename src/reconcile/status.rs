@@ -1,0 +1,63 @@
+//! What the loop publishes after each step: all that status, services, routes, plan and metrics show.
+
+use std::{sync::Arc, time::SystemTime};
+
+use backchat_contract::{Desired, PlanView, Plane, Refusal};
+
+use crate::model::verdicts::{Held, Rejection};
+
+/// The newest word of the reconcile loop.
+#[derive(Clone, Debug, Default)]
+pub struct Status {
+    /// What the data plane said of itself at the last look.
+    pub plane: Plane,
+    /// Whether the data plane answered at the last look.
+    pub plane_up: bool,
+    /// When the data plane was last read, if ever.
+    pub observed_at: Option<SystemTime>,
+    /// Whether the live state was read back to be the desired one.
+    pub converged: bool,
+    /// Whether all sources have listed everything once.
+    pub synced: bool,
+    /// What is waited for: a server that drains, workers that retire.
+    pub waiting: Option<String>,
+    /// What should be, after the guard.
+    pub desired: Arc<Desired>,
+    /// What was read back.
+    pub live: Arc<Desired>,
+    /// What the guard holds back.
+    pub held: Vec<Held>,
+    /// What members said that was not taken.
+    pub rejections: Vec<Rejection>,
+    /// What the next step would do; empty where converged.
+    pub plan: Arc<PlanView>,
+    /// The last apply.
+    pub last_apply: Option<LastApply>,
+    /// Why the last step failed, until one succeeds.
+    pub error: Option<String>,
+    /// Steps that ended well, since the start.
+    pub steps: u64,
+    /// Steps that failed, since the start.
+    pub failures: u64,
+    /// Reloads and restarts of the data plane, since the start.
+    pub reloads: u64,
+}
+
+/// One apply.
+#[derive(Clone, Debug)]
+pub struct LastApply {
+    /// When it ended.
+    pub at: SystemTime,
+    /// How long it took, the reading back included.
+    pub took: std::time::Duration,
+    /// Commands that the data plane confirmed.
+    pub commands: usize,
+    /// Commands it refused.
+    pub refused: Vec<Refusal>,
+    /// Whether it was reloaded.
+    pub reloaded: bool,
+    /// The generation after it.
+    pub generation: u64,
+    /// What it changed.
+    pub changes: usize,
+}

@@ -3,3 +3,5 @@
 //! It knows the contract and HAProxy; never gossip, never a command line.
 
 pub mod layout;
+pub mod maps;
+pub mod options;

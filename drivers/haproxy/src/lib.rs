@@ -5,3 +5,4 @@
 pub mod layout;
 pub mod maps;
 pub mod options;
+pub mod protocol;

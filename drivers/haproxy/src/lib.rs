@@ -6,3 +6,4 @@ pub mod layout;
 pub mod maps;
 pub mod options;
 pub mod protocol;
+pub mod socket;

@@ -2,4 +2,7 @@
 //!
 //! It knows the contract and HAProxy; never gossip, never a command line.
 
+pub mod config;
 pub mod layout;
+pub mod paths;
+pub mod routes;

@@ -2,8 +2,11 @@
 //!
 //! It knows the contract and HAProxy; never gossip, never a command line.
 
+pub mod config;
 pub mod layout;
 pub mod maps;
 pub mod options;
+pub mod paths;
 pub mod protocol;
+pub mod routes;
 pub mod socket;

@@ -8,10 +8,13 @@
 
 use std::fmt;
 
-use backchat_contract::{HostPattern, PathPrefix, Route, ServiceName};
+use backchat_contract::{Protocol, Route, ServiceName};
 use serde::Serialize;
 
-use crate::layout::{Backend, BackendName, Layout};
+use crate::{
+    layout::{Backend, BackendName, Layout},
+    routes,
+};
 
 /// One line of a map: a key and a value, neither with a blank in it.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
@@ -24,7 +27,7 @@ pub struct MapEntry {
 impl MapEntry {
     /// A route's line in the map of hosts.
     pub fn host(route: &Route, backend: &BackendName) -> Self {
-        Self { key: key(route), value: backend.to_string() }
+        Self { key: routes::key(route), value: backend.to_string() }
     }
 
     /// A backend's line in the map of services.
@@ -41,10 +44,7 @@ impl MapEntry {
 
     /// The route and backend that the line of a hosts map says, where it is one that we could have written.
     pub(crate) fn as_route(&self) -> Option<(Route, BackendName)> {
-        let (host, path) = self.key.split_at(self.key.find('/')?);
-        let path = if path == "/" { path } else { path.strip_suffix('/')? };
-        let route = Route { host: host.parse::<HostPattern>().ok()?, path: path.parse::<PathPrefix>().ok()? };
-        Some((route, BackendName::read(&self.value)?))
+        Some((routes::parse(&self.key)?, BackendName::read(&self.value)?))
     }
 
     /// The backend and its service that the line of a services map says, where it is one that we could have written.
@@ -66,17 +66,12 @@ impl From<MapEntry> for String {
     }
 }
 
-/// A route's key in the map of hosts: `www.example.com/`, `*.example.com/api/`, `*/`.
-pub fn key(route: &Route) -> String {
-    match route.path.as_str() {
-        "/" => format!("{}/", route.host),
-        path => format!("{}{path}/", route.host),
-    }
-}
-
-/// The map of hosts, sorted.
+/// The map of hosts, sorted. Left out: routes to backends that are not there (a request would be answered 503) or
+/// speak no HTTP.
 pub fn hosts(layout: &Layout) -> Vec<MapEntry> {
-    let mut entries: Vec<_> = layout.routes.iter().map(|(route, backend)| MapEntry::host(route, backend)).collect();
+    let reachable = |name| layout.backends.get(name).is_some_and(|b: &Backend| b.protocol == Protocol::Http);
+    let routes = layout.routes.iter().filter(|(_, backend)| reachable(backend));
+    let mut entries: Vec<_> = routes.map(|(route, backend)| MapEntry::host(route, backend)).collect();
     entries.sort();
     entries
 }
@@ -96,22 +91,6 @@ pub fn text(entries: &[MapEntry]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    fn check(host: &str, path: &str, expected: &str) {
-        let route = Route { host: host.parse().unwrap(), path: path.parse().unwrap() };
-        assert_eq!(key(&route), expected);
-        let entry = MapEntry::read(&format!("{expected} web"));
-        assert_eq!(entry.as_route().map(|(route, _)| route), Some(route), "{expected}");
-    }
-
-    #[test]
-    fn keys_end_in_a_slash_and_read_back() {
-        check("www.example.com", "/", "www.example.com/");
-        check("WWW.example.com", "/api/v1", "www.example.com/api/v1/");
-        check("*.example.com", "/", "*.example.com/");
-        check("*", "/", "*/");
-        check("*", "/a", "*/a/");
-    }
 
     #[test]
     fn foreign_lines_are_not_taken() {

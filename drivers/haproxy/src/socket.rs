@@ -72,7 +72,10 @@ impl Session {
             Ok(Err(cause)) => Err(DriverError::Unreachable { plane: self.plane.clone(), cause }),
             Err(_) => {
                 let line = first_line(question);
-                Err(DriverError::Deadline { what: format!("get an answer to '{line}' from {}", self.plane), limit: self.limit })
+                Err(DriverError::Deadline {
+                    what: format!("get an answer to '{line}' from {}", self.plane),
+                    limit: self.limit,
+                })
             }
         }
     }

@@ -47,9 +47,10 @@ pub struct ServerRow {
 }
 
 impl ServerRow {
-    /// In maintenance, for whatever reason: by command, by the file, by a tracked server, by resolution.
+    /// In maintenance, for whatever reason: by command, by a tracked server, by resolution. The flag 0x04 only
+    /// remembers that the file said `disabled`, and stays when the server is ready.
     pub fn in_maintenance(&self) -> bool {
-        self.admin & (0x01 | 0x02 | 0x04 | 0x20 | 0x40) != 0
+        self.admin & (0x01 | 0x02 | 0x20 | 0x40) != 0
     }
 
     /// Draining, by command or by a tracked server or an agent.

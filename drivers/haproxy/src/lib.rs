@@ -10,3 +10,5 @@ pub mod paths;
 pub mod protocol;
 pub mod routes;
 pub mod socket;
+pub mod observe;
+pub mod plan;

@@ -2,7 +2,13 @@
 //!
 //! It knows the contract and HAProxy; never gossip, never a command line.
 
+mod ask;
+pub mod check;
 pub mod config;
+pub mod files;
 pub mod layout;
+pub mod log;
+pub mod master;
 pub mod paths;
+pub mod process;
 pub mod routes;

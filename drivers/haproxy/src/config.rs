@@ -7,24 +7,14 @@
 mod context;
 mod seal;
 
-use std::{fmt::Write, net::SocketAddr, time::Duration};
+use std::{net::SocketAddr, time::Duration};
 
-use backchat_contract::{DriverError, Protocol, ServiceName};
+use backchat_contract::{DriverError, ServiceName};
 use backchat_template::{RenderError, Template};
 use context::Context;
 pub use seal::{Seal, seal};
 
-use crate::{
-    layout::{Backend, BackendName, Layout},
-    paths::Paths,
-    routes,
-};
-
-/// What each server is given beside its name, address, id and weight. The runtime's `add server` takes no
-/// `default-server`: it must be given these words too.
-///
-/// Without the pool words HAProxy 2.6 reuses no connection of a server added at run time.
-pub const SERVER_OPTIONS: &str = "check inter 1s fall 2 rise 1 pool-purge-delay 5s pool-max-conn -1";
+use crate::{layout::Layout, maps, options::ServerOptions, paths::Paths};
 
 /// What the operator says, and where things lie.
 #[derive(Clone, Debug)]
@@ -43,6 +33,8 @@ pub struct ConfigSettings {
     pub no_route_status: u16,
     /// How long a worker may go on after a reload, in whole seconds, at least 1.
     pub hard_stop: Duration,
+    /// What every server is told, here and in `add server` alike.
+    pub server_options: ServerOptions,
 }
 
 /// A listener of its own for one service.
@@ -65,6 +57,7 @@ impl ConfigSettings {
             stats_listen: None,
             no_route_status: 404,
             hard_stop: Duration::from_secs(30),
+            server_options: ServerOptions::default(),
         }
     }
 }
@@ -76,7 +69,7 @@ pub struct Rendered {
     pub config: String,
     /// The host map: route key and backend.
     pub hosts: String,
-    /// The services that spare backends serve: service and backend.
+    /// Every backend of ours and its service.
     pub services: String,
     /// What only a reload can change, as a hash: the configuration without servers, generation and maps.
     /// 16 hexadecimal digits; the running process says it as `proc.backchat_structure`.
@@ -94,7 +87,8 @@ pub fn render(settings: &ConfigSettings, layout: &Layout) -> Result<Rendered, Dr
     needs(settings, &text, &[("stats socket ", &settings.paths.socket.display().to_string())])?;
     needs(settings, &text, &[("proc.backchat_gen str(", &format!("{})", layout.generation))])?;
     needs(settings, &text, &[("proc.backchat_structure str(", &format!("{structure})"))])?;
-    Ok(Rendered { config: seal(text), hosts: hosts(layout), services: services(layout), structure })
+    let (hosts, services) = (maps::text(&maps::hosts(layout)), maps::text(&maps::services(layout)));
+    Ok(Rendered { config: seal(text), hosts, services, structure })
 }
 
 /// The hash of what only a reload can change.
@@ -117,29 +111,6 @@ fn needs(settings: &ConfigSettings, text: &str, wanted: &[(&str, &str)]) -> Resu
 
 fn refused(error: RenderError) -> DriverError {
     DriverError::Check { file: format!("{}:{}", error.template, error.line), message: error.reason }
-}
-
-fn hosts(layout: &Layout) -> String {
-    let reachable = |name: &BackendName| layout.backends.get(name).is_some_and(|b| b.protocol == Protocol::Http);
-    let mut text = String::new();
-    for (route, backend) in layout.routes.iter().filter(|(_, backend)| reachable(backend)) {
-        line(&mut text, &routes::key(route), backend);
-    }
-    text
-}
-
-fn services(layout: &Layout) -> String {
-    let mut text = String::new();
-    for (name, Backend { service, .. }) in layout.backends.iter().filter(|(name, _)| name.is_spare()) {
-        if let Some(service) = service {
-            line(&mut text, service.as_str(), name);
-        }
-    }
-    text
-}
-
-fn line(text: &mut String, key: &str, backend: &BackendName) {
-    writeln!(text, "{key} {backend}").expect("writing to a String never fails");
 }
 
 #[cfg(test)]

@@ -13,7 +13,7 @@ pub struct Paths {
     pub config: PathBuf,
     /// The map from host and path to backend.
     pub hosts: PathBuf,
-    /// The map from service to the spare backend that serves it.
+    /// The map from backend to the service it serves.
     pub services: PathBuf,
     /// The runtime socket, admin level.
     pub socket: PathBuf,

@@ -5,9 +5,9 @@ use std::net::SocketAddr;
 use backchat_contract::{EndpointName, Protocol};
 use serde::Serialize;
 
-use super::{ConfigSettings, SERVER_OPTIONS};
+use super::ConfigSettings;
 use crate::{
-    layout::{Admin, Backend, BackendName, Layout, Server},
+    layout::{Admin, Backend, BackendName, Layout, Server, ServerId},
     paths::Paths,
 };
 
@@ -22,7 +22,7 @@ pub(super) struct Context<'a> {
     paths: &'a Paths,
     max_descriptors: u32,
     hard_stop_seconds: u64,
-    server_options: &'static str,
+    server_options: String,
     no_route_status: u16,
     listen: &'a [SocketAddr],
     stats_listen: Option<SocketAddr>,
@@ -48,7 +48,7 @@ struct BackendView<'a> {
 struct ServerView<'a> {
     name: &'a str,
     addr: SocketAddr,
-    id: u32,
+    id: ServerId,
     weight: u16,
     disabled: bool,
 }
@@ -81,7 +81,7 @@ impl<'a> Context<'a> {
             paths: &settings.paths,
             max_descriptors: MAX_DESCRIPTORS,
             hard_stop_seconds: settings.hard_stop.as_secs().max(1),
-            server_options: SERVER_OPTIONS,
+            server_options: settings.server_options.to_string(),
             no_route_status: settings.no_route_status,
             listen: &settings.listen,
             stats_listen: settings.stats_listen,

@@ -2,10 +2,10 @@
 
 use std::path::Path;
 
-use backchat_contract::{EndpointName, Route};
+use backchat_contract::{EndpointName, Protocol, Route};
 
 use super::*;
-use crate::layout::{Admin, Server};
+use crate::layout::{Admin, Backend, BackendName, Server, ServerId};
 
 fn settings() -> ConfigSettings {
     let text = include_str!("../../../../templates/haproxy.cfg.jinja").into();
@@ -16,7 +16,7 @@ fn settings() -> ConfigSettings {
 
 fn server(id: u32, addr: &str, admin: Admin) -> Server {
     let addr: SocketAddr = addr.parse().unwrap();
-    Server { id, addr: addr.try_into().unwrap(), weight: 100.try_into().unwrap(), admin }
+    Server { id: ServerId::read(id).unwrap(), addr: addr.try_into().unwrap(), weight: 100.try_into().unwrap(), admin }
 }
 
 fn layout() -> Layout {

@@ -17,9 +17,13 @@ pub(super) struct Exit(AsyncFd<OwnedFd>);
 
 impl Exit {
     /// `None` where no process has this pid.
+    #[expect(
+        deprecated,
+        reason = "its successor is unsafe, for types whose descriptor may change; an OwnedFd's does not"
+    )]
     pub(super) fn of(pid: Pid) -> io::Result<Option<Self>> {
         match pidfd_open(pid, PidfdFlags::NONBLOCK) {
-            Ok(fd) => Ok(Some(Self(AsyncFd::register_with_interest(fd, Interest::READABLE)?))),
+            Ok(fd) => Ok(Some(Self(AsyncFd::with_interest(fd, Interest::READABLE)?))),
             Err(Errno::SRCH) => Ok(None),
             Err(error) => Err(error.into()),
         }

@@ -9,7 +9,7 @@ use std::{
     time::Duration,
 };
 
-use backchat_contract::{Desired, DriverError, Endpoint, EndpointName, EndpointState, Service};
+use backchat_contract::{Desired, DriverError, Endpoint, EndpointId, EndpointName, EndpointState, Idle, Service};
 
 pub use assemble::assemble;
 pub use clock::Clock;
@@ -121,12 +121,11 @@ impl Observed {
     /// In the words of the desired set. What is in maintenance is on its way out, and not in it.
     pub fn live(&self, flavour: &Flavour) -> Desired {
         let mut desired = Desired::default();
-        for (name, backend) in &self.layout.backends {
+        for backend in self.layout.backends.values() {
             let Some(service) = &backend.service else { continue };
             let endpoints: BTreeMap<_, _> = backend
                 .servers
                 .iter()
-                .filter(|(endpoint, _)| !self.broken.contains(&(name.clone(), (*endpoint).clone())))
                 .filter_map(|(endpoint, server)| {
                     let state = match server.admin {
                         Admin::Ready => EndpointState::Ready,
@@ -145,6 +144,23 @@ impl Observed {
         let routes = self.layout.routes.iter().filter_map(|(route, b)| Some((route.clone(), service(b)?)));
         desired.routes = routes.collect();
         desired
+    }
+}
+
+impl Observed {
+    /// Whether a server has requests in flight. One that is not there has none; of one that takes requests nobody
+    /// asked.
+    pub fn idle(&self, id: &EndpointId) -> Idle {
+        let mut serving = self.layout.backends.iter().filter(|(_, b)| b.service.as_ref() == Some(&id.service));
+        let Some((name, backend)) = serving.next() else { return Idle::Yes };
+        let place = (name.clone(), id.endpoint.clone());
+        match self.leaving.get(&place).map(|leaving| leaving.used) {
+            Some(Some(0)) => Idle::Yes,
+            Some(Some(_)) => Idle::No,
+            Some(None) => Idle::Unknown,
+            None if backend.servers.contains_key(&id.endpoint) || self.broken.contains(&place) => Idle::Unknown,
+            None => Idle::Yes,
+        }
     }
 }
 

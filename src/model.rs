@@ -2,6 +2,7 @@
 
 pub mod member;
 pub mod record;
+pub mod status;
 pub mod verdicts;
 
 pub use backchat_contract::{
@@ -10,4 +11,5 @@ pub use backchat_contract::{
 };
 pub use member::{Liveness, Member, Moment, Snapshot, SourceName, Verdict};
 pub use record::{Kind, RawOffer, RawRecord, State};
+pub use status::{LastApply, Status};
 pub use verdicts::{Held, Rejection};

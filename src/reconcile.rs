@@ -1,5 +1,1 @@
-//! The loop that brings the data plane to the desired set, and what it publishes of itself.
-
-pub mod status;
-
-pub use status::{LastApply, Status};
+//! The loop that brings the data plane to the desired set. What it publishes of itself is `model::status`.

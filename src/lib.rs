@@ -12,5 +12,6 @@
 //! Below the model stands the crate `backchat-contract`, which the drivers share.
 
 pub mod cluster;
+pub mod lifecycle;
 pub mod model;
 pub mod reconcile;

@@ -14,5 +14,6 @@
 
 pub mod cluster;
 pub mod demo;
+pub mod lifecycle;
 pub mod model;
 pub mod reconcile;

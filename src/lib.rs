@@ -12,5 +12,7 @@
 //! Below the model stands the crate `backchat-contract`, which the drivers share.
 
 pub mod cluster;
+pub mod config;
 pub mod model;
 pub mod reconcile;
+pub mod settings;

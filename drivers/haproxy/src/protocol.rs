@@ -138,6 +138,23 @@ pub enum Command {
 /// connection or loses the command without a word.
 pub const PAYLOAD: usize = 14_000;
 
+impl Command {
+    /// The server that it is about, if it is about one.
+    pub fn server(&self) -> Option<&ServerPath> {
+        match self {
+            Self::Add { server, .. }
+            | Self::EnableHealth(server)
+            | Self::HealthDown(server)
+            | Self::State(server, _)
+            | Self::Weight(server, _)
+            | Self::Addr(server, _)
+            | Self::ShutdownSessions(server)
+            | Self::Delete(server) => Some(server),
+            Self::PrepareMap(_) | Self::AddMap(..) | Self::CommitMap(..) => None,
+        }
+    }
+}
+
 impl fmt::Display for Command {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {

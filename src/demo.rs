@@ -10,5 +10,5 @@ pub mod traffic;
 pub mod web;
 
 pub use child::Child;
-pub use traffic::{Counts, Failure, Traffic};
+pub use traffic::{Counts, Failure, Load, Traffic};
 pub use web::Web;

@@ -130,6 +130,18 @@ fn naming(path: &Path) -> Vec<Pid> {
         .collect()
 }
 
+/// The parent of a process, or `None` where it is gone.
+pub fn parent_of(pid: u32) -> Option<u32> {
+    let status = fs::read_to_string(format!("/proc/{pid}/status")).ok()?;
+    status.lines().find_map(|line| line.strip_prefix("PPid:"))?.trim().parse().ok()
+}
+
+/// Sends SIGKILL to a process that is not a child of this one.
+pub fn kill_pid(pid: u32) -> io::Result<()> {
+    let pid = pid_from(pid).ok_or(io::ErrorKind::InvalidInput)?;
+    Ok(kill_process(pid, Signal::KILL)?)
+}
+
 fn pid_from(raw: u32) -> Option<Pid> {
     Pid::from_raw(i32::try_from(raw).ok()?)
 }

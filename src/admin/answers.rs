@@ -60,7 +60,7 @@ pub struct JoinRequest {
 /// What came of joining.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Join {
-    /// The addresses that answered, and who did.
+    /// The addresses that answered.
     pub joined: Vec<Joined>,
     /// The addresses that did not, and why.
     pub failed: Vec<NotJoined>,
@@ -71,8 +71,8 @@ pub struct Join {
 pub struct Joined {
     /// The address.
     pub addr: String,
-    /// Who answered there.
-    pub node: String,
+    /// How many members are known after it.
+    pub members: usize,
 }
 
 /// An address that did not answer.

@@ -78,10 +78,11 @@ async fn not_yet() -> Response {
 
 async fn status(State(sources): State<Sources>) -> Response {
     let (members, uptime) = (sources.members(), sources.start.elapsed());
-    let node = sources.me.node.as_str();
+    let heard = (sources.counts)().heard.map(|heard| uptime.saturating_sub(heard));
+    let agent = answers::Status::agent(sources.me.node.as_str(), &members, uptime, heard);
     ok(match sources.status() {
-        None => answers::Status::agent(node, &members, uptime),
-        Some(status) => answers::Status::balancer(node, &members, uptime, &status, SystemTime::now()),
+        None => agent,
+        Some(status) => agent.with_plane(&status, SystemTime::now()),
     })
 }
 
@@ -153,7 +154,7 @@ async fn join(State(sources): State<Sources>, body: Result<Json<JoinRequest>, Js
     let mut said = answers::Join { joined: Vec::new(), failed: Vec::new() };
     for super::Joined { addr, result } in results {
         match result {
-            Ok(node) => said.joined.push(answers::Joined { addr, node }),
+            Ok(members) => said.joined.push(answers::Joined { addr, members }),
             Err(why) => said.failed.push(answers::NotJoined { addr, why }),
         }
     }

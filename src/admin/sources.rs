@@ -8,7 +8,7 @@ use tokio::{
 };
 use tokio_util::sync::CancellationToken;
 
-use crate::model::{Assumption, Kind, NodeName, Proposal, Snapshot, Status};
+use crate::model::{Assumption, Kind, Moment, NodeName, Proposal, Snapshot, Status};
 
 /// Where the answers come from.
 #[derive(Clone)]
@@ -74,8 +74,8 @@ pub enum Command {
 pub struct Joined {
     /// The address, as it was asked.
     pub addr: String,
-    /// Who was found there, or why nobody was.
-    pub result: Result<String, String>,
+    /// How many members are known after it, or why it did not work.
+    pub result: Result<usize, String>,
 }
 
 /// What the other parts have counted since the start.
@@ -91,4 +91,6 @@ pub struct Counts {
     pub exchanges_ok: u64,
     /// TCP exchanges that did not.
     pub exchanges_failed: u64,
+    /// When another node was last heard, if ever.
+    pub heard: Option<Moment>,
 }

@@ -71,6 +71,13 @@ pub struct Log {
     pub filter: LogFilter,
 }
 
+impl Log {
+    /// Whether each line is an object for programs.
+    pub fn is_json(&self) -> bool {
+        self.format == LogFormat::Json
+    }
+}
+
 impl Common {
     pub(super) fn new(raw: config::Common, host: &Host) -> Result<Self, Error> {
         let node = node(raw.node, host)?;

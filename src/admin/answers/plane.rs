@@ -23,6 +23,8 @@ pub struct Status {
     pub uptime_ms: u64,
     /// How many members are alive, suspect, failed, left.
     pub members: BTreeMap<Liveness, usize>,
+    /// How long ago another member was heard, in milliseconds; `None`: never.
+    pub heard_ms: Option<u64>,
     /// Whether all sources have listed everything once.
     pub synced: bool,
     /// Which data plane is driven; `None` at an agent, as is all that follows.
@@ -96,13 +98,14 @@ pub struct Refused {
 
 impl Status {
     /// An agent's status.
-    pub fn agent(node: &str, members: &Snapshot, uptime: Moment) -> Self {
+    pub fn agent(node: &str, members: &Snapshot, uptime: Moment, heard: Option<Duration>) -> Self {
         Self {
             node: node.to_owned(),
             version: env!("CARGO_PKG_VERSION").to_owned(),
             kind: Kind::Agent,
             uptime_ms: millis(uptime),
             members: by_liveness(members),
+            heard_ms: heard.map(millis),
             synced: members.synced,
             driver: None,
             driver_version: None,
@@ -120,11 +123,12 @@ impl Status {
         }
     }
 
-    /// A balancer's status.
-    pub fn balancer(node: &str, members: &Snapshot, uptime: Moment, s: &model::Status, now: SystemTime) -> Self {
+    /// A balancer's status: an agent's, and what its loop published last.
+    #[must_use]
+    pub fn with_plane(self, s: &model::Status, now: SystemTime) -> Self {
         Self {
             kind: Kind::Balancer,
-            synced: members.synced && s.synced,
+            synced: self.synced && s.synced,
             driver: Some(s.plane.name.to_owned()),
             driver_version: Some(s.plane.version.clone()),
             up: Some(s.plane_up),
@@ -138,7 +142,7 @@ impl Status {
             held: s.held.iter().map(Hold::from).collect(),
             rejections: s.rejections.iter().map(Rejection::from).collect(),
             last_apply: s.last_apply.as_ref().map(|apply| LastApply::new(apply, now)),
-            ..Self::agent(node, members, uptime)
+            ..self
         }
     }
 }

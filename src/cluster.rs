@@ -2,3 +2,17 @@
 //!
 //! `node` and `records` and `wire` are pure; one task owns them and does the IO. It must not know what a
 //! balancer does with the members.
+
+mod epoch;
+mod error;
+mod join;
+pub mod keyring;
+mod label;
+mod transport;
+pub mod wire;
+
+pub use error::Error;
+pub use join::{DEFAULT_PORT, JoinAddr, JoinAddrError};
+pub use keyring::{Fingerprint, Key, Keyring};
+pub use label::ClusterLabel;
+pub use transport::Advertise;

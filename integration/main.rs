@@ -1,1 +1,3 @@
-fn main() {}
+//! The one integration test binary: each scene is a module, so that they link once and share their helpers.
+
+mod architecture;

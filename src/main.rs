@@ -1,1 +1,3 @@
+//! The program: arguments, tracing, exit code; nothing else.
+
 fn main() {}

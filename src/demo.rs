@@ -1,0 +1,14 @@
+//! What one needs to watch backchat work: web servers, traffic that counts, child processes, HAProxy's own word.
+//!
+//! Shared by `backchat demo`, the integration tests and the benchmark. It must not know how backchat works inside:
+//! it sees processes, sockets and HTTP, as any user does.
+
+pub mod child;
+pub mod plane;
+pub mod ports;
+pub mod traffic;
+pub mod web;
+
+pub use child::Child;
+pub use traffic::{Counts, Failure, Traffic};
+pub use web::Web;

@@ -1,0 +1,35 @@
+//! Free ports on loopback, for those who must know theirs before they start, and keep it over a restart.
+
+use std::{
+    io,
+    net::{Ipv4Addr, SocketAddr, TcpListener, UdpSocket},
+};
+
+/// Below the ports that systems give to outgoing connections (Linux: from 32768). A port out of that range may be
+/// taken as a source port while its server is down; a client on loopback can then even connect to itself.
+const RANGE: std::ops::Range<u16> = 15_000..32_000;
+
+/// An address on 127.0.0.1 whose port is free for TCP and UDP alike, picked at random.
+///
+/// Nothing holds it, so another process may take it before it is used. Whoever need not know it before binds port 0.
+pub fn free() -> io::Result<SocketAddr> {
+    const TRIES: usize = 100;
+    let candidates = std::iter::repeat_with(|| SocketAddr::from((Ipv4Addr::LOCALHOST, rand::random_range(RANGE))));
+    candidates
+        .take(TRIES)
+        .find(|addr| TcpListener::bind(addr).is_ok() && UdpSocket::bind(addr).is_ok())
+        .ok_or_else(|| io::Error::new(io::ErrorKind::AddrInUse, format!("no free port in {TRIES} tries in {RANGE:?}")))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_free_port_can_be_bound_both_ways() {
+        let addr = free().unwrap();
+        assert!(RANGE.contains(&addr.port()) && addr.ip().is_loopback());
+        let _tcp = TcpListener::bind(addr).unwrap();
+        let _udp = UdpSocket::bind(addr).unwrap();
+    }
+}

@@ -2,3 +2,10 @@
 //!
 //! `node` and `records` and `wire` are pure; one task owns them and does the IO. It must not know what a
 //! balancer does with the members.
+
+pub mod exchange;
+pub mod identity;
+pub mod message;
+pub mod node;
+pub mod profile;
+pub mod records;

@@ -5,9 +5,15 @@
 
 mod epoch;
 mod error;
+pub mod exchange;
+pub mod identity;
 mod join;
 pub mod keyring;
 mod label;
+pub mod message;
+pub mod node;
+pub mod profile;
+pub mod records;
 mod transport;
 pub mod wire;
 
@@ -15,4 +21,5 @@ pub use error::Error;
 pub use join::{DEFAULT_PORT, JoinAddr, JoinAddrError};
 pub use keyring::{Fingerprint, Key, Keyring};
 pub use label::ClusterLabel;
+pub use profile::Profile;
 pub use transport::Advertise;

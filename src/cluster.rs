@@ -3,6 +3,7 @@
 //! `node` and `records` and `wire` are pure; one task owns them and does the IO. It must not know what a
 //! balancer does with the members.
 
+mod counters;
 mod epoch;
 mod error;
 pub mod exchange;
@@ -14,6 +15,7 @@ pub mod message;
 pub mod node;
 pub mod profile;
 pub mod records;
+mod sync;
 mod transport;
 pub mod wire;
 

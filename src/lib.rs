@@ -12,6 +12,7 @@
 //!
 //! Below the model stands the crate `backchat-contract`, which the drivers share.
 
+pub mod admin;
 pub mod cluster;
 pub mod config;
 pub mod demo;

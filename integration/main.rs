@@ -1,3 +1,4 @@
-//! The one integration test binary: each scene is a module, so that they link once and share their helpers.
+//! The one integration test binary: each topic is a module, so that they link once and share their helpers.
 
 mod architecture;
+mod conformance;

@@ -13,7 +13,9 @@
 //! Below the model stands the crate `backchat-contract`, which the drivers share.
 
 pub mod cluster;
+pub mod config;
 pub mod demo;
 pub mod lifecycle;
 pub mod model;
 pub mod reconcile;
+pub mod settings;

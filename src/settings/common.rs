@@ -1,0 +1,135 @@
+//! What both daemons run by.
+
+use std::{
+    collections::BTreeMap,
+    net::{Ipv4Addr, SocketAddr},
+    path::{Path, PathBuf},
+    time::Duration,
+};
+
+use super::{
+    Error, Host,
+    words::{Advertise, ClusterLabel, JoinAddr, Profile},
+};
+use crate::{
+    config::{self, AdminAddr, Bind, LogFilter, LogFormat, Text, plain},
+    model::{NodeName, ServiceName},
+};
+
+/// Where nodes gossip if nothing else is said: Serf's port.
+pub(super) const GOSSIP_PORT: u16 = 7946;
+
+/// What both daemons run by.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Common {
+    /// This node's name.
+    pub node: NodeName,
+    /// Where to gossip, UDP and TCP. Port 0: one that the system chooses.
+    pub bind: SocketAddr,
+    /// The address others use; `None`: found by the route.
+    pub advertise: Option<Advertise>,
+    /// Members to join by.
+    pub joins: Vec<JoinAddr>,
+    /// How long to try before giving up; `None`: for ever.
+    pub join_timeout: Option<Duration>,
+    /// Which cluster.
+    pub cluster: ClusterLabel,
+    /// Free tags, the reserved ones included.
+    pub tags: BTreeMap<String, String>,
+    /// The roles whose tag declares a service.
+    pub roles: Vec<ServiceName>,
+    /// What packets are sealed with.
+    pub key: KeySource,
+    /// Timings.
+    pub profile: Profile,
+    /// Sockets, pids, rendered files. May not exist yet.
+    pub run_dir: PathBuf,
+    /// Where the admin API is served; TCP on loopback alone.
+    pub admin: Vec<AdminAddr>,
+    /// Where epoch, members and ledger are kept; `None`: nowhere.
+    pub data_dir: Option<PathBuf>,
+    /// What is logged.
+    pub log: Log,
+}
+
+/// What packets are sealed with.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum KeySource {
+    /// The keys in this file.
+    File(PathBuf),
+    /// Nothing: `--insecure`, or bound to loopback.
+    Clear,
+}
+
+/// What is logged, to standard error.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Log {
+    /// How lines look.
+    pub format: LogFormat,
+    /// Which lines.
+    pub filter: LogFilter,
+}
+
+impl Common {
+    pub(super) fn new(raw: config::Common, host: &Host) -> Result<Self, Error> {
+        let node = node(raw.node, host)?;
+        let bind = raw.bind.map_or(SocketAddr::from((Ipv4Addr::UNSPECIFIED, GOSSIP_PORT)), |Text(Bind(bind))| bind);
+        let run_dir = run_dir(raw.run_dir, &node, host)?;
+        let tags = plain(raw.tag).unwrap_or_default().into_iter().map(|tag| (tag.key, tag.value)).collect();
+        Ok(Self {
+            bind,
+            advertise: raw.advertise.map(|Text(advertise)| advertise),
+            joins: plain(raw.join).unwrap_or_default(),
+            join_timeout: raw.join_timeout.map(|Text(span)| span.0),
+            cluster: raw.cluster.map(|Text(label)| label).unwrap_or_default(),
+            tags,
+            roles: plain(raw.role).unwrap_or_else(|| vec!["web".parse().expect("three letters are a name")]),
+            key: key(raw.key_file, raw.insecure, bind)?,
+            profile: raw.profile.map_or_else(|| profile(bind), |Text(profile)| profile),
+            admin: admin(plain(raw.admin), &run_dir)?,
+            data_dir: raw.data_dir,
+            log: Log {
+                format: raw.log_format.unwrap_or_default(),
+                filter: raw.log_level.map(|Text(filter)| filter).unwrap_or_default(),
+            },
+            node,
+            run_dir,
+        })
+    }
+}
+
+fn node(given: Option<Text<NodeName>>, host: &Host) -> Result<NodeName, Error> {
+    given.map_or_else(|| host.name.parse().map_err(Error::HostName), |Text(node)| Ok(node))
+}
+
+fn run_dir(given: Option<PathBuf>, node: &NodeName, host: &Host) -> Result<PathBuf, Error> {
+    let default = || host.run_root().map(|root| root.join(node.as_str()));
+    given.or_else(default).ok_or(Error::NoRunDir)
+}
+
+/// A key, or the word that none is wanted, unless nobody but this host can hear.
+fn key(file: Option<PathBuf>, insecure: Option<bool>, bind: SocketAddr) -> Result<KeySource, Error> {
+    match (file, insecure.unwrap_or(false)) {
+        (Some(_), true) => Err(Error::Flags("--key-file and --insecure: choose one".into())),
+        (Some(file), false) => Ok(KeySource::File(file)),
+        (None, true) => Ok(KeySource::Clear),
+        (None, false) if bind.ip().to_canonical().is_loopback() => Ok(KeySource::Clear),
+        (None, false) => Err(Error::NoKey(bind)),
+    }
+}
+
+fn profile(bind: SocketAddr) -> Profile {
+    if bind.ip().to_canonical().is_loopback() { Profile::Local } else { Profile::Lan }
+}
+
+fn admin(given: Option<Vec<AdminAddr>>, run_dir: &Path) -> Result<Vec<AdminAddr>, Error> {
+    let Some(given) = given else {
+        let socket = format!("unix:{}", run_dir.join("admin.sock").display());
+        return socket.parse().map(|addr| vec![addr]).map_err(|e| Error::AdminSocket(socket, e));
+    };
+    let beyond = |addr: &&AdminAddr| matches!(addr, AdminAddr::Tcp(tcp) if !tcp.ip().to_canonical().is_loopback());
+    match given.iter().find(beyond) {
+        Some(addr) => Err(Error::AdminBeyondLoopback(addr.clone())),
+        None => Ok(given),
+    }
+}

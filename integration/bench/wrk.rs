@@ -64,3 +64,23 @@ fn parse(text: &str) -> Result<Report> {
     }
     Ok(Report { requests: requests.0.trim().parse()?, broken })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn check(text: &str, requests: u64, broken: u64) {
+        assert_eq!(parse(text).unwrap(), Report { requests, broken }, "{text}");
+    }
+
+    #[test]
+    fn what_wrk_says() {
+        let head = "Running 1h test @ http://127.0.0.1:1/\n  1 threads and 16 connections\n";
+        let body = "  161 requests in 1.02s, 21.23KB read\n";
+        check(&format!("{head}{body}Requests/sec:  157.5\n"), 161, 0);
+        let errors = "  Socket errors: connect 1, read 20, write 300, timeout 4000\n";
+        check(&format!("{head}{body}{errors}"), 161, 4321);
+        check(&format!("{head}{body}{errors}  Non-2xx or 3xx responses: 50000\n"), 161, 54_321);
+        assert!(parse("unable to connect").is_err());
+    }
+}

@@ -67,22 +67,3 @@ impl Unit {
         }
     }
 }
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn check(unit: Unit, values: &[f64], expected: &str) {
-        assert_eq!(Figures::new(unit, values.iter().copied()).show(), expected);
-    }
-
-    #[test]
-    fn shown_as_median_and_worst() {
-        check(Unit::Seconds, &[3.0, 1.0, 2.0], "2.00 s (3.00 s)");
-        check(Unit::Seconds, &[0.5, 0.002, 0.004, 0.003], "3.5 ms (500.0 ms)");
-        check(Unit::Mib, &[15.42], "15.4 MiB");
-        check(Unit::Percent, &[0.1851, 0.1], "0.143 % (0.185 %)");
-        check(Unit::Requests, &[8.0], "8");
-        assert_eq!(Figures::seconds(&[Duration::from_millis(31)]).show(), "31.0 ms");
-    }
-}

@@ -41,7 +41,8 @@ impl Row {
         }
     }
 
-    fn cells(&self) -> [String; 6] {
+    /// What stands in each column.
+    pub(crate) fn cells(&self) -> [String; 6] {
         let (theirs, ours) = (self.theirs.median(), self.ours.median());
         let (ratio, goal) = match self.goal {
             Goal::AtMost(times) => (format!("{:.2}×", ours / theirs), format!("at most {times}×")),
@@ -77,39 +78,4 @@ pub(crate) fn render(theirs: &str, rows: &[Row]) -> String {
         }
     }
     text
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::figures::Unit;
-
-    fn check(theirs: f64, ours: f64, goal: Goal, ratio: &str, reached: bool) {
-        let figures = |value| Figures::new(Unit::Seconds, [value]);
-        let row = Row::new("x", figures(theirs), figures(ours), goal);
-        let [_, _, _, shown, _, verdict] = row.cells();
-        assert_eq!((shown.as_str(), row.reached()), (ratio, reached), "{goal:?}");
-        assert_eq!(verdict == "MISS", !reached);
-    }
-
-    #[test]
-    fn goals() {
-        check(30.0, 1.0, Goal::Times(30.0), "1/30.0", true);
-        check(29.9, 1.0, Goal::Times(30.0), "1/29.9", false);
-        check(1.0, 1.5, Goal::AtMost(1.5), "1.50×", true);
-        check(1.0, 1.6, Goal::AtMost(1.5), "1.60×", false);
-        check(8.0, 0.0, Goal::Zero, "-", true);
-        check(8.0, 1.0, Goal::Zero, "-", false);
-        check(2.0, 4.0, Goal::None, "1/0.5", true);
-    }
-
-    #[test]
-    fn the_columns_line_up() {
-        let figures = |value| Figures::new(Unit::Seconds, [value]);
-        let rows = [
-            Row::new("join → answer", figures(1.08), figures(0.03), Goal::Times(30.0)),
-            Row::new("x", figures(1.0), figures(0.5), Goal::Times(6.0)),
-        ];
-        insta::assert_snapshot!(render("Serf", &rows));
-    }
 }

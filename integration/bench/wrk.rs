@@ -53,7 +53,7 @@ impl Wrk {
 
 /// Reads the lines `N requests in …`, `Socket errors: connect 0, read 1, write 0, timeout 0` and
 /// `Non-2xx or 3xx responses: N`; wrk leaves out the latter two where they count nothing.
-fn parse(text: &str) -> Result<Report> {
+pub(crate) fn parse(text: &str) -> Result<Report> {
     let requests = text.lines().find_map(|line| line.split_once(" requests in")).context("no count of requests")?;
     let mut broken = 0;
     for line in text.lines().map(str::trim) {
@@ -63,24 +63,4 @@ fn parse(text: &str) -> Result<Report> {
         }
     }
     Ok(Report { requests: requests.0.trim().parse()?, broken })
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn check(text: &str, requests: u64, broken: u64) {
-        assert_eq!(parse(text).unwrap(), Report { requests, broken }, "{text}");
-    }
-
-    #[test]
-    fn what_wrk_says() {
-        let head = "Running 1h test @ http://127.0.0.1:1/\n  1 threads and 16 connections\n";
-        let body = "  161 requests in 1.02s, 21.23KB read\n";
-        check(&format!("{head}{body}Requests/sec:  157.5\n"), 161, 0);
-        let errors = "  Socket errors: connect 1, read 20, write 300, timeout 4000\n";
-        check(&format!("{head}{body}{errors}"), 161, 4321);
-        check(&format!("{head}{body}{errors}  Non-2xx or 3xx responses: 50000\n"), 161, 54_321);
-        assert!(parse("unable to connect").is_err());
-    }
 }

@@ -4,15 +4,23 @@
 
 mod scenes;
 
-use std::{fmt::Display, process::ExitCode, time::Duration};
+use std::time::Duration;
 
+use anyhow::Context as _;
 use tokio::signal::unix::{SignalKind, signal};
 
-use crate::demo::{Counts, StageError};
+use super::{Exit, output};
+use crate::demo::Counts;
 
-/// Show on this machine what backchat does: agents join, drain and crash beside a real HAProxy under traffic.
-#[derive(Debug, clap::Args)]
-pub struct Args {
+/// See it work on this machine: agents join, drain and crash beside a real HAProxy, under traffic
+#[derive(clap::Args)]
+#[command(after_help = "\
+Examples:
+  backchat demo
+  backchat demo --keep      leave it running, with commands to try
+
+Status: 0 if no request failed, else 1.")]
+pub(super) struct Flags {
     /// Leave it running afterwards, with commands to try, until Ctrl-C
     #[arg(long)]
     keep: bool,
@@ -22,32 +30,29 @@ pub struct Args {
     webs: u8,
 }
 
-/// Plays the scenes. Exit status 1 where a request failed; 130 where interrupted.
-pub async fn run(args: &Args) -> Result<ExitCode, StageError> {
-    let interrupted = interrupted();
-    tokio::pin!(interrupted);
+pub(super) async fn run(flags: Flags) -> anyhow::Result<Exit> {
     // Not cancel-safe, and need not be: what is dropped takes its processes along, and the program ends.
     tokio::select! {
-        () = &mut interrupted => {
-            println!("\ninterrupted: everything was ended");
-            Ok(ExitCode::from(130))
+        () = interrupted() => {
+            output::print("\ninterrupted; everything it started was ended\n")?;
+            Ok(Exit::Failed)
         }
-        played = play(args) => played,
+        played = play(flags) => played,
     }
 }
 
-async fn play(args: &Args) -> Result<ExitCode, StageError> {
-    let program = std::env::current_exe()
-        .map_err(|source| StageError::Io { what: "find this program's own file".into(), source })?;
-    let (stage, total) = scenes::play(&program, args.webs).await?;
-    println!("\ntotal          {total}");
-    if args.keep {
-        scenes::invite(&stage, &program);
+async fn play(flags: Flags) -> anyhow::Result<Exit> {
+    let program = std::env::current_exe().context("find this program's own file")?;
+    let (stage, total) = scenes::play(&program, flags.webs).await?;
+    if flags.keep {
+        scenes::invite(&stage, &program)?;
+        // The same Ctrl-C ends the scenes; here it is the good end.
         interrupted().await;
-        println!();
+        output::print("\n")?;
     }
     stage.end().await?;
-    Ok(if total.failures() == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+    output::print(&format!("\ntotal: {total}\n"))?;
+    Ok(if total.failures() == 0 { Exit::Done } else { Exit::Failed })
 }
 
 /// Resolves on SIGINT and SIGTERM; never, where they cannot be had.
@@ -64,22 +69,24 @@ async fn interrupted() {
 }
 
 /// Plain words before a scene, wrapped by hand.
-fn tell(words: &str) {
-    println!("\n{words}");
+fn tell(words: &str) -> anyhow::Result<()> {
+    output::print(&format!("\n{words}\n"))
 }
 
 /// What was done, what was measured, what came of the requests meanwhile.
-fn show(what: &str, measured: impl Display, counts: Option<&Counts>) {
+fn show(what: &str, measured: &str, counts: Option<&Counts>) -> anyhow::Result<()> {
     let counts = counts.map(ToString::to_string).unwrap_or_default();
-    println!("{}", format!("{what:<14} {measured:<26} {counts}").trim_end());
+    output::print(&format!("{}\n", format!("{what:<14} {measured:<24} {counts}").trim_end()))
 }
 
 /// A command as one would type it, and what it printed.
-fn quote(command: &str, printed: &str) {
-    println!("\n  $ backchat {command}");
+fn quote(command: &[&str], printed: &str) -> anyhow::Result<()> {
+    let mut text = format!("\n  $ backchat {}\n", command.join(" "));
     for line in printed.lines() {
-        println!("  {line}");
+        text.push_str(format!("  {line}").trim_end());
+        text.push('\n');
     }
+    output::print(&text)
 }
 
 /// `31 ms`, `1.1 s`: as exact as it means anything.

@@ -1,38 +1,42 @@
-//! The hidden command behind each web server of the demo: a process of its own, so that `kill -9` is what it is.
+//! `backchat demo-web`: the web server of the demo, as a process of its own, so that `kill -9` is what it is. Hidden:
+//! it serves nothing of use.
 
-use std::{io::Read as _, net::Ipv4Addr};
+use std::{io::Read as _, net::SocketAddr};
 
+use anyhow::Context as _;
 use tokio::{
     signal::unix::{SignalKind, signal},
     sync::oneshot,
 };
 
+use super::Exit;
 use crate::demo::Web;
 
-/// A web server that answers its name.
-#[derive(Debug, clap::Args)]
-pub struct Args {
-    /// Where to listen on 127.0.0.1.
-    #[arg(long)]
-    port: u16,
+/// A web server that answers its name
+#[derive(clap::Args)]
+pub(super) struct Flags {
+    /// Where to listen
+    #[arg(long, value_name = "ADDR:PORT")]
+    listen: SocketAddr,
 
-    /// What to answer.
+    /// What to answer
     #[arg(long)]
     name: String,
 }
 
 /// Serves until SIGTERM or SIGINT, or until whoever started it is gone: standard input tells.
-pub async fn run(args: &Args) -> std::io::Result<()> {
-    let web = Web::start((Ipv4Addr::LOCALHOST, args.port).into(), &args.name).await?;
+pub(super) async fn run(flags: Flags) -> anyhow::Result<Exit> {
+    let web =
+        Web::start(flags.listen, &flags.name).await.with_context(|| format!("cannot listen on {}", flags.listen))?;
     let (mut terminate, mut interrupt) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
-    let orphaned = input_closed();
     // Cancel-safe: all three only wait, and it ends with any.
     tokio::select! {
         _ = terminate.recv() => {}
         _ = interrupt.recv() => {}
-        _ = orphaned => {}
+        _ = input_closed() => {}
     }
-    web.stop().await
+    web.stop().await?;
+    Ok(Exit::Done)
 }
 
 /// Resolves when standard input ends. A thread of its own: tokio's reader would hold up the end of the program.

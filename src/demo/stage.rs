@@ -112,7 +112,7 @@ impl Stage {
     /// Starts a web server that answers `name`, waits until it listens, then starts its agent; returns when that was.
     pub async fn join(&mut self, name: &str) -> Result<Instant, StageError> {
         let addr = free()?;
-        let args = ["demo-web".to_owned(), format!("--port={}", addr.port()), format!("--name={name}")];
+        let args = ["demo-web".to_owned(), format!("--listen={addr}"), format!("--name={name}")];
         let web = self.start(&format!("{name}-web"), args)?;
         until(&format!("{name} listens"), &web, async || tokio::net::TcpStream::connect(addr).await.is_ok()).await?;
         let begun = Instant::now();
@@ -182,16 +182,16 @@ impl Stage {
         Ok(begun.elapsed())
     }
 
-    /// What a client command prints at the balancer; an error where it fails.
+    /// What a client command prints at the balancer, whatever its status says of it; an error where it prints nothing.
     pub async fn ask(&self, command: &[&str]) -> Result<String, StageError> {
         let what = format!("backchat {}", command.join(" "));
         let ran = Command::new(&self.program).args(command).arg(format!("--admin={}", self.admin())).output().await;
         let output = ran.map_err(io_error(&what))?;
-        if output.status.success() {
-            return Ok(String::from_utf8_lossy(&output.stdout).into_owned());
+        if output.stdout.is_empty() {
+            let said = String::from_utf8_lossy(&output.stderr);
+            return Err(StageError::Io { what, source: io::Error::other(said.trim().to_owned()) });
         }
-        let said = String::from_utf8_lossy(&output.stderr);
-        Err(StageError::Io { what, source: io::Error::other(said.trim().to_owned()) })
+        Ok(String::from_utf8_lossy(&output.stdout).into_owned())
     }
 
     /// The id of HAProxy's process that serves now: another one after a restart or a reload.

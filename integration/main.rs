@@ -1,1 +1,3 @@
-fn main() {}
+//! The tests that need more than one piece: simulated clusters, and real daemons.
+
+mod simulator;

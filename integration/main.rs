@@ -3,6 +3,7 @@
 mod architecture;
 mod bench_figures;
 mod conformance;
+mod simulator;
 
 #[path = "bench/figures.rs"]
 mod figures;

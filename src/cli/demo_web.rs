@@ -20,6 +20,7 @@ pub(super) struct Flags {
 }
 
 pub(super) async fn run(flags: Flags) -> anyhow::Result<Exit> {
-    let _web = Web::start(flags.listen, &flags.name).await.with_context(|| format!("cannot listen on {}", flags.listen))?;
+    let _web =
+        Web::start(flags.listen, &flags.name).await.with_context(|| format!("cannot listen on {}", flags.listen))?;
     pending().await
 }

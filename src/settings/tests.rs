@@ -3,7 +3,10 @@
 use std::path::PathBuf;
 
 use super::*;
-use crate::config::{self, Layer};
+use crate::{
+    cluster::Profile,
+    config::{self, Layer},
+};
 
 fn root() -> Host {
     Host { name: "web1".into(), root: true, runtime_dir: None }
@@ -76,7 +79,7 @@ fn loopback_needs_no_key_and_is_fast() {
     for bind in ["127.0.0.1:0", "[::1]:0", "[::ffff:127.0.0.1]:0"] {
         let settings = lb(&format!("--bind {bind}")).unwrap();
         assert_eq!(settings.common.key, KeySource::Clear);
-        assert_eq!(settings.common.profile, words::Profile::Local);
+        assert_eq!(settings.common.profile, Profile::LOCAL);
         assert!(settings.allow_loopback);
     }
     assert!(!lb("--insecure").unwrap().allow_loopback);

@@ -18,6 +18,7 @@ pub mod cli;
 pub mod cluster;
 pub mod config;
 pub mod demo;
+pub mod drivers;
 pub mod lifecycle;
 pub mod model;
 pub mod reconcile;

@@ -1,8 +1,12 @@
 //! What the rim counts, for the metrics. Read at any time, written by the task and the exchanges.
 
-use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::{
+    sync::atomic::{AtomicU64, Ordering::Relaxed},
+    time::Duration,
+};
 
 use super::wire::Rejected;
+use crate::model::Moment;
 
 /// The counters of one node. Only ever go up.
 #[derive(Debug, Default)]
@@ -14,6 +18,8 @@ pub(super) struct Counters {
     exchanges_ok: AtomicU64,
     exchanges_failed: AtomicU64,
     probe_failures: AtomicU64,
+    /// Milliseconds and one since the start; 0 for never.
+    heard: AtomicU64,
 }
 
 /// The counters at one moment, since the start.
@@ -38,6 +44,15 @@ pub struct Counts {
 impl Counters {
     pub(super) fn received(&self) {
         self.packets_in.fetch_add(1, Relaxed);
+    }
+
+    /// A packet of another node was taken.
+    pub(super) fn heard(&self, now: Moment) {
+        self.heard.store(u64::try_from(now.as_millis()).unwrap_or(u64::MAX).saturating_add(1), Relaxed);
+    }
+
+    pub(super) fn last_heard(&self) -> Option<Moment> {
+        self.heard.load(Relaxed).checked_sub(1).map(Duration::from_millis)
     }
 
     pub(super) fn sent(&self, taken: bool) {

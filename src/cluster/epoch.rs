@@ -6,7 +6,6 @@ use std::{
     io::{self, Write},
     net::SocketAddr,
     path::{Path, PathBuf},
-    time::SystemTime,
 };
 
 use serde::{Deserialize, Serialize};
@@ -46,13 +45,6 @@ impl Kept {
     pub(super) fn new(epoch: u64, members: Vec<KeptMember>) -> Self {
         Self { format: FORMAT.into(), epoch, members }
     }
-}
-
-/// The epoch of a life that begins now, after one that had `last`.
-pub(super) fn next_epoch(now: SystemTime, last: Option<u64>) -> u64 {
-    let clock = now.duration_since(SystemTime::UNIX_EPOCH).map_or(0, |since| since.as_millis());
-    let clock = u64::try_from(clock).unwrap_or(u64::MAX - 1);
-    clock.max(last.map_or(0, |last| last.saturating_add(1)))
 }
 
 impl Store {
@@ -98,22 +90,7 @@ impl Store {
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
     use super::*;
-
-    fn check(clock_ms: u64, last: Option<u64>, expected: u64) {
-        assert_eq!(next_epoch(SystemTime::UNIX_EPOCH + Duration::from_millis(clock_ms), last), expected);
-    }
-
-    #[test]
-    fn a_life_begins_after_the_last() {
-        check(1000, None, 1000);
-        check(1000, Some(999), 1000);
-        check(1000, Some(1000), 1001);
-        check(1000, Some(5000), 5001);
-        check(1000, Some(u64::MAX), u64::MAX);
-    }
 
     #[test]
     fn what_is_kept_is_read_again() {

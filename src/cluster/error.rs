@@ -63,7 +63,7 @@ pub enum Error {
     #[error("the record of {node} does not fit into {limit} bytes: fewer services, hosts or tags")]
     RecordTooLarge {
         /// Ours.
-        node: NodeName,
+        node: String,
         /// The bound.
         limit: usize,
     },

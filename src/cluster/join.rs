@@ -1,106 +1,115 @@
-//! Join addresses: how they are written, and how they are tried until each is a living member.
+//! Joining: each address is tried until it is a living member, and again when it no longer is one.
 
-use std::{fmt, io, net::SocketAddr, str::FromStr, time::Duration};
+mod address;
+mod joiner;
+mod progress;
 
-use tokio::{net::lookup_host, time::timeout};
+use std::{collections::BTreeMap, io, net::SocketAddr, sync::Arc, time::Duration};
 
-/// The port of an address that names none: Serf's.
-pub const DEFAULT_PORT: u16 = 7946;
-/// How long a name may take to resolve.
-const RESOLVE: Duration = Duration::from_secs(5);
+use tokio::{
+    sync::watch,
+    time::{sleep, timeout},
+};
 
-/// An address to join by: `host`, `host:port`, `10.0.0.1`, `[2001:db8::1]:7946`.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct JoinAddr {
-    host: String,
-    port: u16,
+pub use address::{DEFAULT_PORT, JoinAddr, JoinAddrError};
+pub(super) use joiner::{Found, Joiner};
+pub(super) use progress::Progress;
+
+use super::view::View;
+use crate::model::{Liveness, NodeName};
+
+/// The first pause between two tries; each is twice the one before.
+const FIRST_PAUSE: Duration = Duration::from_millis(100);
+/// The longest pause: a seed that comes back is joined within it.
+const LONGEST_PAUSE: Duration = Duration::from_secs(2);
+/// How long it may take after an exchange until a member shows.
+const SHOWS: Duration = Duration::from_secs(1);
+/// How often a name that leads to living members is looked up again: it may lead to more by then.
+const LOOK_AGAIN: Duration = Duration::from_secs(60);
+
+/// Tries one join address for ever.
+pub(super) struct Keeper {
+    joiner: Joiner,
+    addr: JoinAddr,
+    views: watch::Receiver<Arc<View>>,
+    progress: Arc<Progress>,
+    /// Who answered where: a member may advertise another address than the one it was joined by.
+    found: BTreeMap<SocketAddr, Found>,
 }
 
-/// Why a text is no address.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("{0:?} is no address: use host, host:port or [ipv6]:port")]
-pub struct JoinAddrError(String);
-
-impl JoinAddr {
-    /// Looks the name up, anew at every call. Never empty.
-    pub async fn resolve(&self) -> io::Result<Vec<SocketAddr>> {
-        let found = match timeout(RESOLVE, lookup_host((self.host.as_str(), self.port))).await {
-            Ok(found) => found?.collect::<Vec<_>>(),
-            Err(_) => return Err(io::Error::new(io::ErrorKind::TimedOut, format!("no answer within {RESOLVE:?}"))),
-        };
-        if found.is_empty() { Err(io::Error::other("the name has no address")) } else { Ok(found) }
-    }
-}
-
-impl From<SocketAddr> for JoinAddr {
-    fn from(addr: SocketAddr) -> Self {
-        Self { host: addr.ip().to_string(), port: addr.port() }
-    }
-}
-
-impl FromStr for JoinAddr {
-    type Err = JoinAddrError;
-
-    fn from_str(text: &str) -> Result<Self, JoinAddrError> {
-        let refuse = || JoinAddrError(text.chars().take(80).collect());
-        let (host, port) = split(text).ok_or_else(refuse)?;
-        let port = port.map_or(Ok(DEFAULT_PORT), |port| match port.parse() {
-            Ok(0) | Err(_) => Err(refuse()),
-            Ok(port) => Ok(port),
-        })?;
-        Ok(Self { host: host.to_owned(), port })
-    }
-}
-
-impl fmt::Display for JoinAddr {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { host, port } = self;
-        f.pad(&if host.contains(':') { format!("[{host}]:{port}") } else { format!("{host}:{port}") })
-    }
-}
-
-/// Host and port; `None` where the text is neither a name nor an address.
-fn split(text: &str) -> Option<(&str, Option<&str>)> {
-    let is_v6 = |host: &str| host.parse::<std::net::Ipv6Addr>().is_ok();
-    if is_v6(text) {
-        return Some((text, None));
-    }
-    if let Some((host, rest)) = text.strip_prefix('[').and_then(|text| text.split_once(']')) {
-        let port = if rest.is_empty() { None } else { Some(rest.strip_prefix(':')?) };
-        return is_v6(host).then_some((host, port));
-    }
-    let (host, port) = text.split_once(':').map_or((text, None), |(host, port)| (host, Some(port)));
-    let name_ok = !host.is_empty() && host.len() <= 253;
-    let bytes_ok = host.bytes().all(|b| b.is_ascii_alphanumeric() || b"._-".contains(&b));
-    (name_ok && bytes_ok).then_some((host, port))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn check(text: &str, expected: Option<&str>) {
-        let got = text.parse::<JoinAddr>().ok().map(|addr| addr.to_string());
-        assert_eq!(got.as_deref(), expected, "{text:?}");
+impl Keeper {
+    pub(super) fn new(
+        joiner: Joiner,
+        addr: JoinAddr,
+        views: watch::Receiver<Arc<View>>,
+        progress: Arc<Progress>,
+    ) -> Self {
+        Self { joiner, addr, views, progress, found: BTreeMap::new() }
     }
 
-    #[test]
-    fn the_ways_to_write_an_address() {
-        check("seed", Some("seed:7946"));
-        check("seed.example.com:1", Some("seed.example.com:1"));
-        check("10.0.0.1", Some("10.0.0.1:7946"));
-        check("10.0.0.1:80", Some("10.0.0.1:80"));
-        check("::1", Some("[::1]:7946"));
-        check("[::1]", Some("[::1]:7946"));
-        check("[2001:db8::1]:80", Some("[2001:db8::1]:80"));
-        for refused in ["", ":80", "seed:", "seed:0", "seed:65536", "seed:80:80", "[seed]:80", "[::1]80", "a b", "a/b"] {
-            check(refused, None);
+    pub(super) async fn run(mut self) {
+        let mut pause = FIRST_PAUSE;
+        loop {
+            match self.round().await {
+                Ok(places) => {
+                    self.progress.joined();
+                    pause = FIRST_PAUSE;
+                    self.while_living(&places).await;
+                }
+                Err(why) => {
+                    self.progress.failed(&self.addr, &why, pause);
+                    sleep(pause).await;
+                    pause = (pause * 2).min(LONGEST_PAUSE);
+                }
+            }
         }
     }
 
-    #[tokio::test]
-    async fn a_literal_resolves_to_itself() {
-        let addr: JoinAddr = "[::1]:80".parse().unwrap();
-        assert_eq!(addr.resolve().await.unwrap(), ["[::1]:80".parse().unwrap()]);
+    /// Looks the address up and joins every place it leads to where no living member is. An address may
+    /// lead to several: they are joined all, or two halves of a cluster that each found one would not meet.
+    async fn round(&mut self) -> Result<Vec<SocketAddr>, String> {
+        let places = self.addr.resolve().await.map_err(|error| cannot_look_up(&self.addr, &error))?;
+        let mut problem = None;
+        for place in &places {
+            if lives(&self.views.borrow(), *place, self.found.get(place)) {
+                continue;
+            }
+            match self.joiner.exchange(*place).await {
+                Ok(found) => drop(self.found.insert(*place, found)),
+                Err(error) => problem = Some(format!("{} ({}) {error}", self.addr, place.ip())),
+            }
+        }
+        problem.map_or(Ok(places), Err)
+    }
+
+    /// Returns when one of the places no longer is a living member, or when it is time to look again.
+    async fn while_living(&mut self, places: &[SocketAddr]) {
+        let Self { views, found, .. } = self;
+        let all_live = |view: &Arc<View>| places.iter().all(|place| lives(view, *place, found.get(place)));
+        // However these waits end, the address is looked at again.
+        if let Ok(Ok(_)) = timeout(SHOWS, views.wait_for(all_live)).await {
+            let _ = timeout(LOOK_AGAIN, views.wait_for(|view| !all_live(view))).await;
+        }
+    }
+}
+
+/// In words, without an errno.
+fn cannot_look_up(addr: &JoinAddr, error: &io::Error) -> String {
+    format!("cannot look up {addr}: {error}")
+}
+
+/// Whether a living member, or this node itself, is at a place.
+fn lives(view: &View, place: SocketAddr, found: Option<&Found>) -> bool {
+    let living = |name: &NodeName| {
+        let member = view.snapshot.members.get(name);
+        member.is_some_and(|m| matches!(m.liveness, Liveness::Alive | Liveness::Suspect))
+    };
+    match found {
+        Some(Found::Ourselves) => true,
+        Some(Found::Member(name)) => living(name),
+        None => {
+            let mut members = view.snapshot.members.values();
+            place == view.addr || members.any(|member| member.addr == place && living(&member.name))
+        }
     }
 }

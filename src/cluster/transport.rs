@@ -5,7 +5,7 @@ use std::{
     net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
 };
 
-use socket2::{Domain, Protocol, SockRef, Socket, Type};
+use socket2::{Domain, Protocol, Socket, Type};
 use tokio::net::{TcpListener, UdpSocket};
 
 use super::{
@@ -144,12 +144,6 @@ async fn source_towards(target: SocketAddr) -> io::Result<IpAddr> {
     socket.connect(target).await?;
     let ip = socket.local_addr()?.ip();
     if ip.is_unspecified() { Err(io::Error::other(format!("no route to {target}"))) } else { Ok(ip) }
-}
-
-/// Makes a closing stream end at once, with a reset, instead of lingering: nothing unread is owed.
-pub(super) fn abort_on_close(stream: &tokio::net::TcpStream) {
-    // Where the option cannot be set the stream closes the slower way.
-    let _ = SockRef::from(stream).set_linger(Some(std::time::Duration::ZERO));
 }
 
 #[cfg(test)]

@@ -23,8 +23,11 @@ pub(in crate::cluster) struct Hello {
 /// What the end that opened the stream wants.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(in crate::cluster) enum Question {
-    /// Tell one another everything: three bodies follow, the caller's first.
-    Exchange,
+    /// Tell one another everything: three bodies follow the welcome, the caller's first.
+    Exchange {
+        /// Whether the caller joins, so that its name is to be looked at first.
+        joining: bool,
+    },
     /// Are you there? Nothing follows, [`Reply::Here`] comes back: asked where a name was held last.
     Presence,
     /// Tell me when you have drained me.
@@ -54,8 +57,11 @@ pub(in crate::cluster) struct DrainAsk {
 pub(in crate::cluster) enum Reply {
     /// To [`Question::Presence`].
     Here,
-    /// To [`Question::Exchange`]: the body follows.
-    Welcome,
+    /// To [`Question::Exchange`]: go on.
+    Welcome {
+        /// The highest epoch that is known of the caller's name.
+        known: Option<u64>,
+    },
     /// To [`Question::Exchange`]: the caller's name is held by another, which answers.
     Held(Identity),
     /// To [`Question::Drained`]: whether it is.
@@ -87,9 +93,18 @@ struct Empty {}
 
 #[derive(Encode, Decode)]
 #[cbor(map)]
+struct ExchangeBody {
+    #[n(0)]
+    joining: Option<bool>,
+}
+
+#[derive(Encode, Decode)]
+#[cbor(map)]
 struct WelcomeBody {
     #[n(0)]
     holder: Option<Identity>,
+    #[n(1)]
+    known: Option<u64>,
 }
 
 #[derive(Encode, Decode)]
@@ -102,7 +117,7 @@ struct DrainedBody {
 impl Question {
     pub(in crate::cluster) fn to_bytes(&self) -> Vec<u8> {
         match self {
-            Self::Exchange => tagged(EXCHANGE, &Empty {}),
+            Self::Exchange { joining } => tagged(EXCHANGE, &ExchangeBody { joining: Some(*joining) }),
             Self::Presence => tagged(PRESENCE, &Empty {}),
             Self::Drained(ask) => tagged(DRAINED, ask),
         }
@@ -110,7 +125,9 @@ impl Question {
 
     pub(in crate::cluster) fn from_bytes(payload: &[u8]) -> Result<Self, Rejected> {
         match payload.split_first() {
-            Some((&EXCHANGE, body)) => read(body).map(|Empty {}| Self::Exchange),
+            Some((&EXCHANGE, body)) => {
+                read(body).map(|ExchangeBody { joining }| Self::Exchange { joining: joining.unwrap_or_default() })
+            }
             Some((&PRESENCE, body)) => read(body).map(|Empty {}| Self::Presence),
             Some((&DRAINED, body)) => read(body).map(Self::Drained),
             _ => Err(Rejected::Malformed),
@@ -122,8 +139,8 @@ impl Reply {
     pub(in crate::cluster) fn to_bytes(&self) -> Vec<u8> {
         match self {
             Self::Here => tagged(PRESENCE, &Empty {}),
-            Self::Welcome => tagged(EXCHANGE, &WelcomeBody { holder: None }),
-            Self::Held(holder) => tagged(EXCHANGE, &WelcomeBody { holder: Some(holder.clone()) }),
+            Self::Welcome { known } => tagged(EXCHANGE, &WelcomeBody { holder: None, known: *known }),
+            Self::Held(holder) => tagged(EXCHANGE, &WelcomeBody { holder: Some(holder.clone()), known: None }),
             Self::Drained(drained) => tagged(DRAINED, &DrainedBody { drained: *drained }),
         }
     }
@@ -132,7 +149,7 @@ impl Reply {
         match payload.split_first() {
             Some((&PRESENCE, body)) => read(body).map(|Empty {}| Self::Here),
             Some((&EXCHANGE, body)) => {
-                read(body).map(|WelcomeBody { holder }| holder.map_or(Self::Welcome, Self::Held))
+                read(body).map(|WelcomeBody { holder, known }| holder.map_or(Self::Welcome { known }, Self::Held))
             }
             Some((&DRAINED, body)) => read(body).map(|DrainedBody { drained }| Self::Drained(drained)),
             _ => Err(Rejected::Malformed),
@@ -163,11 +180,11 @@ mod tests {
     #[test]
     fn what_is_said_is_heard() {
         let ask = DrainAsk { node: "web1".into(), epoch: 7, version: 2, wait_ms: 5000 };
-        for question in [Question::Exchange, Question::Presence, Question::Drained(ask)] {
+        for question in [Question::Exchange { joining: true }, Question::Presence, Question::Drained(ask)] {
             assert_eq!(Question::from_bytes(&question.to_bytes()), Ok(question));
         }
         let held = Reply::Held(identity());
-        for reply in [Reply::Here, Reply::Welcome, held, Reply::Drained(true), Reply::Drained(false)] {
+        for reply in [Reply::Here, Reply::Welcome { known: Some(7) }, held, Reply::Drained(true), Reply::Drained(false)] {
             assert_eq!(Reply::from_bytes(&reply.to_bytes()), Ok(reply));
         }
         let hello = Hello { from: identity(), number: [7; 16].into() };
@@ -185,7 +202,7 @@ mod tests {
             .unwrap();
         let ask = DrainAsk { node: "web1".into(), epoch: 7, version: 2, wait_ms: 5000 };
         assert_eq!(Question::from_bytes(&later), Ok(Question::Drained(ask)));
-        assert_eq!(Question::from_bytes(&[EXCHANGE, 0xa1, 0x05, 0x01]), Ok(Question::Exchange));
+        assert_eq!(Question::from_bytes(&[EXCHANGE, 0xa1, 0x05, 0x01]), Ok(Question::Exchange { joining: false }));
     }
 
     proptest! {

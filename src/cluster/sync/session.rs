@@ -19,7 +19,8 @@ use tokio_util::codec::{Framed, LengthDelimitedCodec};
 use super::message::Hello;
 use crate::cluster::{
     error::words,
-    transport::abort_on_close,
+    identity::Identity,
+    mailbox::Gone,
     wire::{Context, Envelope, Header, OVERHEAD, Rejected},
 };
 
@@ -61,9 +62,21 @@ pub(in crate::cluster) enum SyncError {
         /// Who was looked for.
         meant: String,
     },
+    /// Our name is another's, and that one answers.
+    #[error("says that our name is held by {0}")]
+    NameHeld(Identity),
+    /// Too many streams are open.
+    #[error("came while too many others were here")]
+    Busy,
     /// The cluster task has ended.
     #[error("came while this node stops")]
     Stopping,
+}
+
+impl From<Gone> for SyncError {
+    fn from(Gone: Gone) -> Self {
+        Self::Stopping
+    }
 }
 
 /// What this node needs to speak to others.
@@ -109,7 +122,6 @@ impl Session {
     /// Takes a stream that somebody opened. Says nothing before the other end has shown a key.
     pub(in crate::cluster) async fn answer(speaker: Speaker, stream: TcpStream) -> Result<Self, SyncError> {
         let until = Instant::now() + STEP;
-        abort_on_close(&stream);
         let mut session = Self::new(speaker, stream, false);
         let hello = session.hear_hello(until).await?;
         session.numbers.extend_from_slice(&*hello.number);
@@ -235,10 +247,11 @@ impl Session {
 
     /// Frames are numbered, and come from one life of one sender.
     fn in_order(&mut self, header: Header) -> Result<(), Rejected> {
-        let peer = *self.peer.get_or_insert((header.sender, header.boot));
-        if header.sender == self.speaker.sender {
+        // A caller that reached itself is told so by its own answer, and no stranger can bring that about.
+        if self.caller && header.sender == self.speaker.sender {
             return Err(Rejected::Own);
         }
+        let peer = *self.peer.get_or_insert((header.sender, header.boot));
         if header.counter != self.received || peer != (header.sender, header.boot) {
             return Err(Rejected::Replay);
         }

@@ -7,6 +7,9 @@ pub enum Rejected {
     /// It ends before its header does.
     #[error("too short")]
     Short,
+    /// It is longer than any of ours.
+    #[error("too long")]
+    Long,
     /// It is of a version that this node does not read, or nothing of ours.
     #[error("unknown version")]
     Version,
@@ -41,8 +44,9 @@ pub enum Rejected {
 
 impl Rejected {
     /// Every reason, in the order of [`Rejected::index`].
-    pub const ALL: [Self; 11] = [
+    pub const ALL: [Self; 12] = [
         Self::Short,
+        Self::Long,
         Self::Version,
         Self::Plain,
         Self::Sealed,
@@ -64,6 +68,7 @@ impl Rejected {
     pub fn reason(self) -> &'static str {
         match self {
             Self::Short => "short",
+            Self::Long => "long",
             Self::Version => "version",
             Self::Plain => "plain",
             Self::Sealed => "sealed",

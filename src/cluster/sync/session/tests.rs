@@ -75,7 +75,12 @@ async fn another_key_is_silence() {
     refused(speaker("a", "x", Some(1)), speaker("b", "x", None), Rejected::Sealed, &ours).await;
     refused(speaker("a", "x", None), speaker("b", "x", Some(1)), Rejected::Plain, " (we have none)").await;
     refused(speaker("a", "x", None), speaker("b", "y", None), Rejected::Label, " (we have none)").await;
-    refused(speaker("a", "x", Some(1)), speaker("a", "x", Some(1)), Rejected::Own, &ours).await;
+}
+
+#[tokio::test]
+async fn a_caller_notices_that_it_reached_itself() {
+    let (caller, _answerer) = open(speaker("a", "x", Some(1)), speaker("a", "x", Some(1))).await;
+    assert!(matches!(caller, Err(SyncError::Rejected(Rejected::Own))), "{caller:?}");
 }
 
 /// Sends raw bytes to an answering end, and says how many came back.

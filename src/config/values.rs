@@ -288,7 +288,15 @@ mod tests {
 
     #[test]
     fn reachable() {
-        insta::assert_snapshot!(check::<Reachable>(&["10.0.0.7", "10.0.0.7:80", "::1", "[::1]:80", "[::1]", "web1", ""]));
+        insta::assert_snapshot!(check::<Reachable>(&[
+            "10.0.0.7",
+            "10.0.0.7:80",
+            "::1",
+            "[::1]:80",
+            "[::1]",
+            "web1",
+            ""
+        ]));
     }
 
     #[test]

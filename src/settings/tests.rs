@@ -39,7 +39,7 @@ fn everything_said() {
         --admin unix:/s --data-dir /d --log-format json --log-level debug";
     let offers = "--service web:80,host=a,host=b --service api:81 --drain-timeout 1s --stop-timeout 2s";
     insta::assert_debug_snapshot!("agent_said", agent(&format!("{said} {offers}")).unwrap());
-    let plane = "--listen 0.0.0.0:81,[::]:81 --haproxy /h --template t --spares 0 --on-exit keep --force --dry-run --once \
+    let plane = "--listen 0.0.0.0:81,[::]:81 --haproxy /h --template t --spares 0 --on-exit keep --force --once \
         --default-service web --allow-loopback --empty-service 1m --guard-window 2s";
     insta::assert_debug_snapshot!("lb_said", lb(&format!("{said} {plane}")).unwrap());
 }
@@ -64,6 +64,7 @@ fn refusals() {
     insta::assert_snapshot!("agent_refusals", errors.join("\n"));
     let errors = [
         lb("--bind 127.0.0.1:0 --driver nginx"),
+        lb("--bind 127.0.0.1:0 --dry-run"),
         lb("--bind 127.0.0.1:0 --attach"),
         lb("--bind 127.0.0.1:0 --haproxy-socket /s"),
         lb("--bind 127.0.0.1:0 --attach --haproxy-socket /s --listen 0.0.0.0:80"),

@@ -107,7 +107,8 @@ fn hostile_records_are_counted_and_change_nothing() {
     let n1 = world.node(1).identity().clone();
     let of = |node: &str, epoch, version| RawRecord { node: node.into(), epoch, version, ..record(Kind::Agent, 666) };
     let encoded = |record: &RawRecord| records::encode(record).unwrap();
-    let push = |from: &Identity, record: &[u8]| Message::Push(Push { from: from.clone(), record: record.into() }).encode();
+    let push =
+        |from: &Identity, record: &[u8]| Message::Push(Push { from: from.clone(), record: record.into() }).encode();
 
     let long = vec![0; 5000];
     let stranger = Identity::new("evil".parse().unwrap(), 1, n1.addr());
@@ -149,7 +150,8 @@ fn exchanged_records_of_strangers_are_refused() {
     let of = |node: &str, epoch, version| RawRecord { node: node.into(), epoch, version, ..record(Kind::Agent, 666) };
     let records = [of("ghost", 1, 1), of("n2", 9999, 1), of("n1", 1000, 0)];
     let records: Vec<Bytes> = records.iter().map(|record| records::encode(record).unwrap().into()).collect();
-    let exchange = Exchange { records: [records, vec![Bytes::from_static(b"\xff")]].concat(), ..world.node(1).open_exchange() };
+    let exchange =
+        Exchange { records: [records, vec![Bytes::from_static(b"\xff")]].concat(), ..world.node(1).open_exchange() };
     world.input(0, Input::Exchange(&exchange));
     assert_eq!(world.snapshot(0), before);
     assert_eq!(world.node(0).refused()["record of an unknown node"], 2);

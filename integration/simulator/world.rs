@@ -13,6 +13,7 @@ use backchat::{
         identity::Identity,
         node::{Cures, Effect, Input, Node, NodeConfig, Outcome},
         profile::Profile,
+        records,
     },
     model::{Kind, Liveness, Moment, NodeName, RawOffer, RawRecord, Snapshot, Verdict},
 };
@@ -141,7 +142,8 @@ impl World {
     /// A host without a node. It joins by host 0, unless it is that.
     pub(super) fn host(&mut self, name: &str, kind: Kind) -> usize {
         let i = self.hosts.len();
-        let addr = SocketAddr::from(([10, 0, u8::try_from(i / 250).unwrap(), u8::try_from(i % 250 + 1).unwrap()], 7946));
+        let addr =
+            SocketAddr::from(([10, 0, u8::try_from(i / 250).unwrap(), u8::try_from(i % 250 + 1).unwrap()], 7946));
         self.hosts.push(Host {
             name: name.parse().unwrap(),
             addr,
@@ -240,7 +242,7 @@ impl World {
     #[track_caller]
     pub(super) fn until(&mut self, most: Duration, mut done: impl FnMut(&Self) -> bool) -> Duration {
         let (start, end) = (self.now, self.now + most);
-        let step = if self.hosts.len() > 20 { ms(100) } else { ms(10) };
+        let step = if self.hosts.len() > 50 { ms(100) } else { ms(10) };
         while !done(self) {
             assert!(self.now < end, "not within {most:?}:\n{}", self.picture());
             self.run(step);
@@ -407,7 +409,8 @@ impl World {
     fn frame(&mut self, step: Step, caller: SocketAddr, called: SocketAddr, bytes: &[u8]) {
         let to = if matches!(step, Step::Answer) { caller } else { called };
         let connected = self.network.connects(caller, called) && self.network.connects(called, caller);
-        let Some(i) = self.find(to).filter(|i| connected && self.hosts[*i].node.is_some() && !self.is_stalled(*i)) else {
+        let Some(i) = self.find(to).filter(|i| connected && self.hosts[*i].node.is_some() && !self.is_stalled(*i))
+        else {
             return;
         };
         let exchange = Exchange::decode(bytes).unwrap();
@@ -442,9 +445,11 @@ pub(super) fn record(kind: Kind, port: u32) -> RawRecord {
     RawRecord { kind, services, ..RawRecord::default() }
 }
 
-/// A record whose bytes are about `size` many.
+/// A record whose bytes are `size` many, in the second version of a first life; up to 4 KiB.
 pub(super) fn record_of(size: usize) -> RawRecord {
-    let mut record = record(Kind::Agent, 9090);
-    record.tags.insert("filling".into(), "x".repeat(size.saturating_sub(90)));
+    let mut record = RawRecord { node: "n5".into(), epoch: 1000, version: 2, ..record(Kind::Agent, 9090) };
+    // A text of more than 255 bytes says its length in two more.
+    let filling = size - records::encode(&record).unwrap().len();
+    record.tags.insert("f".into(), "x".repeat(filling.saturating_sub(if filling > 260 { 7 } else { 5 })));
     record
 }

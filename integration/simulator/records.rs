@@ -96,7 +96,8 @@ fn unknown_fields_are_handed_on() {
     let push = Message::Push(Push { from: from.clone(), record: bytes.as_slice().into() }).encode();
     world.input(0, Input::Datagram { from: from.addr(), payload: &push });
     world.until(secs(2), |w| w.snapshot(2).members.get(from.name()).is_some_and(|m| m.record.is_some()));
-    let blank = Exchange { records: Vec::new(), ages: Default::default(), ..world.node(2).open_exchange() };
+    let blank =
+        Exchange { records: Vec::new(), ages: std::collections::BTreeMap::new(), ..world.node(2).open_exchange() };
     assert!(world.node(2).answer_exchange(&blank).records.contains(&Bytes::from(bytes)));
 }
 

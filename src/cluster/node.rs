@@ -168,6 +168,7 @@ pub type Refused = BTreeMap<&'static str, u64>;
 type Core = Foca<Identity, PostcardCodec, StdRng, Items>;
 
 /// One node of the cluster.
+#[expect(clippy::struct_excessive_bools, reason = "facts that do not hang together")]
 pub struct Node {
     config: NodeConfig,
     foca: Core,
@@ -298,6 +299,11 @@ impl Node {
         };
         members.insert(own.name().clone(), me);
         Snapshot { source: "gossip".into(), synced: self.synced, members }
+    }
+
+    /// What this node says of itself, as it was last told.
+    pub fn record(&self) -> &RawRecord {
+        &self.own
     }
 
     /// What is known of a name: the join handshake answers with it.

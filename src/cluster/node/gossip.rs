@@ -46,12 +46,11 @@ impl Node {
         for note in std::mem::take(&mut self.outbox.notes) {
             self.dirty = true;
             match note {
-                Note::Members => {}
                 Note::ProbeFailed(member) => self.tell_suspect(&member),
                 Note::Defunct if self.phase == Phase::Running => self.renew(),
                 // What foca does by itself with identities that renew themselves.
                 Note::Defunct if !self.config.cures.deaf_leaver => self.change_identity(),
-                Note::Defunct => {}
+                Note::Defunct | Note::Members => {}
             }
         }
         if self.foca.num_members() == 0 && self.phase == Phase::Running && !self.greeting {

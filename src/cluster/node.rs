@@ -284,6 +284,11 @@ impl Node {
         self.foca.identity()
     }
 
+    /// What this node says of itself, as it was last told.
+    pub fn record(&self) -> &RawRecord {
+        &self.own
+    }
+
     /// Everybody that is known, this node included.
     pub fn snapshot(&self) -> Snapshot {
         let mut members = self.directory.members(&self.records);
@@ -299,11 +304,6 @@ impl Node {
         };
         members.insert(own.name().clone(), me);
         Snapshot { source: "gossip".into(), synced: self.synced, members }
-    }
-
-    /// What this node says of itself, as it was last told.
-    pub fn record(&self) -> &RawRecord {
-        &self.own
     }
 
     /// What is known of a name: the join handshake answers with it.

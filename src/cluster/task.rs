@@ -59,7 +59,8 @@ impl Task {
         let config = config(&settings, speaker.borrow().hello.from.clone(), first);
         fits(&config.record)?;
         let mut jobs = Jobs::new(&handle);
-        let node = Node::new(config.clone(), rand::make_rng(), handle.started.elapsed()).map_err(|_| too_large(&config.record))?;
+        let node = Node::new(config.clone(), rand::make_rng(), handle.started.elapsed())
+            .map_err(|_| too_large(&config.record))?;
         let radio = Radio::new(sockets.udp, sockets.local, &speaker.borrow(), Arc::clone(&handle.counters));
         jobs.join(&settings, &kept);
         if let Some(store) = store {
@@ -152,7 +153,7 @@ impl Task {
             Command::Known(who, answer) => drop(answer.send(self.node.known(who.name()))),
             Command::Outlive(epoch, answer) => {
                 self.outlive(epoch);
-                drop(answer.send(()));
+                answer.send(()).unwrap_or_default();
             }
             Command::Open(answer) => drop(answer.send(self.open())),
             Command::Opening(opening, answer) => {
@@ -226,13 +227,12 @@ impl Task {
                     self.end = Some(Err(Error::NameLost { node: by.name().clone(), holder: by.addr() }));
                 }
                 Effect::Left => {
-                    self.leaving.drain(..).for_each(|answer| drop(answer.send(())));
+                    self.leaving.drain(..).for_each(|answer| answer.send(()).unwrap_or_default());
                     self.end = Some(Ok(()));
                 }
             }
         }
     }
-
 }
 
 fn config(settings: &Settings, identity: Identity, first: Announcement) -> NodeConfig {

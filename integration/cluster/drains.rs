@@ -77,7 +77,7 @@ async fn one_that_does_not_confirm_is_named_at_the_deadline() {
     };
     let (drained, unanswered) = tokio::join!(web.handle.wait_drained(Duration::from_millis(500)), answers);
     assert_eq!(drained.confirmed, confirmed(&["proxy1"]).confirmed);
-    assert_eq!(drained.missing.keys().map(|name| name.as_str()).collect::<Vec<_>>(), ["proxy2"]);
+    assert_eq!(drained.missing.keys().map(backchat::model::NodeName::as_str).collect::<Vec<_>>(), ["proxy2"]);
     drop(unanswered);
 }
 

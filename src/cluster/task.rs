@@ -13,7 +13,7 @@ use tokio::{
     time::{Instant, sleep_until},
 };
 
-use self::{jobs::Jobs, radio::Radio};
+use self::{jobs::Jobs, radio::{Radio, Received}};
 use super::{
     Announcement, Settings,
     error::Error,
@@ -129,10 +129,13 @@ impl Task {
     fn receive(&mut self) {
         for _ in 0..DATAGRAMS {
             let now = self.now();
-            let Some(taken) = self.radio.receive(now) else { return };
-            if let Some((from, payload)) = taken {
-                self.introduced = true;
-                self.node.handle(now, Input::Datagram { from, payload: &payload }, &mut self.effects);
+            match self.radio.receive(now) {
+                Received::Nothing => return,
+                Received::Rejected => {}
+                Received::Taken(from, payload) => {
+                    self.introduced = true;
+                    self.node.handle(now, Input::Datagram { from, payload: &payload }, &mut self.effects);
+                }
             }
         }
     }

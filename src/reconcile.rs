@@ -30,15 +30,14 @@ use self::{
 use crate::model::Status;
 
 /// Runs the loop until the token is cancelled, and hands the driver back so that the caller can end or keep
-/// the data plane.
+/// the data plane. `start` is the origin of every `Moment` in the snapshots.
 pub async fn run<D: Driver>(
     driver: D,
     settings: Settings,
     mut inbox: Inbox,
     status: watch::Sender<Arc<Status>>,
-    stop: CancellationToken,
+    (start, stop): (Instant, CancellationToken),
 ) -> D {
-    let start = Instant::now();
     let mut schedule = Schedule::new(settings.pace);
     let mut questions = Questions::default();
     let mut stepper = Stepper::new(driver, settings, start);

@@ -36,6 +36,8 @@ pub(super) struct Stepper<D: Driver> {
     driver: D,
     settings: Settings,
     start: Instant,
+    /// When this loop began, on the clock of `start`.
+    began: Moment,
     /// `None` until the live state was adopted.
     ledger: Option<Ledger>,
     held: Vec<Held>,
@@ -57,6 +59,7 @@ impl<D: Driver> Stepper<D> {
             driver,
             settings,
             start,
+            began: start.elapsed(),
             ledger: None,
             held: Vec::new(),
             released: BTreeSet::new(),
@@ -115,7 +118,7 @@ impl<D: Driver> Stepper<D> {
             &adopted
         };
         let (next, ledger, rejections) = desired(known, &self.settings.policy, ledger, now);
-        let times = (Moment::ZERO, now);
+        let times = (self.began, now);
         let (held, released) = (self.held.clone(), self.released.clone());
         let evidence = Evidence::gather(known, live, held, released, times, self.settings.windows);
         let (mut next, held) = guard(live, next, &evidence);

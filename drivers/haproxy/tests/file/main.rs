@@ -1,0 +1,6 @@
+//! The file half of the driver against a real HAProxy: `BACKCHAT_HAPROXY` names the binary, `haproxy` in PATH
+//! otherwise.
+
+mod lookups;
+
+mod rig;

@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use bytes::Bytes;
 use minicbor::{Decode, Decoder, Encode, Encoder, decode, encode};
 
-use super::identity::Identity;
+use super::{cbor, identity::Identity};
 use crate::model::NodeName;
 
 /// The largest exchange, in bytes: some 10,000 members with records of 1 KiB.
@@ -35,7 +35,7 @@ pub struct Exchange {
 impl Exchange {
     /// The bytes of the exchange.
     pub fn encode(&self) -> Vec<u8> {
-        minicbor::to_vec(self).expect("a vector takes all that is written")
+        cbor::behind(&[], self)
     }
 
     /// Reads what [`Exchange::encode`] wrote. Members and records that make no sense to this version are

@@ -168,6 +168,7 @@ pub type Refused = BTreeMap<&'static str, u64>;
 type Core = Foca<Identity, PostcardCodec, StdRng, Items>;
 
 /// One node of the cluster.
+#[expect(clippy::struct_excessive_bools, reason = "facts that do not hang together")]
 pub struct Node {
     config: NodeConfig,
     foca: Core,

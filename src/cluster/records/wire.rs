@@ -7,7 +7,7 @@ use minicbor::{Decode, Encode};
 
 use super::MAX_RECORD;
 use crate::{
-    cluster::identity::MAX_EPOCH,
+    cluster::{cbor, identity::MAX_EPOCH},
     model::{Kind, RawOffer, RawRecord, State},
 };
 
@@ -83,7 +83,7 @@ pub fn encode(record: &RawRecord) -> Result<Vec<u8>, RecordError> {
         services: (!services.is_empty()).then_some(services),
         tags: (!tags.is_empty()).then_some(tags),
     };
-    let bytes = minicbor::to_vec(&wire).expect("a vector takes all that is written");
+    let bytes = cbor::behind(&[], &wire);
     if bytes.len() > MAX_RECORD { Err(RecordError::TooLong(bytes.len())) } else { Ok(bytes) }
 }
 

@@ -13,7 +13,7 @@ use tokio::{
     time::{Instant, sleep_until},
 };
 
-use self::{jobs::Jobs, radio::Radio};
+use self::{jobs::Jobs, radio::{Radio, Received}};
 use super::{
     Announcement, Settings,
     error::Error,
@@ -59,7 +59,8 @@ impl Task {
         let config = config(&settings, speaker.borrow().hello.from.clone(), first);
         fits(&config.record)?;
         let mut jobs = Jobs::new(&handle);
-        let node = Node::new(config.clone(), rand::make_rng(), handle.started.elapsed()).map_err(|_| too_large(&config.record))?;
+        let node = Node::new(config.clone(), rand::make_rng(), handle.started.elapsed())
+            .map_err(|_| too_large(&config.record))?;
         let radio = Radio::new(sockets.udp, sockets.local, &speaker.borrow(), Arc::clone(&handle.counters));
         jobs.join(&settings, &kept);
         if let Some(store) = store {
@@ -128,10 +129,13 @@ impl Task {
     fn receive(&mut self) {
         for _ in 0..DATAGRAMS {
             let now = self.now();
-            let Some(taken) = self.radio.receive(now) else { return };
-            if let Some((from, payload)) = taken {
-                self.introduced = true;
-                self.node.handle(now, Input::Datagram { from, payload: &payload }, &mut self.effects);
+            match self.radio.receive(now) {
+                Received::Nothing => return,
+                Received::Rejected => {}
+                Received::Taken(from, payload) => {
+                    self.introduced = true;
+                    self.node.handle(now, Input::Datagram { from, payload: &payload }, &mut self.effects);
+                }
             }
         }
     }
@@ -152,7 +156,7 @@ impl Task {
             Command::Known(who, answer) => drop(answer.send(self.node.known(who.name()))),
             Command::Outlive(epoch, answer) => {
                 self.outlive(epoch);
-                drop(answer.send(()));
+                answer.send(()).unwrap_or_default();
             }
             Command::Open(answer) => drop(answer.send(self.open())),
             Command::Opening(opening, answer) => {
@@ -226,13 +230,12 @@ impl Task {
                     self.end = Some(Err(Error::NameLost { node: by.name().clone(), holder: by.addr() }));
                 }
                 Effect::Left => {
-                    self.leaving.drain(..).for_each(|answer| drop(answer.send(())));
+                    self.leaving.drain(..).for_each(|answer| answer.send(()).unwrap_or_default());
                     self.end = Some(Ok(()));
                 }
             }
         }
     }
-
 }
 
 fn config(settings: &Settings, identity: Identity, first: Announcement) -> NodeConfig {

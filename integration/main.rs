@@ -1,7 +1,9 @@
-//! The one integration test binary: each scene is a module, so that they link once and share their helpers.
+//! The one integration test binary: each topic is a module, so that they link once and share their helpers.
 
 mod architecture;
 mod bench_figures;
+mod conformance;
+mod simulator;
 
 #[path = "bench/figures.rs"]
 mod figures;

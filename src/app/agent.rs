@@ -84,10 +84,11 @@ async fn drain(handle: &Handle, settings: &Agent, announcement: Announcement) {
         return;
     }
     let Drained { confirmed, missing } = handle.wait_drained(settings.drain_timeout).await;
-    let names = |nodes: &[crate::model::NodeName]| nodes.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
+    let confirmed: Vec<_> = confirmed.iter().map(ToString::to_string).collect();
     if missing.is_empty() {
-        tracing::info!(balancers = names(&confirmed), "drained");
-    } else {
-        tracing::warn!(balancers = names(&missing), "not drained within {:?}: leaving all the same", settings.drain_timeout);
+        tracing::info!(balancers = confirmed.join(", "), "drained");
+    }
+    for (balancer, why) in missing {
+        tracing::warn!(%balancer, "not drained within {:?}, leaving all the same: {why}", settings.drain_timeout);
     }
 }

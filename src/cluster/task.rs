@@ -59,7 +59,7 @@ impl Task {
         let config = config(&settings, speaker.borrow().hello.from.clone(), first);
         fits(&config.record)?;
         let mut jobs = Jobs::new(&handle);
-        let node = Node::new(config.clone(), rand::make_rng(), handle.started.elapsed()).map_err(too_large(&config))?;
+        let node = Node::new(config.clone(), rand::make_rng(), handle.started.elapsed()).map_err(|_| too_large(&config.record))?;
         let radio = Radio::new(sockets.udp, sockets.local, &speaker.borrow(), Arc::clone(&handle.counters));
         jobs.join(&settings, &kept);
         if let Some(store) = store {
@@ -255,10 +255,11 @@ fn announced(record: &RawRecord, announcement: Announcement) -> RawRecord {
 /// Whether a record fits in any life and version of its node.
 fn fits(record: &RawRecord) -> Result<(), Error> {
     let longest = RawRecord { epoch: u64::MAX, version: u64::MAX, ..record.clone() };
-    match records::encode(&longest) {
-        Ok(_) => Ok(()),
-        Err(_) => Err(Error::RecordTooLarge { node: record.node.clone(), limit: records::MAX_RECORD }),
-    }
+    records::encode(&longest).map(drop).map_err(|_| too_large(record))
+}
+
+fn too_large(record: &RawRecord) -> Error {
+    Error::RecordTooLarge { node: record.node.clone(), limit: records::MAX_RECORD }
 }
 
 fn view(node: &Node) -> View {

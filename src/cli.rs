@@ -81,7 +81,7 @@ pub struct Job {
 
 enum Work {
     Agent(settings::Agent),
-    Lb(settings::Lb, lb::Show),
+    Lb(settings::Lb),
     Other(Command),
 }
 
@@ -101,7 +101,7 @@ pub fn job(args: impl IntoIterator<Item = OsString>) -> Result<Job, Exit> {
     let name = command.name();
     let work = match command {
         Command::Agent(flags) => flags.settings().map(Work::Agent),
-        Command::Lb(flags) => flags.settings().map(|(settings, show)| Work::Lb(settings, show)),
+        Command::Lb(flags) => flags.settings().map(Work::Lb),
         other => Ok(Work::Other(other)),
     };
     work.map(|work| Job { name, work }).map_err(|error| exit::failed(name, &error))
@@ -112,7 +112,7 @@ impl Job {
     pub fn log(&self) -> Option<&Log> {
         match &self.work {
             Work::Agent(settings) => Some(&settings.common.log),
-            Work::Lb(settings, _) => Some(&settings.common.log),
+            Work::Lb(settings) => Some(&settings.common.log),
             Work::Other(_) => None,
         }
     }
@@ -146,7 +146,7 @@ impl Job {
         }
         match self.work {
             Work::Agent(settings) => agent::run(settings).await,
-            Work::Lb(settings, show) => lb::run(settings, show).await,
+            Work::Lb(settings) => lb::run(settings).await,
             Work::Other(command) => command.run().await.map(ExitCode::from),
         }
     }

@@ -40,5 +40,6 @@ impl Flags {
 }
 
 pub(super) async fn run(settings: settings::Agent) -> anyhow::Result<ExitCode> {
-    app::agent(settings).await
+    app::agent(settings).await?;
+    Ok(ExitCode::SUCCESS)
 }

@@ -29,10 +29,16 @@ pub(in crate::cli) fn text(plan: &Plan, full: bool) -> String {
 }
 
 fn header(plan: &Plan) -> String {
-    let generation = if plan.from == plan.to { plan.from.to_string() } else { format!("{} → {}", plan.from, plan.to) };
+    let generation =
+        if plan.from == plan.to { plan.from.to_string() } else { format!("{} → {}", plan.from, plan.to) };
     let synced = if plan.synced { "sources synced" } else { "not synced: nothing is removed" };
     let (driver, read) = (&plan.driver, age::ago(plan.read_back_ms));
-    format!("{}: {} {}, generation {generation}, read back {read}, {synced}\n", safe(&plan.node), driver.name, driver.version)
+    format!(
+        "{}: {} {}, generation {generation}, read back {read}, {synced}\n",
+        safe(&plan.node),
+        driver.name,
+        driver.version
+    )
 }
 
 /// What a reader judges by: the capacity that is left, and why something is held.
@@ -43,7 +49,12 @@ fn judgement(plan: &Plan) -> String {
         text.push_str(&format!("ready: {}\n", moved.join(", ")));
     }
     for hold in &plan.holds {
-        text.push_str(&format!("hold {}: {}\n  backchat release {}\n", safe(&hold.id), safe(&hold.why), safe(&hold.id)));
+        text.push_str(&format!(
+            "hold {}: {}\n  backchat release {}\n",
+            safe(&hold.id),
+            safe(&hold.why),
+            safe(&hold.id)
+        ));
     }
     text
 }

@@ -3,6 +3,7 @@
 mod architecture;
 mod bench_figures;
 mod conformance;
+mod demo;
 mod simulator;
 
 #[path = "bench/figures.rs"]

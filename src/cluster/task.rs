@@ -13,7 +13,10 @@ use tokio::{
     time::{Instant, sleep_until},
 };
 
-use self::{jobs::Jobs, radio::{Radio, Received}};
+use self::{
+    jobs::Jobs,
+    radio::{Radio, Received},
+};
 use super::{
     Announcement, Settings,
     error::Error,

@@ -2,6 +2,7 @@
 
 mod architecture;
 mod bench_figures;
+mod cluster;
 mod conformance;
 mod simulator;
 

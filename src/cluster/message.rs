@@ -168,3 +168,6 @@ impl<'a> Message<'a> {
 fn read<'a, T: Decode<'a, ()>>(body: &'a [u8]) -> Result<T, MessageError> {
     minicbor::decode(body).map_err(|e| MessageError::Malformed(e.to_string()))
 }
+
+#[cfg(test)]
+mod tests;

@@ -2,12 +2,7 @@
 
 use backchat_contract::{Driver, Mode, Step, Structure};
 
-use super::{
-    bench::Bench,
-    rig::Rig,
-    web::Web,
-    words::Wanted,
-};
+use super::{bench::Bench, rig::Rig, web::Web, words::Wanted};
 
 /// So many services, each with one server of its own.
 async fn services(count: usize) -> (Vec<Web>, Wanted) {
@@ -71,7 +66,9 @@ pub(crate) async fn an_edited_file_blocks<R: Rig>() {
     assert!(bench.driver.plane(&observed).blocked.is_some());
 
     let wanted = wanted.ready("web", "two", two.addr);
-    bench.until(&wanted, Mode::default(), |step| matches!(step, Step::Waiting { recheck, .. } if recheck.as_secs() > 0)).await;
+    bench
+        .until(&wanted, Mode::default(), |step| matches!(step, Step::Waiting { recheck, .. } if recheck.as_secs() > 0))
+        .await;
     assert_eq!(bench.live().await, wanted.0);
     bench.spreads_over("a.example", &["one", "two"]).await;
     assert_eq!(bench.rig.file(), edited);

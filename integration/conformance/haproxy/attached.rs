@@ -127,7 +127,8 @@ async fn a_service_without_their_backend_is_told_and_holds_nothing_up() {
     let (theirs, ours) = (Web::start("theirs").await, Web::start("ours").await);
     let mut bench = bench(theirs.addr).await;
     let wanted = Wanted::default().ready("web", "web1", ours.addr).ready("shop", "s", ours.addr);
-    let told = |step: &Step<_>| matches!(step, Step::Waiting { why, .. } if why == "this haproxy has no backend named shop");
+    let told =
+        |step: &Step<_>| matches!(step, Step::Waiting { why, .. } if why == "this haproxy has no backend named shop");
     bench.until(&wanted, Mode::default(), told).await;
     bench.spreads_over("any", &["ours", "theirs"]).await;
 }

@@ -232,7 +232,6 @@ impl Task {
             }
         }
     }
-
 }
 
 fn config(settings: &Settings, identity: Identity, first: Announcement) -> NodeConfig {

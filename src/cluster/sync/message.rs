@@ -184,7 +184,8 @@ mod tests {
             assert_eq!(Question::from_bytes(&question.to_bytes()), Ok(question));
         }
         let held = Reply::Held(identity());
-        for reply in [Reply::Here, Reply::Welcome { known: Some(7) }, held, Reply::Drained(true), Reply::Drained(false)] {
+        for reply in [Reply::Here, Reply::Welcome { known: Some(7) }, held, Reply::Drained(true), Reply::Drained(false)]
+        {
             assert_eq!(Reply::from_bytes(&reply.to_bytes()), Ok(reply));
         }
         let hello = Hello { from: identity(), number: [7; 16].into() };

@@ -6,6 +6,7 @@ mod agent;
 mod client;
 mod completions;
 mod connection;
+mod demo;
 mod demo_web;
 mod exit;
 mod join;
@@ -65,6 +66,7 @@ enum Command {
     Leave(leave::Flags),
     Release(release::Flags),
     Keygen(keygen::Flags),
+    Demo(demo::Flags),
     #[command(hide = true)]
     DemoWeb(demo_web::Flags),
     Version(version::Flags),
@@ -170,6 +172,7 @@ impl Command {
             Self::Leave(_) => "leave",
             Self::Release(_) => "release",
             Self::Keygen(_) => "keygen",
+            Self::Demo(_) => "demo",
             Self::DemoWeb(_) => "demo-web",
             Self::Version(_) => "version",
             Self::Completions(_) => "completions",
@@ -187,6 +190,7 @@ impl Command {
             Self::Leave(flags) => leave::run(flags).await,
             Self::Release(flags) => release::run(flags).await,
             Self::Keygen(flags) => keygen::run(&flags),
+            Self::Demo(flags) => demo::run(flags).await,
             Self::DemoWeb(flags) => demo_web::run(flags).await,
             Self::Version(flags) => version::run(&flags),
             Self::Completions(flags) => completions::run(&flags),

@@ -87,7 +87,8 @@ impl Keeper {
         let Self { views, found, .. } = self;
         let all_live = |view: &Arc<View>| places.iter().all(|place| lives(view, *place, found.get(place)));
         // However these waits end, the address is looked at again.
-        if let Ok(Ok(_)) = timeout(SHOWS, views.wait_for(all_live)).await {
+        let shows = matches!(timeout(SHOWS, views.wait_for(all_live)).await, Ok(Ok(_)));
+        if shows {
             let _ = timeout(LOOK_AGAIN, views.wait_for(|view| !all_live(view))).await;
         }
     }

@@ -36,6 +36,8 @@ pub struct Profile {
     pub announce_down: Duration,
     /// How often a suspect is told that it is one, while it is.
     pub suspect_again: Duration,
+    /// How long a suspect may take to answer a balancer in person.
+    pub question: Duration,
     /// How often everything is exchanged with one random member, over TCP.
     pub exchange_period: Duration,
 }
@@ -52,6 +54,7 @@ impl Profile {
         gossip_fanout: 3,
         announce_down: Duration::from_secs(1),
         suspect_again: Duration::from_millis(100),
+        question: Duration::from_millis(300),
         exchange_period: Duration::from_secs(15),
     };
     /// One site, below 5 ms.
@@ -65,6 +68,7 @@ impl Profile {
         gossip_fanout: 3,
         announce_down: Duration::from_secs(5),
         suspect_again: Duration::from_millis(100),
+        question: Duration::from_millis(300),
         exchange_period: Duration::from_secs(30),
     };
     /// Several sites, 10 to 100 ms one way.
@@ -78,6 +82,7 @@ impl Profile {
         gossip_fanout: 4,
         announce_down: Duration::from_secs(10),
         suspect_again: Duration::from_millis(300),
+        question: Duration::from_millis(900),
         exchange_period: Duration::from_secs(60),
     };
 

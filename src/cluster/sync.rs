@@ -7,7 +7,7 @@ mod message;
 mod server;
 mod session;
 
-pub(super) use client::{drained, exchange, knock, presence};
+pub(super) use client::{drained, exchange, knock};
 pub(super) use message::{DrainAsk, Hello};
 pub(super) use server::{Desk, Server};
 pub(super) use session::{Speaker, SyncError};

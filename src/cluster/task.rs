@@ -13,7 +13,7 @@ use tokio::{
     time::{Instant, sleep_until},
 };
 
-use self::{jobs::Jobs, radio::Radio};
+use self::{jobs::Jobs, radio::{Radio, Received}};
 use super::{
     Announcement, Settings,
     error::Error,
@@ -59,7 +59,8 @@ impl Task {
         let config = config(&settings, speaker.borrow().hello.from.clone(), first);
         fits(&config.record)?;
         let mut jobs = Jobs::new(&handle);
-        let node = Node::new(config.clone(), rand::make_rng(), handle.started.elapsed()).map_err(too_large(&config))?;
+        let node = Node::new(config.clone(), rand::make_rng(), handle.started.elapsed())
+            .map_err(|_| too_large(&config.record))?;
         let radio = Radio::new(sockets.udp, sockets.local, &speaker.borrow(), Arc::clone(&handle.counters));
         jobs.join(&settings, &kept);
         if let Some(store) = store {
@@ -128,10 +129,13 @@ impl Task {
     fn receive(&mut self) {
         for _ in 0..DATAGRAMS {
             let now = self.now();
-            let Some(taken) = self.radio.receive(now) else { return };
-            if let Some((from, payload)) = taken {
-                self.introduced = true;
-                self.node.handle(now, Input::Datagram { from, payload: &payload }, &mut self.effects);
+            match self.radio.receive(now) {
+                Received::Nothing => return,
+                Received::Rejected => {}
+                Received::Taken(from, payload) => {
+                    self.introduced = true;
+                    self.node.handle(now, Input::Datagram { from, payload: &payload }, &mut self.effects);
+                }
             }
         }
     }
@@ -152,7 +156,7 @@ impl Task {
             Command::Known(who, answer) => drop(answer.send(self.node.known(who.name()))),
             Command::Outlive(epoch, answer) => {
                 self.outlive(epoch);
-                drop(answer.send(()));
+                answer.send(()).unwrap_or_default();
             }
             Command::Open(answer) => drop(answer.send(self.open())),
             Command::Opening(opening, answer) => {
@@ -226,7 +230,7 @@ impl Task {
                     self.end = Some(Err(Error::NameLost { node: by.name().clone(), holder: by.addr() }));
                 }
                 Effect::Left => {
-                    self.leaving.drain(..).for_each(|answer| drop(answer.send(())));
+                    self.leaving.drain(..).for_each(|answer| answer.send(()).unwrap_or_default());
                     self.end = Some(Ok(()));
                 }
             }
@@ -254,10 +258,11 @@ fn announced(record: &RawRecord, announcement: Announcement) -> RawRecord {
 /// Whether a record fits in any life and version of its node.
 fn fits(record: &RawRecord) -> Result<(), Error> {
     let longest = RawRecord { epoch: u64::MAX, version: u64::MAX, ..record.clone() };
-    match records::encode(&longest) {
-        Ok(_) => Ok(()),
-        Err(_) => Err(Error::RecordTooLarge { node: record.node.clone(), limit: records::MAX_RECORD }),
-    }
+    records::encode(&longest).map(drop).map_err(|_| too_large(record))
+}
+
+fn too_large(record: &RawRecord) -> Error {
+    Error::RecordTooLarge { node: record.node.clone(), limit: records::MAX_RECORD }
 }
 
 fn view(node: &Node) -> View {

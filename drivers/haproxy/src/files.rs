@@ -8,7 +8,7 @@ use backchat_template::{Installed, install, last_good, stage};
 
 use crate::{
     check::check,
-    config::{Rendered, Seal},
+    config::{Rendered, Seal, generation_of},
     master,
     paths::Paths,
     process::Launch,
@@ -39,11 +39,10 @@ pub async fn write(paths: &Paths, rendered: &Rendered) -> Result<(), DriverError
 /// place, and the worker of before serves on.
 pub async fn deploy(launch: &Launch, rendered: &Rendered, generation: u64, limits: Limits) -> Result<(), DriverError> {
     try_out(launch, rendered, limits.check).await?;
-    let before = master::live_generation(&launch.paths).await.ok().flatten();
     let installed = place(&launch.paths, rendered).await?;
     let Err(error) = master::reload(&launch.paths, generation, limits.reload).await else { return Ok(()) };
     blocking(move || take_back(installed)).await?;
-    revive(launch, before, limits.reload).await;
+    revive(launch, limits.reload).await;
     Err(error)
 }
 
@@ -84,11 +83,12 @@ fn seal(file: &std::path::Path) -> Seal {
 }
 
 /// 3.2 may leave the runtime socket refusing after two failed reloads in a row; a good one restores it.
-async fn revive(launch: &Launch, generation: Option<u64>, limit: Duration) {
-    let Some(generation) = generation else { return };
+async fn revive(launch: &Launch, limit: Duration) {
     if master::live_generation(&launch.paths).await.is_ok() {
         return;
     }
+    let text = fs::read_to_string(&launch.paths.config).unwrap_or_default();
+    let Some(generation) = generation_of(&text) else { return };
     if let Err(error) = master::reload(&launch.paths, generation, limit).await {
         tracing::warn!(%error, "the runtime socket is refused after a failed reload, and another did not restore it");
     }

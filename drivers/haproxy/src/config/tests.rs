@@ -58,6 +58,7 @@ fn the_shipped_template() {
     insta::assert_snapshot!("hosts", rendered.hosts);
     insta::assert_snapshot!("services", rendered.services);
     assert_eq!(Seal::of(&rendered.config), Seal::Whole);
+    assert_eq!(generation_of(&rendered.config), Some(42));
 }
 
 #[test]

@@ -1,6 +1,6 @@
 //! Reloads: without loss, confirmed, and taken back where they fail.
 
-use std::{fs, process::Command};
+use std::{fs, process::Command, time::Duration};
 
 use backchat_contract::DriverError;
 use backchat_haproxy::{
@@ -10,9 +10,12 @@ use backchat_haproxy::{
     master,
 };
 use rustix::process::getuid;
-use tokio::io::AsyncWriteExt;
+use tokio::{
+    io::AsyncWriteExt,
+    time::{Instant, sleep},
+};
 
-use crate::rig::{LONG, Load, Rig, Web, free_port, until};
+use crate::rig::{LONG, Load, Rig, Web, free_port};
 
 async fn with_web() -> (Rig, Web) {
     let web = Web::start("web").await;
@@ -44,6 +47,15 @@ impl Rig {
         assert_eq!(master::live_generation(self.paths()).await.unwrap(), Some(generation));
         assert_eq!(&self.on_disk(), files);
         assert_eq!(self.get("a", "/").await.0, 200);
+    }
+
+    /// Waits until one worker is left, the serving one.
+    async fn retired(&self) {
+        let deadline = Instant::now() + LONG;
+        while !master::processes(self.paths()).await.is_ok_and(|p| p.retiring() == 0) {
+            assert!(Instant::now() < deadline, "an old worker stays");
+            sleep(Duration::from_millis(10)).await;
+        }
     }
 }
 
@@ -88,7 +100,7 @@ async fn a_port_in_use_is_taken_back() {
         assert!(matches!(error, DriverError::Reload { .. }), "{error}");
         assert!(error.to_string().contains(&port.to_string()), "{error}");
         rig.is_as(1, &before).await;
-        assert_eq!(master::processes(rig.paths()).await.unwrap().retiring(), 0);
+        rig.retired().await;
     }
     rig.settings.listen.pop();
     rig.settings.listen.push(([127, 0, 0, 1], free_port()).into());
@@ -116,8 +128,9 @@ async fn a_refused_reload_says_why() {
 async fn another_generation_is_not_confirmed() {
     let (rig, _web) = with_web().await;
     let _process = rig.start().await;
-    let limit = std::time::Duration::from_millis(500);
-    assert!(master::reload(rig.paths(), 99, limit).await.is_err());
+    let limit = Duration::from_millis(500);
+    let error = master::reload(rig.paths(), 99, limit).await.unwrap_err().to_string();
+    assert!(error.contains("generation 99 was not read back within 500ms"), "{error}");
     assert_eq!(master::live_generation(rig.paths()).await.unwrap(), Some(1));
 }
 
@@ -146,11 +159,7 @@ async fn old_workers_are_counted() {
     assert_eq!(master::processes(rig.paths()).await.unwrap().retiring(), 1);
     held.write_all(b"HTTP/1.1 204 No Content\r\n\r\n").await.unwrap();
     drop(request.await.unwrap());
-    let deadline = tokio::time::Instant::now() + LONG;
-    while master::processes(rig.paths()).await.unwrap().retiring() > 0 {
-        assert!(tokio::time::Instant::now() < deadline, "the old worker stays");
-        tokio::task::yield_now().await;
-    }
+    rig.retired().await;
 }
 
 /// Said before anything has changed, whichever of the files it hits.

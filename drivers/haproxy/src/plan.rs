@@ -132,12 +132,12 @@ struct Wait {
 impl Planner<'_> {
     /// One step from `observed` towards `desired`. Repeated steps reach [`Step::Converged`].
     pub fn plan(&self, desired: &Desired, observed: &Observed, mode: Mode) -> Step<Plan> {
-        let target = runtime(desired, observed, self.flavour);
+        let mut target = runtime(desired, observed, self.flavour);
         let mut waits = Vec::new();
+        let (files, structure) = files::plan(self, desired, observed, &mut target, mode, &mut waits);
         let mut actions = servers::opening(self, observed, &target, &mut waits);
         actions.extend(self.map_actions(observed, &target));
         actions.extend(servers::closing(self, observed, &target, &mut waits));
-        let (files, structure) = files::plan(self, desired, observed, &target, mode, &mut waits);
         let plan = Plan { changes: Vec::new(), actions, files, structure };
         if plan.is_empty() {
             return waited(waits);

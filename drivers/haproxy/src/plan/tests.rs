@@ -153,6 +153,30 @@ fn an_id_that_is_taken_is_passed_over() {
     assert!(add.contains(&format!(" id {} ", wanted.next())), "{add}");
 }
 
+/// A spare whose servers of before still drain is not given to the next service: there is another.
+#[test]
+fn a_spare_is_free_when_its_last_server_is_gone() {
+    let mut sim = holding("a@1");
+    let mut desired = Desired::default();
+    desired.services.insert("next".parse().unwrap(), web("b@2").services.into_values().next().unwrap());
+    next(&mut sim, &desired);
+    let live = sim.observe().layout;
+    let serves = |n| live.backends[&crate::layout::BackendName::spare(n)].service.as_ref().map(ToString::to_string);
+    assert_eq!((serves(1), serves(2).as_deref()), (None, Some("next")));
+}
+
+/// Where the live map was emptied, the file still says whose the servers are: the map comes back, nothing else.
+#[test]
+fn a_lost_services_map_is_only_put_back() {
+    let mut sim = holding("a@1");
+    sim.services.clear();
+    assert_eq!(sim.observe().live(&sim.flavour), web("a@1"));
+    let observed = sim.observe();
+    let Step::Change(plan) = sim.plan(&web("a@1"), &observed, Mode::default()) else { panic!("nothing to do") };
+    let commands = plan.view().commands;
+    assert!(plan.structure.is_none() && commands.iter().all(|c| c.contains("map")), "{commands:?}");
+}
+
 /// Names that are ours to give reach no backend, whoever lets them through.
 #[test]
 fn reserved_names_are_left_out() {

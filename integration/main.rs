@@ -1,3 +1,14 @@
-//! The one integration test binary: each scene is a module, so that they link once and share their helpers.
+//! The one integration test binary: each topic is a module, so that they link once and share their helpers.
 
 mod architecture;
+mod bench_figures;
+mod conformance;
+mod simulator;
+
+#[path = "bench/figures.rs"]
+mod figures;
+#[path = "bench/table.rs"]
+mod table;
+#[path = "bench/wrk.rs"]
+#[expect(dead_code, reason = "the tests need no running wrk")]
+mod wrk;

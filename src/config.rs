@@ -14,7 +14,7 @@ pub use agent::{Agent, Own as AgentOwn};
 pub use common::Common;
 pub use file::{FileError, read};
 pub use lb::{DriverName, Lb, OnExit, Own as LbOwn};
-pub use values::{AdminAddr, Bind, LogFilter, LogFormat, Offer, Span, Tag, Text, ValueError};
+pub use values::{Bind, LogFilter, LogFormat, Offer, Span, Tag, Text, ValueError};
 
 /// A layer of configuration: what a flag, the environment or a file said, and nothing else.
 pub trait Layer: Sized + clap::Args {

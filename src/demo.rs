@@ -6,9 +6,11 @@
 pub mod child;
 pub mod plane;
 pub mod ports;
+pub mod stage;
 pub mod traffic;
 pub mod web;
 
 pub use child::Child;
+pub use stage::{Stage, StageError};
 pub use traffic::{Counts, Failure, Load, Traffic};
 pub use web::Web;

@@ -12,9 +12,13 @@
 //!
 //! Below the model stands the crate `backchat-contract`, which the drivers share.
 
+pub mod admin;
+pub mod app;
+pub mod cli;
 pub mod cluster;
 pub mod config;
 pub mod demo;
+pub mod drivers;
 pub mod lifecycle;
 pub mod model;
 pub mod reconcile;

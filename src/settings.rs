@@ -18,7 +18,7 @@ pub use common::{Common, KeySource, Log};
 pub use host::Host;
 pub use lb::{Lb, Managed, OnExit, Plane, Run};
 
-use crate::{config::AdminAddr, model::NameError};
+use crate::{admin, model::NameError};
 
 /// Why settings do not hold together. Each says what to do about it.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -34,10 +34,10 @@ pub enum Error {
     NoRunDir,
     /// The default admin socket's path does not fit.
     #[error("admin socket {0}: {1}")]
-    AdminSocket(String, crate::config::ValueError),
+    AdminSocket(String, admin::AddrError),
     /// Anybody on the network could command the node.
     #[error("admin {0} is not on loopback, which needs --admin-token-file: not yet; use unix:PATH or loopback")]
-    AdminBeyondLoopback(AdminAddr),
+    AdminBeyondLoopback(admin::Addr),
     /// Two flags that say different things, or one that needs another.
     #[error("{0}")]
     Flags(String),

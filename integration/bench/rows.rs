@@ -70,15 +70,13 @@ async fn changes<S: Side>(effort: Effort) -> Result<(Figures, Figures, Figures)>
         let begun = Instant::now();
         member.agent.kill()?;
         world.until_out(&member).await?;
-        let crashed = begun.elapsed();
+        let out = begun.elapsed();
         world.end().await?;
 
-        say::<S>(&format!(
-            "round {round}: join {joined:.2?}, {joined_too:.2?}; leave {left:.2?}; kill -9 {crashed:.2?}"
-        ));
+        say::<S>(&format!("round {round}: join {joined:.2?}, {joined_too:.2?}; leave {left:.2?}; kill -9 {out:.2?}"));
         joins.extend([joined, joined_too]);
         leaves.push(left);
-        crashes.push(crashed);
+        crashes.push(out);
     }
     Ok((Figures::seconds(&joins), Figures::seconds(&leaves), Figures::seconds(&crashes)))
 }
@@ -161,7 +159,9 @@ async fn idle(members: &[Member], watched: Duration) -> Result<(Figures, Figures
     let (before, begun) = (cpu()?, Instant::now());
     tokio::time::sleep(watched).await;
     let (after, took) = (cpu()?, begun.elapsed());
-    let share = |(before, after): (&Duration, &Duration)| 100.0 * (*after - *before).as_secs_f64() / took.as_secs_f64();
+    let share = |(before, after): (&Duration, &Duration)| {
+        100.0 * after.saturating_sub(*before).as_secs_f64() / took.as_secs_f64()
+    };
     let memory = members.iter().map(|member| usage::memory(member.agent.pid())).collect::<Result<Vec<_>>>()?;
     Ok((
         Figures::new(Unit::Mib, memory.iter().map(|m| m.rss)),

@@ -110,7 +110,7 @@ impl<S> World<S> {
     }
 }
 
-/// The HAProxy to use on both sides: BACKCHAT_HAPROXY, or the first on the PATH.
+/// The HAProxy to use on both sides: `BACKCHAT_HAPROXY`, or the first on the PATH.
 pub(crate) fn haproxy() -> PathBuf {
     std::env::var_os("BACKCHAT_HAPROXY").map_or_else(|| "haproxy".into(), PathBuf::from)
 }

@@ -53,7 +53,7 @@ impl Wrk {
 
 /// Reads the lines `N requests in …`, `Socket errors: connect 0, read 1, write 0, timeout 0` and
 /// `Non-2xx or 3xx responses: N`; wrk leaves out the latter two where they count nothing.
-fn parse(text: &str) -> Result<Report> {
+pub(crate) fn parse(text: &str) -> Result<Report> {
     let requests = text.lines().find_map(|line| line.split_once(" requests in")).context("no count of requests")?;
     let mut broken = 0;
     for line in text.lines().map(str::trim) {

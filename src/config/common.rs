@@ -4,8 +4,9 @@ use std::path::PathBuf;
 
 use serde::Deserialize;
 
-use super::{AdminAddr, Bind, LogFilter, LogFormat, Span, Tag, Text, lay};
+use super::{Bind, LogFilter, LogFormat, Span, Tag, Text, lay};
 use crate::{
+    admin,
     model::{NodeName, ServiceName},
     settings::words::{Advertise, ClusterLabel, JoinAddr, Profile},
 };
@@ -73,7 +74,7 @@ pub struct Common {
         value_delimiter = ',',
         help_heading = "Daemon"
     )]
-    pub admin: Option<Vec<Text<AdminAddr>>>,
+    pub admin: Option<Vec<Text<admin::Addr>>>,
 
     /// Keep epoch, members, keyring and ledger here; without it nothing is kept
     #[arg(long, env = "BACKCHAT_DATA_DIR", value_name = "DIR", help_heading = "Daemon")]

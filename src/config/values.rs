@@ -1,6 +1,6 @@
 //! Values as flags and files write them: each is parsed once, here, into a type that needs no second look.
 
-use std::{fmt, net::SocketAddr, path::PathBuf, str::FromStr, time::Duration};
+use std::{fmt, net::SocketAddr, str::FromStr, time::Duration};
 
 use serde::{Deserialize, Deserializer};
 use tracing_subscriber::EnvFilter;
@@ -61,41 +61,6 @@ impl FromStr for Bind {
     fn from_str(text: &str) -> Result<Self, ValueError> {
         let wrong = |_| ValueError::new("use ADDR:PORT, like 0.0.0.0:7946 or [::]:7946");
         text.parse().map(Self).map_err(wrong)
-    }
-}
-
-/// Where the admin API is served or asked.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum AdminAddr {
-    /// A unix socket.
-    Unix(PathBuf),
-    /// TCP; loopback alone.
-    Tcp(SocketAddr),
-}
-
-impl FromStr for AdminAddr {
-    type Err = ValueError;
-
-    /// Takes `unix:PATH` or `ADDR:PORT`.
-    fn from_str(text: &str) -> Result<Self, ValueError> {
-        match text.strip_prefix("unix:") {
-            Some("") => Err(ValueError::new("unix: needs a path behind it")),
-            // `sun_path` holds 108 bytes, the closing zero included (man 7 unix).
-            Some(path) if path.len() > 107 => {
-                Err(ValueError::new("a unix socket's path holds at most 107 bytes; choose a shorter one"))
-            }
-            Some(path) => Ok(Self::Unix(path.into())),
-            None => text.parse().map(Self::Tcp).map_err(|_| ValueError::new("use unix:PATH or ADDR:PORT")),
-        }
-    }
-}
-
-impl fmt::Display for AdminAddr {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Unix(path) => write!(f, "unix:{}", path.display()),
-            Self::Tcp(addr) => addr.fmt(f),
-        }
     }
 }
 
@@ -300,8 +265,6 @@ mod tests {
 
     #[test]
     fn addresses() {
-        let long = format!("unix:/{}", "x".repeat(107));
-        insta::assert_snapshot!(check::<AdminAddr>(&["unix:/a/b", "127.0.0.1:80", "unix:", "localhost:80", &long]));
         insta::assert_snapshot!(check::<Bind>(&["0.0.0.0:80", "[::]:80", "0.0.0.0", "localhost:80"]));
     }
 

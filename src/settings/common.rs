@@ -12,7 +12,8 @@ use super::{
     words::{Advertise, ClusterLabel, JoinAddr, Profile},
 };
 use crate::{
-    config::{self, AdminAddr, Bind, LogFilter, LogFormat, Text, plain},
+    admin,
+    config::{self, Bind, LogFilter, LogFormat, Text, plain},
     model::{NodeName, ServiceName},
 };
 
@@ -45,7 +46,7 @@ pub struct Common {
     /// Sockets, pids, rendered files. May not exist yet.
     pub run_dir: PathBuf,
     /// Where the admin API is served; TCP on loopback alone.
-    pub admin: Vec<AdminAddr>,
+    pub admin: Vec<admin::Addr>,
     /// Where epoch, members and ledger are kept; `None`: nowhere.
     pub data_dir: Option<PathBuf>,
     /// What is logged.
@@ -70,6 +71,13 @@ pub struct Log {
     pub filter: LogFilter,
 }
 
+impl Log {
+    /// Whether each line is an object for programs.
+    pub fn is_json(&self) -> bool {
+        self.format == LogFormat::Json
+    }
+}
+
 impl Common {
     pub(super) fn new(raw: config::Common, host: &Host) -> Result<Self, Error> {
         let node = node(raw.node, host)?;
@@ -86,7 +94,7 @@ impl Common {
             roles: plain(raw.role).unwrap_or_else(|| vec!["web".parse().expect("three letters are a name")]),
             key: key(raw.key_file, raw.insecure, bind)?,
             profile: raw.profile.map_or_else(|| profile(bind), |Text(profile)| profile),
-            admin: admin(plain(raw.admin), &run_dir)?,
+            admin: admin_addrs(plain(raw.admin), &run_dir)?,
             data_dir: raw.data_dir,
             log: Log {
                 format: raw.log_format.unwrap_or_default(),
@@ -122,12 +130,12 @@ fn profile(bind: SocketAddr) -> Profile {
     if bind.ip().to_canonical().is_loopback() { Profile::Local } else { Profile::Lan }
 }
 
-fn admin(given: Option<Vec<AdminAddr>>, run_dir: &Path) -> Result<Vec<AdminAddr>, Error> {
+fn admin_addrs(given: Option<Vec<admin::Addr>>, run_dir: &Path) -> Result<Vec<admin::Addr>, Error> {
     let Some(given) = given else {
         let socket = format!("unix:{}", run_dir.join("admin.sock").display());
         return socket.parse().map(|addr| vec![addr]).map_err(|e| Error::AdminSocket(socket, e));
     };
-    let beyond = |addr: &&AdminAddr| matches!(addr, AdminAddr::Tcp(tcp) if !tcp.ip().to_canonical().is_loopback());
+    let beyond = |addr: &&admin::Addr| matches!(addr, admin::Addr::Tcp(tcp) if !tcp.ip().to_canonical().is_loopback());
     match given.iter().find(beyond) {
         Some(addr) => Err(Error::AdminBeyondLoopback(addr.clone())),
         None => Ok(given),

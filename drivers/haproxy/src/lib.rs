@@ -24,5 +24,6 @@ pub mod routes;
 mod settings;
 pub mod socket;
 
+pub use backchat_template::Template;
 pub use driver::HaproxyDriver;
 pub use settings::{AttachedSettings, ManagedSettings};

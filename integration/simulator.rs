@@ -1,0 +1,9 @@
+//! Clusters of pure nodes on a virtual clock, with a network that delays, loses, splits and stalls. Seeded:
+//! a failure comes back with its seed.
+
+mod cures;
+mod membership;
+mod network;
+mod records;
+mod suspicion;
+mod world;

@@ -1,0 +1,450 @@
+//! A cluster on a virtual clock: nodes, their hosts, the network between them, and what is on its way.
+
+use std::{
+    cmp::Reverse,
+    collections::{BTreeMap, BinaryHeap},
+    net::SocketAddr,
+    time::Duration,
+};
+
+use backchat::{
+    cluster::{
+        exchange::Exchange,
+        identity::Identity,
+        node::{Cures, Effect, Input, Node, NodeConfig, Outcome},
+        profile::Profile,
+    },
+    model::{Kind, Liveness, Moment, NodeName, RawOffer, RawRecord, Snapshot, Verdict},
+};
+use bytes::Bytes;
+use rand::{RngExt, SeedableRng, rngs::StdRng};
+
+use super::network::Network;
+
+/// How often a join address that is no living member is tried again.
+const JOIN_EVERY: Duration = Duration::from_secs(1);
+
+pub(super) fn ms(ms: u64) -> Duration {
+    Duration::from_millis(ms)
+}
+
+pub(super) fn secs(secs: u64) -> Duration {
+    Duration::from_secs(secs)
+}
+
+/// The simulated cluster. Nodes are numbered in the order of their hosts.
+pub(super) struct World {
+    pub(super) now: Moment,
+    pub(super) network: Network,
+    pub(super) hosts: Vec<Host>,
+    pub(super) cures: Cures,
+    pub(super) profile: Profile,
+    /// Packets that were sent.
+    pub(super) packets: u64,
+    events: BinaryHeap<Reverse<(Moment, u64, Queued)>>,
+    nth: u64,
+    rng: StdRng,
+}
+
+/// A host, with a node or without.
+pub(super) struct Host {
+    pub(super) name: NodeName,
+    pub(super) addr: SocketAddr,
+    pub(super) kind: Kind,
+    pub(super) joins: Vec<SocketAddr>,
+    pub(super) node: Option<Node>,
+    /// What the node wanted that is neither a packet nor a question: its fate.
+    pub(super) fate: Vec<(Moment, Effect)>,
+    /// How the others' liveness changed in this node's eyes, where that is watched.
+    pub(super) seen: Vec<(Moment, NodeName, Liveness)>,
+    pub(super) watched: bool,
+    last: BTreeMap<NodeName, Liveness>,
+    stalled: Moment,
+    wake: Option<Moment>,
+    /// Which process: what was meant for an earlier one is lost.
+    process: u32,
+    /// Whether the host itself answers: a refused connection comes from a living host.
+    pub(super) up: bool,
+}
+
+/// Events compare by their time and order alone.
+struct Queued(Event);
+
+impl PartialEq for Queued {
+    fn eq(&self, _: &Self) -> bool {
+        true
+    }
+}
+impl Eq for Queued {}
+impl PartialOrd for Queued {
+    fn partial_cmp(&self, other: &Self) -> Option<std::cmp::Ordering> {
+        Some(self.cmp(other))
+    }
+}
+impl Ord for Queued {
+    fn cmp(&self, _: &Self) -> std::cmp::Ordering {
+        std::cmp::Ordering::Equal
+    }
+}
+
+#[derive(Debug)]
+enum Event {
+    Packet { from: SocketAddr, to: SocketAddr, payload: Bytes },
+    Wake { host: usize, process: u32 },
+    Join { host: usize, process: u32 },
+    Frame { step: Step, caller: SocketAddr, called: SocketAddr, bytes: Vec<u8> },
+    Asked { host: usize, process: u32, who: Identity, outcome: Outcome },
+}
+
+#[derive(Clone, Copy, Debug)]
+enum Step {
+    Opening,
+    Answer,
+    Remainder,
+}
+
+impl World {
+    pub(super) fn new(seed: u64) -> Self {
+        let mut rng = StdRng::seed_from_u64(seed);
+        Self {
+            now: Duration::ZERO,
+            network: Network::new(StdRng::from_rng(&mut rng)),
+            hosts: Vec::new(),
+            cures: Cures::default(),
+            profile: Profile::LAN,
+            packets: 0,
+            events: BinaryHeap::new(),
+            nth: 0,
+            rng,
+        }
+    }
+
+    /// A cluster of `size`: host 0 is a balancer and everybody's join address, the others are agents.
+    pub(super) fn cluster(seed: u64, size: usize) -> Self {
+        Self::with(seed, size, |_| {})
+    }
+
+    /// The same, but set up otherwise before it starts.
+    pub(super) fn with(seed: u64, size: usize, set: impl FnOnce(&mut Self)) -> Self {
+        let mut world = Self::new(seed);
+        set(&mut world);
+        for i in 0..size {
+            let kind = if i == 0 { Kind::Balancer } else { Kind::Agent };
+            world.host(&format!("n{i}"), kind);
+        }
+        for i in 0..size {
+            world.start(i, 1000);
+        }
+        world
+    }
+
+    /// A host without a node. It joins by host 0, unless it is that.
+    pub(super) fn host(&mut self, name: &str, kind: Kind) -> usize {
+        let i = self.hosts.len();
+        let addr = SocketAddr::from(([10, 0, u8::try_from(i / 250).unwrap(), u8::try_from(i % 250 + 1).unwrap()], 7946));
+        self.hosts.push(Host {
+            name: name.parse().unwrap(),
+            addr,
+            kind,
+            joins: self.hosts.first().map(|seed| seed.addr).into_iter().collect(),
+            node: None,
+            fate: Vec::new(),
+            seen: Vec::new(),
+            watched: false,
+            last: BTreeMap::new(),
+            stalled: Duration::ZERO,
+            wake: None,
+            process: 0,
+            up: true,
+        });
+        i
+    }
+
+    /// Starts a node in the life `epoch`.
+    pub(super) fn start(&mut self, i: usize, epoch: u64) {
+        let host = &mut self.hosts[i];
+        let config = NodeConfig {
+            identity: Identity::new(host.name.clone(), epoch, host.addr),
+            profile: self.profile,
+            record: record(host.kind, 8080),
+            joins: !host.joins.is_empty(),
+            max_payload: 1331,
+            cures: self.cures,
+        };
+        host.process += 1;
+        host.wake = None;
+        host.stalled = Duration::ZERO;
+        host.last.clear();
+        host.node = Some(Node::new(config, StdRng::from_rng(&mut self.rng), self.now).unwrap());
+        let process = host.process;
+        self.at(self.now, Event::Join { host: i, process });
+        self.act(i, |node, now, effects| node.tick(now, effects));
+    }
+
+    /// Ends a node's process without a word.
+    pub(super) fn kill(&mut self, i: usize) {
+        self.hosts[i].node = None;
+        self.hosts[i].process += 1;
+    }
+
+    /// Has a process stand still, its packets waiting.
+    pub(super) fn stall(&mut self, i: usize, time: Duration) {
+        self.hosts[i].stalled = self.now + time;
+    }
+
+    pub(super) fn input(&mut self, i: usize, input: Input<'_>) {
+        self.act(i, |node, now, effects| node.handle(now, input, effects));
+    }
+
+    pub(super) fn leave(&mut self, i: usize) {
+        self.input(i, Input::Leave);
+    }
+
+    pub(super) fn node(&self, i: usize) -> &Node {
+        self.hosts[i].node.as_ref().unwrap()
+    }
+
+    pub(super) fn snapshot(&self, i: usize) -> Snapshot {
+        self.node(i).snapshot()
+    }
+
+    /// The nodes that run.
+    pub(super) fn running(&self) -> Vec<usize> {
+        (0..self.hosts.len()).filter(|i| self.hosts[*i].node.is_some()).collect()
+    }
+
+    /// How `i` sees the node of host `j`.
+    pub(super) fn sees(&self, i: usize, j: usize) -> Option<Liveness> {
+        self.node(i).known(&self.hosts[j].name).map(|known| known.liveness)
+    }
+
+    pub(super) fn verdict(&self, i: usize, j: usize) -> Verdict {
+        self.snapshot(i).members[&self.hosts[j].name].verdict
+    }
+
+    /// Whether all that run see one another alive, in the same lives, with the newest records.
+    pub(super) fn converged(&self) -> bool {
+        let running = self.running();
+        let snapshots: Vec<_> = running.iter().map(|i| (self.node(*i).identity().clone(), self.snapshot(*i))).collect();
+        snapshots.iter().all(|(_, snapshot)| {
+            snapshots.iter().all(|(identity, truth)| {
+                let (own, seen) = (truth.members.get(identity.name()), snapshot.members.get(identity.name()));
+                own.zip(seen).is_some_and(|(own, seen)| {
+                    seen.epoch == own.epoch && seen.liveness == Liveness::Alive && seen.record == own.record
+                })
+            })
+        })
+    }
+
+    /// Runs until `done`, which is looked at every 10 ms, in large clusters every 100; says when. Fails after `most`.
+    #[track_caller]
+    pub(super) fn until(&mut self, most: Duration, mut done: impl FnMut(&Self) -> bool) -> Duration {
+        let (start, end) = (self.now, self.now + most);
+        let step = if self.hosts.len() > 20 { ms(100) } else { ms(10) };
+        while !done(self) {
+            assert!(self.now < end, "not within {most:?}:\n{}", self.picture());
+            self.run(step);
+        }
+        self.now - start
+    }
+
+    /// Runs for a time.
+    pub(super) fn run(&mut self, time: Duration) {
+        let end = self.now + time;
+        while self.events.peek().is_some_and(|Reverse((at, ..))| *at <= end) {
+            let Some(Reverse((at, _, Queued(event)))) = self.events.pop() else { return };
+            self.now = at;
+            self.happen(event);
+        }
+        self.now = end;
+    }
+
+    /// How everybody sees everybody, for a failed test.
+    pub(super) fn picture(&self) -> String {
+        let row = |i: &usize| {
+            let snapshot = self.snapshot(*i);
+            let seen = snapshot.members.values().map(|m| {
+                let age = m.record.as_ref().map_or("-".into(), |r| format!("{}.{}", r.epoch, r.version));
+                format!("{}:{}({}) {age}", m.name, m.liveness, m.epoch)
+            });
+            format!("n{i}: {}\n", seen.collect::<Vec<_>>().join(", "))
+        };
+        self.running().iter().take(12).map(row).collect()
+    }
+
+    fn at(&mut self, at: Moment, event: Event) {
+        self.nth += 1;
+        self.events.push(Reverse((at, self.nth, Queued(event))));
+    }
+
+    fn find(&self, addr: SocketAddr) -> Option<usize> {
+        self.hosts.iter().position(|host| host.addr == addr)
+    }
+
+    fn happen(&mut self, event: Event) {
+        match event {
+            Event::Packet { from, to, ref payload } => {
+                let Some(i) = self.find(to).filter(|i| self.hosts[*i].node.is_some()) else { return };
+                if self.is_stalled(i) {
+                    return self.at(self.hosts[i].stalled, event);
+                }
+                self.input(i, Input::Datagram { from, payload });
+            }
+            Event::Wake { host, process } if self.hosts[host].process == process => {
+                if self.is_stalled(host) {
+                    // The packets that wait come first: see `Node::tick`.
+                    return self.at(self.hosts[host].stalled + Duration::from_micros(1), event);
+                }
+                self.hosts[host].wake = None;
+                self.act(host, |node, now, effects| node.tick(now, effects));
+            }
+            Event::Join { host, process } if self.hosts[host].process == process => self.join(host, process),
+            Event::Asked { host, process, who, outcome } if self.hosts[host].process == process => {
+                self.input(host, Input::Asked { who, outcome });
+            }
+            Event::Frame { step, caller, called, bytes } => self.frame(step, caller, called, &bytes),
+            Event::Wake { .. } | Event::Join { .. } | Event::Asked { .. } => {}
+        }
+    }
+
+    fn is_stalled(&self, i: usize) -> bool {
+        self.hosts[i].stalled > self.now
+    }
+
+    fn join(&mut self, i: usize, process: u32) {
+        let Some(node) = &self.hosts[i].node else { return };
+        let missing: Vec<_> = self.hosts[i].joins.iter().copied().filter(|addr| !node.is_living(*addr)).collect();
+        for addr in missing {
+            self.call(i, addr);
+        }
+        self.at(self.now + JOIN_EVERY, Event::Join { host: i, process });
+    }
+
+    fn act(&mut self, i: usize, act: impl FnOnce(&mut Node, Moment, &mut Vec<Effect>)) {
+        let now = self.now;
+        let Some(node) = self.hosts[i].node.as_mut() else { return };
+        let mut effects = Vec::new();
+        act(node, now, &mut effects);
+        for effect in effects {
+            self.effect(i, effect);
+        }
+        self.schedule(i);
+    }
+
+    fn schedule(&mut self, i: usize) {
+        let host = &mut self.hosts[i];
+        let Some(deadline) = host.node.as_ref().and_then(Node::next_deadline) else { return };
+        if host.wake.is_none_or(|wake| deadline < wake) {
+            host.wake = Some(deadline);
+            let process = host.process;
+            self.at(deadline, Event::Wake { host: i, process });
+        }
+    }
+
+    fn effect(&mut self, i: usize, effect: Effect) {
+        let (from, process) = (self.hosts[i].addr, self.hosts[i].process);
+        match effect {
+            Effect::Send { to, payload } => {
+                assert!(payload.len() <= 1331, "a datagram of {} bytes", payload.len());
+                self.packets += 1;
+                if let Some(takes) = self.network.packet(from, to) {
+                    self.at(self.now + takes, Event::Packet { from, to, payload });
+                }
+            }
+            Effect::Exchange { with, .. } => self.call(i, with),
+            Effect::AskTcp { who, within } => {
+                let (outcome, takes) = self.connect(from, who.addr(), within);
+                self.at(self.now + takes, Event::Asked { host: i, process, who, outcome });
+            }
+            Effect::Changed => self.note_changes(i),
+            fate @ (Effect::Renewed { .. } | Effect::NameLost { .. } | Effect::Left) => {
+                self.hosts[i].fate.push((self.now, fate));
+            }
+        }
+    }
+
+    fn note_changes(&mut self, i: usize) {
+        if !self.hosts[i].watched {
+            return;
+        }
+        let now = self.now;
+        let members = self.snapshot(i).members;
+        let host = &mut self.hosts[i];
+        for (name, member) in members {
+            if host.last.insert(name.clone(), member.liveness) != Some(member.liveness) {
+                host.seen.push((now, name, member.liveness));
+            }
+        }
+    }
+
+    /// TCP: a first packet may be lost, and is repeated too late for a question.
+    fn connect(&mut self, from: SocketAddr, to: SocketAddr, within: Duration) -> (Outcome, Duration) {
+        let there = self.network.packet(from, to);
+        let back = self.network.packet(to, from);
+        let host = self.find(to).map(|i| &self.hosts[i]);
+        match (there, back, host) {
+            (Some(there), Some(back), Some(host)) if host.up => {
+                let outcome = if host.node.is_some() { Outcome::Connected } else { Outcome::Refused };
+                (outcome, there + back)
+            }
+            _ => (Outcome::Silent, within),
+        }
+    }
+
+    /// Begins an exchange.
+    fn call(&mut self, i: usize, called: SocketAddr) {
+        let bytes = self.node(i).open_exchange().encode();
+        self.send_frame(Step::Opening, self.hosts[i].addr, called, bytes);
+    }
+
+    /// A frame of an exchange: TCP repeats what is lost.
+    fn send_frame(&mut self, step: Step, caller: SocketAddr, called: SocketAddr, bytes: Vec<u8>) {
+        let again = if self.rng.random_bool(self.network.loss) { ms(200) } else { Duration::ZERO };
+        let at = self.now + self.network.way() * 2 + again;
+        self.at(at, Event::Frame { step, caller, called, bytes });
+    }
+
+    fn frame(&mut self, step: Step, caller: SocketAddr, called: SocketAddr, bytes: &[u8]) {
+        let to = if matches!(step, Step::Answer) { caller } else { called };
+        let connected = self.network.connects(caller, called) && self.network.connects(called, caller);
+        let Some(i) = self.find(to).filter(|i| connected && self.hosts[*i].node.is_some() && !self.is_stalled(*i)) else {
+            return;
+        };
+        let exchange = Exchange::decode(bytes).unwrap();
+        self.input(i, Input::Exchange(&exchange));
+        let node = self.node(i);
+        match step {
+            Step::Opening => {
+                let answer = node.answer_exchange(&exchange).encode();
+                self.send_frame(Step::Answer, caller, called, answer);
+            }
+            Step::Answer => {
+                let remainder = node.finish_exchange(&exchange).encode();
+                self.send_frame(Step::Remainder, caller, called, remainder);
+            }
+            Step::Remainder => {}
+        }
+    }
+}
+
+/// What a simulated node says of itself.
+pub(super) fn record(kind: Kind, port: u32) -> RawRecord {
+    let offer = RawOffer {
+        name: "web".into(),
+        port,
+        hosts: vec!["www.example.com".into()],
+        path: None,
+        weight: None,
+        protocol: None,
+        healthy: true,
+    };
+    let services = if kind == Kind::Agent { vec![offer] } else { Vec::new() };
+    RawRecord { kind, services, ..RawRecord::default() }
+}
+
+/// A record whose bytes are about `size` many.
+pub(super) fn record_of(size: usize) -> RawRecord {
+    let mut record = record(Kind::Agent, 9090);
+    record.tags.insert("filling".into(), "x".repeat(size.saturating_sub(90)));
+    record
+}

@@ -1,0 +1,146 @@
+//! What two nodes tell one another over TCP: everybody they know, and the records that the other lacks.
+//!
+//! One type for all three steps: the caller's opening, the answer to it, and the caller's remainder. Pure;
+//! the frames around it, their size limit and the sockets are others' business.
+
+use std::collections::BTreeMap;
+
+use bytes::Bytes;
+use minicbor::{Decode, Decoder, Encode, Encoder, decode, encode};
+
+use super::identity::Identity;
+use crate::model::NodeName;
+
+/// The largest exchange, in bytes: some 10,000 members with records of 1 KiB.
+pub const MAX_EXCHANGE: usize = 16 << 20;
+
+/// How far a record has come: (epoch, version).
+pub type Age = (u64, u64);
+
+/// What one side tells the other.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Exchange {
+    /// Who tells.
+    pub from: Identity,
+    /// Everybody it knows, those declared down included, itself too.
+    pub members: Vec<foca::Member<Identity>>,
+    /// Which records it has.
+    pub ages: BTreeMap<NodeName, Age>,
+    /// Records, as bytes.
+    pub records: Vec<Bytes>,
+    /// Whether `records` holds all that the other lacks: so in an answer and in the remainder, not in an opening.
+    pub complete: bool,
+}
+
+impl Exchange {
+    /// The bytes of the exchange.
+    pub fn encode(&self) -> Vec<u8> {
+        minicbor::to_vec(self).expect("a vector takes all that is written")
+    }
+
+    /// Reads what [`Exchange::encode`] wrote. Members and records that make no sense to this version are
+    /// left out one by one; the rest counts.
+    pub fn decode(bytes: &[u8]) -> Result<Self, decode::Error> {
+        minicbor::decode(bytes)
+    }
+}
+
+const FROM: u32 = 0;
+const MEMBERS: u32 = 1;
+const AGES: u32 = 2;
+const RECORDS: u32 = 3;
+const COMPLETE: u32 = 4;
+
+impl<C> Encode<C> for Exchange {
+    fn encode<W: encode::Write>(&self, e: &mut Encoder<W>, ctx: &mut C) -> Result<(), encode::Error<W::Error>> {
+        e.map(5)?.u32(FROM)?;
+        self.from.encode(e, ctx)?;
+        e.u32(MEMBERS)?.array(self.members.len() as u64)?;
+        for member in &self.members {
+            e.array(3)?;
+            member.id().encode(e, ctx)?;
+            e.u16(member.incarnation())?.u8(state_code(member.state()))?;
+        }
+        e.u32(AGES)?.map(self.ages.len() as u64)?;
+        for (name, (epoch, version)) in &self.ages {
+            e.str(name.as_str())?.array(2)?.u64(*epoch)?.u64(*version)?;
+        }
+        e.u32(RECORDS)?.array(self.records.len() as u64)?;
+        for record in &self.records {
+            e.bytes(record)?;
+        }
+        e.u32(COMPLETE)?.bool(self.complete)?.ok()
+    }
+}
+
+impl<'b, C> Decode<'b, C> for Exchange {
+    fn decode(d: &mut Decoder<'b>, ctx: &mut C) -> Result<Self, decode::Error> {
+        let (mut from, mut complete) = (None, false);
+        let (mut members, mut ages, mut records) = (Vec::new(), BTreeMap::new(), Vec::new());
+        for _ in 0..counted(d.map()?)? {
+            match d.u32()? {
+                FROM => from = Some(Identity::decode(d, ctx)?),
+                MEMBERS => members = list(d, |d| member(d, ctx))?,
+                AGES => ages = read_ages(d)?,
+                RECORDS => records = list(d, |d| Ok(Some(Bytes::copy_from_slice(d.bytes()?))))?,
+                COMPLETE => complete = d.bool()?,
+                _ => d.skip()?,
+            }
+        }
+        let from = from.ok_or_else(|| decode::Error::message("an exchange of nobody"))?;
+        Ok(Self { from, members, ages, records, complete })
+    }
+}
+
+fn counted(length: Option<u64>) -> Result<u64, decode::Error> {
+    length.ok_or_else(|| decode::Error::message("a length left open"))
+}
+
+fn list<'b, T>(
+    d: &mut Decoder<'b>,
+    mut item: impl FnMut(&mut Decoder<'b>) -> Result<Option<T>, decode::Error>,
+) -> Result<Vec<T>, decode::Error> {
+    let mut items = Vec::new();
+    for _ in 0..counted(d.array()?)? {
+        items.extend(item(d)?);
+    }
+    Ok(items)
+}
+
+/// A member, or `None` where its identity or state makes no sense here.
+fn member<C>(d: &mut Decoder<'_>, ctx: &mut C) -> Result<Option<foca::Member<Identity>>, decode::Error> {
+    if d.array()? != Some(3) {
+        return Err(decode::Error::message("a member of other than three parts"));
+    }
+    let start = d.position();
+    d.skip()?;
+    let end = d.position();
+    let id = d.input().get(start..end).and_then(|bytes| minicbor::decode_with(bytes, ctx).ok());
+    let (incarnation, state) = (d.u16()?, state_of(d.u8()?));
+    Ok(id.zip(state).map(|(id, state)| foca::Member::new(id, incarnation, state)))
+}
+
+fn read_ages(d: &mut Decoder<'_>) -> Result<BTreeMap<NodeName, Age>, decode::Error> {
+    let mut ages = BTreeMap::new();
+    for _ in 0..counted(d.map()?)? {
+        let name = d.str()?.parse();
+        if d.array()? != Some(2) {
+            return Err(decode::Error::message("an age of other than two parts"));
+        }
+        let age = (d.u64()?, d.u64()?);
+        ages.extend(name.map(|name| (name, age)));
+    }
+    Ok(ages)
+}
+
+fn state_code(state: foca::State) -> u8 {
+    match state {
+        foca::State::Alive => 0,
+        foca::State::Suspect => 1,
+        foca::State::Down => 2,
+    }
+}
+
+fn state_of(code: u8) -> Option<foca::State> {
+    [foca::State::Alive, foca::State::Suspect, foca::State::Down].get(usize::from(code)).copied()
+}

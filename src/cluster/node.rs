@@ -1,0 +1,420 @@
+//! One node of the gossip cluster, without any IO: inputs come in, effects go out.
+//!
+//! Wraps foca with the cures that it needs, keeps everybody's records, tells balancers of changes directly,
+//! and, on a balancer, asks suspects in person. Pure: time and randomness are handed in; whoever owns it
+//! does what the effects say, and wakes it at `next_deadline`.
+
+mod cures;
+mod directory;
+mod forget;
+mod gossip;
+mod item;
+mod leave;
+mod outbox;
+mod packet;
+mod question;
+mod spread;
+mod sync;
+mod timers;
+
+use std::{
+    collections::{BTreeMap, HashSet},
+    net::SocketAddr,
+    num::NonZeroUsize,
+    time::Duration,
+};
+
+use bytes::Bytes;
+use foca::{Foca, PostcardCodec};
+use rand::{SeedableRng, rngs::StdRng};
+
+pub use cures::Cures;
+
+use self::{
+    directory::Directory,
+    leave::Phase,
+    outbox::{Items, Outbox},
+    spread::Pending,
+    timers::{Alarm, Timers},
+};
+use super::{
+    exchange::Exchange,
+    identity::Identity,
+    message::{Message, MessageError},
+    profile::Profile,
+    records::{self, RecordError, Records},
+};
+use crate::model::{Liveness, Member, Moment, NodeName, RawRecord, Snapshot, Verdict};
+
+/// What a node needs to begin.
+#[derive(Clone, Debug)]
+pub struct NodeConfig {
+    /// Who it is. The epoch is above all that is known of the name: see `identity::first_epoch`.
+    pub identity: Identity,
+    /// The timings.
+    pub profile: Profile,
+    /// What it says of itself at first; name, epoch and version are filled in.
+    pub record: RawRecord,
+    /// Whether there are addresses to join: if so, it is synced after the first full exchange, else at once.
+    pub joins: bool,
+    /// The largest payload of a datagram, in bytes: what the envelope leaves. At least 600.
+    pub max_payload: usize,
+    /// Which of foca's ills are cured; all of them, but for tests.
+    #[doc(hidden)]
+    pub cures: Cures,
+}
+
+/// What happens to a node.
+#[derive(Debug)]
+pub enum Input<'a> {
+    /// A datagram came, and its envelope was opened.
+    Datagram {
+        /// Where it came from.
+        from: SocketAddr,
+        /// What was in the envelope.
+        payload: &'a [u8],
+    },
+    /// One side of an exchange came: an opening, an answer or a remainder.
+    Exchange(&'a Exchange),
+    /// What came of [`Effect::AskTcp`].
+    Asked {
+        /// Who was asked.
+        who: Identity,
+        /// What came of it.
+        outcome: Outcome,
+    },
+    /// The node says something else of itself from now on; name, epoch and version are filled in. The same
+    /// again changes nothing.
+    Record(RawRecord),
+    /// The node leaves: [`Effect::Left`] follows within half a second.
+    Leave,
+}
+
+/// What came of connecting to a suspect's gossip port.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Outcome {
+    /// It was accepted.
+    Connected,
+    /// The host said that nobody listens.
+    Refused,
+    /// Nothing came in time, or the network said that the host cannot be reached.
+    Silent,
+}
+
+/// What the owner of a node must do.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Effect {
+    /// Send a datagram.
+    Send {
+        /// Where.
+        to: SocketAddr,
+        /// What, before the envelope.
+        payload: Bytes,
+    },
+    /// Exchange everything with a member over TCP: send [`Node::open_exchange`], feed the answer in, send
+    /// [`Node::finish_exchange`]. Nothing needs to be said of a failure: the node asks again.
+    Exchange {
+        /// With whom.
+        with: SocketAddr,
+        /// What for.
+        why: Why,
+    },
+    /// Connect to a suspect's gossip port over TCP, close, and say what came of it.
+    AskTcp {
+        /// Whom.
+        who: Identity,
+        /// How long to wait.
+        within: Duration,
+    },
+    /// The snapshot is another now.
+    Changed,
+    /// The node was declared down and began a new life: keep its epoch.
+    Renewed {
+        /// The epoch of the new life.
+        epoch: u64,
+    },
+    /// Another living node holds the name. This one is done: nothing is sent or taken from now on.
+    NameLost {
+        /// Who holds it.
+        by: Identity,
+    },
+    /// The leave was told. This node is done.
+    Left,
+}
+
+/// What an exchange is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Why {
+    /// It is time for one.
+    Periodic,
+    /// That member's record is not here.
+    Unknown,
+    /// That member said that its record has changed.
+    Announced,
+}
+
+/// What is known of the holder of a name.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Known {
+    /// The latest life.
+    pub identity: Identity,
+    /// Whether it lives, as far as this node knows.
+    pub liveness: Liveness,
+}
+
+/// What was refused since the start, by a short reason.
+pub type Refused = BTreeMap<&'static str, u64>;
+
+type Core = Foca<Identity, PostcardCodec, StdRng, Items>;
+
+/// One node of the cluster.
+pub struct Node {
+    config: NodeConfig,
+    foca: Core,
+    outbox: Outbox,
+    timers: Timers,
+    directory: Directory,
+    records: Records,
+    /// Our record as it was last told.
+    own: RawRecord,
+    phase: Phase,
+    synced: bool,
+    rng: StdRng,
+    /// The highest epoch that was heard under our name.
+    heard: Option<u64>,
+    /// The size of the cluster that foca is set for.
+    size: usize,
+    /// The probe that may not be answered yet: its number, whom, and the packet.
+    probe: Option<(u8, Identity, Bytes)>,
+    /// Suspects that are told so again and again.
+    suspects: HashSet<Identity>,
+    /// Whether an alarm is set to greet.
+    greeting: bool,
+    /// Balancers that have not acknowledged our record.
+    pending: BTreeMap<NodeName, Pending>,
+    /// When missing records are next asked for.
+    pull_at: Option<Moment>,
+    refused: Refused,
+    /// Of the call that runs: the time, the effects, whether to look at foca's members again, whether the
+    /// snapshot is another.
+    now: Moment,
+    out: Vec<Effect>,
+    dirty: bool,
+    changed: bool,
+}
+
+impl Node {
+    /// A node that begins now, alone. It joins when its owner exchanges with somebody.
+    ///
+    /// # Errors
+    /// A record that is too long.
+    pub fn new(config: NodeConfig, mut rng: StdRng, now: Moment) -> Result<Self, RecordError> {
+        let (identity, profile) = (config.identity.clone(), config.profile);
+        let own = RawRecord {
+            node: identity.name().to_string(),
+            epoch: identity.epoch(),
+            version: 0,
+            ..config.record.clone()
+        };
+        records::encode(&own)?;
+        let foca_rng = StdRng::from_rng(&mut rng);
+        let foca_config = profile.config(1, packet_size(config.max_payload), config.cures);
+        let foca = Foca::with_custom_broadcast(identity, foca_config, foca_rng, PostcardCodec, Items);
+        let synced = !config.joins;
+        let mut node = Self {
+            config,
+            foca,
+            outbox: Outbox::default(),
+            timers: Timers::default(),
+            directory: Directory::default(),
+            records: Records::default(),
+            own: own.clone(),
+            phase: Phase::Running,
+            synced,
+            rng,
+            heard: None,
+            size: 1,
+            probe: None,
+            suspects: HashSet::new(),
+            greeting: false,
+            pending: BTreeMap::new(),
+            pull_at: None,
+            refused: Refused::new(),
+            now,
+            out: Vec::new(),
+            dirty: false,
+            changed: true,
+        };
+        node.publish(own);
+        node.begin_exchanges();
+        node.forget();
+        Ok(node)
+    }
+
+    /// Takes an input. What must be done is added to `effects`, in order.
+    pub fn handle(&mut self, now: Moment, input: Input<'_>, effects: &mut Vec<Effect>) {
+        self.now = now;
+        match input {
+            Input::Datagram { from, payload } => self.datagram(from, payload),
+            Input::Exchange(exchange) => self.exchanged(exchange),
+            Input::Asked { who, outcome } => self.asked(&who, outcome),
+            Input::Record(record) => self.say(record),
+            Input::Leave => self.leave(),
+        }
+        self.finish(effects);
+    }
+
+    /// Does what is due. Datagrams that wait are to be handled first: an answer may be among them.
+    pub fn tick(&mut self, now: Moment, effects: &mut Vec<Effect>) {
+        self.now = now;
+        while let Some(alarm) = self.timers.pop(now) {
+            self.alarm(alarm);
+        }
+        self.finish(effects);
+    }
+
+    /// When [`Node::tick`] is next due, if ever.
+    pub fn next_deadline(&self) -> Option<Moment> {
+        self.timers.next()
+    }
+
+    /// Who this node is now: a renewed life has another epoch.
+    pub fn identity(&self) -> &Identity {
+        self.foca.identity()
+    }
+
+    /// What this node says of itself, as it was last told.
+    pub fn record(&self) -> &RawRecord {
+        &self.own
+    }
+
+    /// Everybody that is known, this node included.
+    pub fn snapshot(&self) -> Snapshot {
+        let mut members = self.directory.members(&self.records);
+        let own = self.identity();
+        let me = Member {
+            name: own.name().clone(),
+            epoch: own.epoch(),
+            addr: own.addr(),
+            liveness: if self.phase == Phase::Running { Liveness::Alive } else { Liveness::Left },
+            verdict: Verdict::Unasked,
+            since: Moment::ZERO,
+            record: Some(self.own.clone()),
+        };
+        members.insert(own.name().clone(), me);
+        Snapshot { source: "gossip".into(), synced: self.synced, members }
+    }
+
+    /// What is known of a name: the join handshake answers with it.
+    pub fn known(&self, name: &NodeName) -> Option<Known> {
+        if name == self.identity().name() {
+            return Some(Known { identity: self.identity().clone(), liveness: Liveness::Alive });
+        }
+        let entry = self.directory.get(name)?;
+        Some(Known { identity: entry.identity.clone(), liveness: entry.liveness })
+    }
+
+    /// Whether a living member (a suspect is one) is reached at this address: if not, a join address is tried again.
+    pub fn is_living(&self, addr: SocketAddr) -> bool {
+        self.directory.living().any(|entry| entry.identity.addr() == addr)
+    }
+
+    /// What was refused since the start: garbage, forgeries, more than is kept.
+    pub fn refused(&self) -> &Refused {
+        &self.refused
+    }
+
+    fn datagram(&mut self, from: SocketAddr, payload: &[u8]) {
+        match Message::decode(payload) {
+            Err(MessageError::Kind(_)) => self.count("unknown message"),
+            Err(_) => self.count("malformed message"),
+            // Who leaves waits for these.
+            Ok(Message::Ack(ack)) => self.acked(&ack),
+            Ok(_) if self.is_deaf() => {}
+            Ok(Message::Foca(packet)) => self.packet(packet),
+            Ok(Message::Push(push)) => self.pushed(from, &push),
+            Ok(Message::Announce(announce)) => self.announced(from, &announce),
+            Ok(Message::Ping(ping)) => self.pinged(from, &ping),
+            Ok(Message::Pong(pong)) => self.ponged(&pong),
+            Ok(Message::Held(held)) => drop(self.admit(vec![foca::Member::alive(held.holder)])),
+        }
+    }
+
+    fn alarm(&mut self, alarm: Alarm) {
+        match alarm {
+            Alarm::Foca(timer) => self.timer(timer),
+            Alarm::ProbeAgain(number) => self.probe_again(number),
+            Alarm::SuspectAgain(suspect) => self.suspect_again(&suspect),
+            Alarm::Greet => self.greet(),
+            Alarm::Resend(balancer) => self.resend(&balancer),
+            Alarm::Pull => self.pull(),
+            Alarm::Exchange => self.exchange(),
+            Alarm::AskAgain(who) => self.ask_again(&who),
+            Alarm::Verdict(who) => self.verdict(&who),
+            Alarm::Ask(who) => self.ask(&who),
+            Alarm::Goodbye => self.goodbye(),
+            Alarm::Gone => self.gone(),
+            Alarm::Forget => self.forget(),
+        }
+    }
+
+    /// Looks at foca's members again, if they may be others, and reacts to what is new.
+    fn refresh(&mut self) {
+        if !std::mem::take(&mut self.dirty) {
+            return;
+        }
+        let own = self.foca.identity().name();
+        let states = self.foca.iter_membership_state();
+        let names = self.directory.refresh(states, own, &self.records, self.now);
+        self.changed |= !names.is_empty();
+        for name in &names {
+            self.consider_asking(name);
+            self.consider_pushing(name);
+        }
+        if !names.is_empty() {
+            let at = self.now + self.grace();
+            self.pull_at(at);
+        }
+        self.resize();
+    }
+
+    /// Sets foca for the size of the cluster.
+    fn resize(&mut self) {
+        let size = self.foca.num_members() + 1;
+        if size == self.size {
+            return;
+        }
+        self.size = size;
+        let config = self.config.profile.config(size, packet_size(self.config.max_payload), self.config.cures);
+        self.foca.set_config(config).expect("periods and periodic tasks are the same for every size");
+    }
+
+    fn send(&mut self, to: SocketAddr, message: &Message<'_>) {
+        self.out.push(Effect::Send { to, payload: message.encode() });
+    }
+
+    fn count(&mut self, reason: &'static str) {
+        *self.refused.entry(reason).or_default() += 1;
+    }
+
+    fn count_record(&mut self, error: &RecordError) {
+        self.count(match error {
+            RecordError::TooLong(_) => "record too long",
+            RecordError::Malformed(_) => "malformed record",
+            RecordError::Name | RecordError::Epoch(_) => "record of nobody",
+        });
+    }
+
+    fn finish(&mut self, effects: &mut Vec<Effect>) {
+        self.refresh();
+        effects.append(&mut self.out);
+        if std::mem::take(&mut self.changed) {
+            effects.push(Effect::Changed);
+        }
+    }
+}
+
+/// What foca may use of a datagram: our own tag takes one byte.
+fn packet_size(max_payload: usize) -> NonZeroUsize {
+    NonZeroUsize::new(max_payload.saturating_sub(1)).unwrap_or(NonZeroUsize::MIN)
+}

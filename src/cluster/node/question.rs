@@ -1,0 +1,150 @@
+//! A suspicion is a question: a balancer asks the suspect itself, over UDP and TCP, before it acts on it.
+//!
+//! Any answer keeps it. A refused connection proves that the path works and the process is gone: then the
+//! balancer declares it down at once, for all. Those that were declared down unasked are asked as well:
+//! the guard needs to know whether we or they are cut off.
+
+use std::{net::SocketAddr, time::Duration};
+
+use foca::State;
+use rand::RngExt;
+
+use super::{Effect, Node, Outcome, timers::Alarm};
+use crate::{
+    cluster::{
+        identity::Identity,
+        message::{Message, Ping, Pong},
+    },
+    model::{Kind, Liveness, Moment, NodeName, Verdict},
+};
+
+/// Pings within one question.
+const PINGS: u32 = 3;
+/// Between two questions to a suspect.
+const SUSPECT_EVERY: Duration = Duration::from_secs(1);
+/// Between two questions to one that failed.
+const FAILED_EVERY: Duration = Duration::from_secs(5);
+/// How long one that failed is asked again.
+const FAILED_FOR: Duration = Duration::from_secs(600);
+
+/// A question that is out.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Question {
+    /// Its pings carry this.
+    token: u64,
+    pings: u32,
+    refused: bool,
+    ends: Moment,
+}
+
+impl Node {
+    /// A member became another: asks it, where that is due.
+    pub(super) fn consider_asking(&mut self, name: &NodeName) {
+        let Some(entry) = self.directory.get(name) else { return };
+        let due = match entry.liveness {
+            Liveness::Suspect => true,
+            Liveness::Failed => matches!(entry.verdict, Verdict::Unasked | Verdict::Answered),
+            Liveness::Alive | Liveness::Left => false,
+        };
+        if due && entry.question.is_none() && self.own.kind == Kind::Balancer {
+            let who = entry.identity.clone();
+            self.ask(&who);
+        }
+    }
+
+    /// Asks a member anew, if it is still one to ask.
+    pub(super) fn ask(&mut self, who: &Identity) {
+        let (token, within) = (self.rng.random(), self.config.profile.question);
+        let ends = self.now + within;
+        let Some(entry) = self.directory.of(who) else { return };
+        let since = self.now.saturating_sub(entry.since);
+        let due = match entry.liveness {
+            Liveness::Suspect => true,
+            Liveness::Failed => since <= FAILED_FOR,
+            Liveness::Alive | Liveness::Left => false,
+        };
+        if !due || entry.question.is_some() {
+            return;
+        }
+        entry.question = Some(Question { token, pings: 0, refused: false, ends });
+        self.out.push(Effect::AskTcp { who: who.clone(), within });
+        self.timers.set(ends, Alarm::Verdict(who.clone()));
+        self.ask_again(who);
+    }
+
+    /// Sends the next ping of a question.
+    pub(super) fn ask_again(&mut self, who: &Identity) {
+        let Some(question) = self.directory.of(who).and_then(|entry| entry.question.as_mut()) else { return };
+        question.pings += 1;
+        let (token, more) = (question.token, question.pings < PINGS);
+        self.send(who.addr(), &Message::Ping(Ping { to: who.clone(), token }));
+        if more {
+            self.timers.set(self.now + self.config.profile.question / PINGS, Alarm::AskAgain(who.clone()));
+        }
+    }
+
+    /// Somebody asks whether we live. Only we may answer for us: another may have our address by now.
+    pub(super) fn pinged(&mut self, from: SocketAddr, ping: &Ping) {
+        if ping.to.name() == self.identity().name() {
+            let from_us = self.identity().clone();
+            self.send(from, &Message::Pong(Pong { from: from_us, token: ping.token }));
+        }
+    }
+
+    /// An answer to a question of ours.
+    pub(super) fn ponged(&mut self, pong: &Pong) {
+        let asked = self.directory.of(&pong.from).and_then(|entry| entry.question.as_ref());
+        if asked.is_some_and(|question| question.token == pong.token) {
+            self.conclude(&pong.from, Verdict::Answered);
+        }
+    }
+
+    /// What came of connecting.
+    pub(super) fn asked(&mut self, who: &Identity, outcome: Outcome) {
+        match outcome {
+            Outcome::Connected => self.conclude(who, Verdict::Answered),
+            Outcome::Silent => {}
+            Outcome::Refused => {
+                // The pings left first: if it lives, their answer is no later than this.
+                let soon = self.now + self.config.profile.probe_rtt / 2;
+                let Some(question) = self.directory.of(who).and_then(|entry| entry.question.as_mut()) else { return };
+                question.refused = true;
+                question.ends = soon.min(question.ends);
+                self.timers.set(question.ends, Alarm::Verdict(who.clone()));
+            }
+        }
+    }
+
+    /// The time for answers is over.
+    pub(super) fn verdict(&mut self, who: &Identity) {
+        let now = self.now;
+        let Some(question) = self.directory.of(who).and_then(|entry| entry.question.as_ref()) else { return };
+        if question.ends <= now {
+            let verdict = if question.refused { Verdict::Refused } else { Verdict::Silent };
+            self.conclude(who, verdict);
+        }
+    }
+
+    fn conclude(&mut self, who: &Identity, verdict: Verdict) {
+        let Some(entry) = self.directory.of(who).filter(|entry| entry.question.is_some()) else { return };
+        entry.question = None;
+        self.changed |= entry.verdict != verdict;
+        entry.verdict = verdict;
+        let (liveness, incarnation) = (entry.liveness, entry.incarnation);
+        match (liveness, verdict) {
+            (Liveness::Suspect, Verdict::Refused) => {
+                let down = foca::Member::new(who.clone(), incarnation, State::Down);
+                self.apply(vec![down], true);
+            }
+            (Liveness::Suspect, _) => {
+                if verdict == Verdict::Answered {
+                    // It may not have heard that it is one, and would stay one.
+                    self.tell_suspect(who);
+                }
+                self.timers.set(self.now + SUSPECT_EVERY, Alarm::Ask(who.clone()));
+            }
+            (_, Verdict::Refused) => {}
+            _ => self.timers.set(self.now + FAILED_EVERY, Alarm::Ask(who.clone())),
+        }
+    }
+}

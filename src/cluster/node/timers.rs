@@ -1,0 +1,111 @@
+//! Every timer of a node, foca's and ours, in one heap: outside there is only "wake me at".
+
+use std::{
+    cmp::{Ordering, Reverse},
+    collections::BinaryHeap,
+};
+
+use crate::{
+    cluster::identity::Identity,
+    model::{Moment, NodeName},
+};
+
+/// What is to be done at some moment.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Alarm {
+    /// foca asked for it. It needs every one, in order.
+    Foca(foca::Timer<Identity>),
+    /// A probe that may not have been answered yet.
+    ProbeAgain(u8),
+    /// A suspect to be told again.
+    SuspectAgain(Identity),
+    /// Nobody is alive: greet those that were.
+    Greet,
+    /// A balancer that may not have acknowledged our record yet.
+    Resend(NodeName),
+    /// Members whose records are not here.
+    Pull,
+    /// The periodic exchange.
+    Exchange,
+    /// The next of a question's pings.
+    AskAgain(Identity),
+    /// The end of a question.
+    Verdict(Identity),
+    /// The next question to the same.
+    Ask(Identity),
+    /// The next packet that tells of our leave.
+    Goodbye,
+    /// Nobody has to know more of our leave.
+    Gone,
+    /// Members to forget.
+    Forget,
+}
+
+/// The heap.
+#[derive(Debug, Default)]
+pub(super) struct Timers {
+    heap: BinaryHeap<Reverse<Entry>>,
+    set: u64,
+}
+
+#[derive(Debug, PartialEq, Eq)]
+struct Entry {
+    at: Moment,
+    /// Of two at one moment the one that was set first is first.
+    nth: u64,
+    alarm: Alarm,
+}
+
+impl Ord for Entry {
+    fn cmp(&self, other: &Self) -> Ordering {
+        (self.at, self.nth).cmp(&(other.at, other.nth))
+    }
+}
+
+impl PartialOrd for Entry {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl Timers {
+    pub(super) fn set(&mut self, at: Moment, alarm: Alarm) {
+        self.set += 1;
+        self.heap.push(Reverse(Entry { at, nth: self.set, alarm }));
+    }
+
+    /// When the next one is due.
+    pub(super) fn next(&self) -> Option<Moment> {
+        self.heap.peek().map(|Reverse(entry)| entry.at)
+    }
+
+    /// The next one that is due at `now`.
+    pub(super) fn pop(&mut self, now: Moment) -> Option<Alarm> {
+        self.next().filter(|at| *at <= now)?;
+        self.heap.pop().map(|Reverse(entry)| entry.alarm)
+    }
+
+    pub(super) fn clear(&mut self) {
+        self.heap.clear();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    #[test]
+    fn due_ones_come_in_order() {
+        let mut timers = Timers::default();
+        let ms = Duration::from_millis;
+        for (at, alarm) in [(20, Alarm::Greet), (10, Alarm::Pull), (10, Alarm::Forget), (30, Alarm::Gone)] {
+            timers.set(ms(at), alarm);
+        }
+        assert_eq!(timers.next(), Some(ms(10)));
+        let due: Vec<_> = std::iter::from_fn(|| timers.pop(ms(20))).collect();
+        assert_eq!(due, [Alarm::Pull, Alarm::Forget, Alarm::Greet]);
+        assert_eq!(timers.next(), Some(ms(30)));
+    }
+}

@@ -1,0 +1,164 @@
+//! A record as bytes: CBOR maps with numbered fields. A field that this version does not know is skipped
+//! when it is read, and lives on in the bytes.
+
+use std::collections::BTreeMap;
+
+use minicbor::{Decode, Encode};
+
+use super::MAX_RECORD;
+use crate::{
+    cluster::identity::MAX_EPOCH,
+    model::{Kind, RawOffer, RawRecord, State},
+};
+
+/// Why bytes are no record.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum RecordError {
+    /// More than [`MAX_RECORD`].
+    #[error("{0} bytes: at most {MAX_RECORD}")]
+    TooLong(usize),
+    /// No record at all.
+    #[error("malformed: {0}")]
+    Malformed(String),
+    /// It claims to be of a node that cannot be.
+    #[error("the node's name is no node name")]
+    Name,
+    /// An epoch out of range.
+    #[error("epoch {0} is out of range")]
+    Epoch(u64),
+}
+
+#[derive(Encode, Decode)]
+#[cbor(map)]
+struct Record<'a> {
+    #[b(0)]
+    node: &'a str,
+    #[n(1)]
+    epoch: u64,
+    #[n(2)]
+    version: u64,
+    #[n(3)]
+    kind: Option<u32>,
+    #[n(4)]
+    state: Option<u32>,
+    #[b(5)]
+    services: Option<Vec<Offer<'a>>>,
+    #[b(6)]
+    tags: Option<BTreeMap<&'a str, &'a str>>,
+}
+
+#[derive(Encode, Decode)]
+#[cbor(map)]
+struct Offer<'a> {
+    #[b(0)]
+    name: &'a str,
+    #[n(1)]
+    port: u32,
+    #[b(2)]
+    hosts: Option<Vec<&'a str>>,
+    #[b(3)]
+    path: Option<&'a str>,
+    #[n(4)]
+    weight: Option<u32>,
+    #[b(5)]
+    protocol: Option<&'a str>,
+    /// Left out where it is healthy: the usual case.
+    #[n(6)]
+    unhealthy: Option<bool>,
+}
+
+/// The bytes of a record.
+///
+/// # Errors
+/// A record that does not fit into [`MAX_RECORD`].
+pub fn encode(record: &RawRecord) -> Result<Vec<u8>, RecordError> {
+    let services: Vec<Offer<'_>> = record.services.iter().map(offer).collect();
+    let tags: BTreeMap<&str, &str> = record.tags.iter().map(|(k, v)| (k.as_str(), v.as_str())).collect();
+    let wire = Record {
+        node: &record.node,
+        epoch: record.epoch,
+        version: record.version,
+        kind: Some(kind_code(record.kind)),
+        state: Some(state_code(record.state)),
+        services: (!services.is_empty()).then_some(services),
+        tags: (!tags.is_empty()).then_some(tags),
+    };
+    let bytes = minicbor::to_vec(&wire).expect("a vector takes all that is written");
+    if bytes.len() > MAX_RECORD { Err(RecordError::TooLong(bytes.len())) } else { Ok(bytes) }
+}
+
+fn offer(offer: &RawOffer) -> Offer<'_> {
+    Offer {
+        name: &offer.name,
+        port: offer.port,
+        hosts: (!offer.hosts.is_empty()).then(|| offer.hosts.iter().map(String::as_str).collect()),
+        path: offer.path.as_deref(),
+        weight: offer.weight,
+        protocol: offer.protocol.as_deref(),
+        unhealthy: (!offer.healthy).then_some(true),
+    }
+}
+
+/// Reads a record.
+///
+/// # Errors
+/// Bytes that are too many or no record. What a text in it says is not looked at.
+pub fn decode(bytes: &[u8]) -> Result<RawRecord, RecordError> {
+    if bytes.len() > MAX_RECORD {
+        return Err(RecordError::TooLong(bytes.len()));
+    }
+    let wire: Record<'_> = minicbor::decode(bytes).map_err(|e| RecordError::Malformed(e.to_string()))?;
+    if wire.epoch > MAX_EPOCH {
+        return Err(RecordError::Epoch(wire.epoch));
+    }
+    Ok(RawRecord {
+        node: wire.node.to_owned(),
+        epoch: wire.epoch,
+        version: wire.version,
+        kind: kind_of(wire.kind.unwrap_or_default()),
+        state: state_of(wire.state.unwrap_or_default()),
+        services: wire.services.unwrap_or_default().into_iter().map(raw_offer).collect(),
+        tags: wire.tags.unwrap_or_default().into_iter().map(|(k, v)| (k.to_owned(), v.to_owned())).collect(),
+    })
+}
+
+fn raw_offer(offer: Offer<'_>) -> RawOffer {
+    RawOffer {
+        name: offer.name.to_owned(),
+        port: offer.port,
+        hosts: offer.hosts.unwrap_or_default().into_iter().map(str::to_owned).collect(),
+        path: offer.path.map(str::to_owned),
+        weight: offer.weight,
+        protocol: offer.protocol.map(str::to_owned),
+        healthy: !offer.unhealthy.unwrap_or_default(),
+    }
+}
+
+fn kind_code(kind: Kind) -> u32 {
+    match kind {
+        Kind::Agent => 0,
+        Kind::Balancer => 1,
+    }
+}
+
+/// A kind of a later version is taken as one that is told of nothing first.
+fn kind_of(code: u32) -> Kind {
+    if code == 1 { Kind::Balancer } else { Kind::Agent }
+}
+
+fn state_code(state: State) -> u32 {
+    match state {
+        State::Serving => 0,
+        State::Draining => 1,
+        State::Left => 2,
+    }
+}
+
+/// A state of a later version is something other than serving: no new requests.
+fn state_of(code: u32) -> State {
+    match code {
+        0 => State::Serving,
+        2 => State::Left,
+        _ => State::Draining,
+    }
+}

@@ -23,7 +23,8 @@ fn trace(filter: &str, json: bool) {
     if json {
         lines.json().flatten_event(true).init();
     } else {
-        let colour = std::io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty());
+        let colour =
+            std::io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty());
         lines.with_ansi(colour).init();
     }
 }

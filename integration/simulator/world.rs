@@ -141,7 +141,8 @@ impl World {
     /// A host without a node. It joins by host 0, unless it is that.
     pub(super) fn host(&mut self, name: &str, kind: Kind) -> usize {
         let i = self.hosts.len();
-        let addr = SocketAddr::from(([10, 0, u8::try_from(i / 250).unwrap(), u8::try_from(i % 250 + 1).unwrap()], 7946));
+        let addr =
+            SocketAddr::from(([10, 0, u8::try_from(i / 250).unwrap(), u8::try_from(i % 250 + 1).unwrap()], 7946));
         self.hosts.push(Host {
             name: name.parse().unwrap(),
             addr,
@@ -407,7 +408,8 @@ impl World {
     fn frame(&mut self, step: Step, caller: SocketAddr, called: SocketAddr, bytes: &[u8]) {
         let to = if matches!(step, Step::Answer) { caller } else { called };
         let connected = self.network.connects(caller, called) && self.network.connects(called, caller);
-        let Some(i) = self.find(to).filter(|i| connected && self.hosts[*i].node.is_some() && !self.is_stalled(*i)) else {
+        let Some(i) = self.find(to).filter(|i| connected && self.hosts[*i].node.is_some() && !self.is_stalled(*i))
+        else {
             return;
         };
         let exchange = Exchange::decode(bytes).unwrap();

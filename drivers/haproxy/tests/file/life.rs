@@ -1,6 +1,6 @@
 //! The process: what it survives, what is noticed, what the next start finds.
 
-use std::{fs, time::Duration};
+use std::{fs, os::unix::fs::MetadataExt, time::Duration};
 
 use backchat_haproxy::{
     check::check,
@@ -226,4 +226,20 @@ async fn a_hanging_check_is_cut() {
     let checked = check(program.to_str().unwrap(), &rig.paths().config, Duration::from_millis(100)).await;
     let error = checked.unwrap_err().to_string();
     assert!(error.contains("did not end within 100ms"), "{error}");
+}
+
+/// Same bytes, no write: the disk is not waited for, and the last good version is not pushed out by its equal.
+#[tokio::test]
+async fn a_file_that_stays_is_not_written() {
+    let (mut rig, _web) = with_web().await;
+    let paths = rig.paths().clone();
+    files::write(&paths, &rig.rendered()).await.unwrap();
+    let inode = |path: &std::path::Path| fs::metadata(path).unwrap().ino();
+    let before = (inode(&paths.hosts), inode(&paths.config));
+    files::write(&paths, &rig.rendered()).await.unwrap();
+    assert_eq!((inode(&paths.hosts), inode(&paths.config)), before);
+    rig.layout.generation += 1;
+    files::write(&paths, &rig.rendered()).await.unwrap();
+    assert_eq!(inode(&paths.hosts), before.0);
+    assert_ne!(inode(&paths.config), before.1);
 }

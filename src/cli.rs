@@ -26,7 +26,7 @@ mod version;
 
 use std::{ffi::OsString, process::ExitCode};
 
-use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
+use clap::{Arg, ArgAction, CommandFactory, FromArgMatches, Parser, Subcommand};
 
 pub use exit::Exit;
 
@@ -81,14 +81,20 @@ pub struct Job {
 
 enum Work {
     Agent(settings::Agent),
-    Lb(settings::Lb, lb::Show),
+    Lb(settings::Lb),
     Other(Command),
 }
 
 /// The whole command line as clap knows it.
 fn command() -> clap::Command {
-    // Of a single value the last one wins; a list takes all.
-    Cli::command().args_override_self(true)
+    let help = Arg::new("help").short('h').long("help").action(ArgAction::HelpShort).global(true).help("Print help");
+    // Of a single value the last one wins; a list takes all. One help page, with a line or two a flag: what
+    // stands in the environment is said once, by the daemons' pages.
+    Cli::command()
+        .args_override_self(true)
+        .disable_help_flag(true)
+        .arg(help)
+        .mut_subcommands(|sub| sub.mut_args(|arg| arg.hide_env(true)))
 }
 
 /// Reads the arguments, the environment and the file they name. What is wrong was said when this fails.
@@ -101,7 +107,7 @@ pub fn job(args: impl IntoIterator<Item = OsString>) -> Result<Job, Exit> {
     let name = command.name();
     let work = match command {
         Command::Agent(flags) => flags.settings().map(Work::Agent),
-        Command::Lb(flags) => flags.settings().map(|(settings, show)| Work::Lb(settings, show)),
+        Command::Lb(flags) => flags.settings().map(Work::Lb),
         other => Ok(Work::Other(other)),
     };
     work.map(|work| Job { name, work }).map_err(|error| exit::failed(name, &error))
@@ -112,7 +118,7 @@ impl Job {
     pub fn log(&self) -> Option<&Log> {
         match &self.work {
             Work::Agent(settings) => Some(&settings.common.log),
-            Work::Lb(settings, _) => Some(&settings.common.log),
+            Work::Lb(settings) => Some(&settings.common.log),
             Work::Other(_) => None,
         }
     }
@@ -146,7 +152,7 @@ impl Job {
         }
         match self.work {
             Work::Agent(settings) => agent::run(settings).await,
-            Work::Lb(settings, show) => lb::run(settings, show).await,
+            Work::Lb(settings) => lb::run(settings).await,
             Work::Other(command) => command.run().await.map(ExitCode::from),
         }
     }

@@ -3,6 +3,7 @@
 //! `node` and `records` and `wire` are pure; one task owns them and does the IO. It must not know what a
 //! balancer does with the members.
 
+mod cbor;
 mod counters;
 mod drained;
 mod epoch;

@@ -11,10 +11,10 @@ mod lb;
 mod values;
 
 pub use agent::{Agent, Own as AgentOwn};
-pub use common::Common;
+pub use common::{Common, ProfileName};
 pub use file::{FileError, read};
 pub use lb::{DriverName, Lb, OnExit, Own as LbOwn};
-pub use values::{Bind, LogFilter, LogFormat, Offer, Span, Tag, Text, ValueError};
+pub use values::{Bind, LogFilter, LogFormat, Offer, Reachable, Span, Tag, Text, ValueError};
 
 /// A layer of configuration: what a flag, the environment or a file said, and nothing else.
 pub trait Layer: Sized + clap::Args {

@@ -9,7 +9,6 @@ mod host;
 mod lb;
 #[cfg(test)]
 mod tests;
-pub mod words;
 
 use std::net::SocketAddr;
 

@@ -1,1 +1,89 @@
-//! x
+//! A suspicion is a question: what a balancer makes of suspects.
+
+use backchat::model::{Kind, Liveness, Verdict};
+
+use super::world::{World, ms, secs};
+
+#[test]
+fn a_refused_connection_ends_it_for_all() {
+    let mut world = World::cluster(1, 10);
+    world.until(secs(5), World::converged);
+    world.kill(4);
+    let took = world.until(secs(2), |w| w.sees(0, 4) == Some(Liveness::Failed));
+    assert_eq!(world.verdict(0, 4), Verdict::Refused);
+    let all = world.until(secs(1), |w| w.running().iter().all(|i| w.sees(*i, 4) == Some(Liveness::Failed)));
+    println!("refused: gone after {took:?}, for all {all:?} later");
+}
+
+#[test]
+fn a_silent_one_is_drained_first_and_fails_in_time() {
+    let mut world = World::cluster(1, 10);
+    world.until(secs(5), World::converged);
+    world.kill(4);
+    world.hosts[4].up = false;
+    let suspect = world.until(secs(2), |w| w.sees(0, 4) == Some(Liveness::Suspect));
+    let silent = world.until(ms(400), |w| w.verdict(0, 4) == Verdict::Silent);
+    let failed = world.until(secs(4), |w| w.sees(0, 4) == Some(Liveness::Failed));
+    println!("silent: suspect after {suspect:?}, {silent:?} more to know, {failed:?} more to fail");
+    assert_eq!(world.verdict(0, 4), Verdict::Silent);
+    // The guard waits for this: the path is there again, and nobody listens.
+    world.hosts[4].up = true;
+    world.until(secs(6), |w| w.verdict(0, 4) == Verdict::Refused);
+}
+
+/// One that others cannot reach, but the balancer can: it answers, and stays.
+#[test]
+fn one_that_answers_is_said_to_answer() {
+    let mut world = World::cluster(1, 10);
+    world.until(secs(5), World::converged);
+    let (balancer, suspect) = (world.hosts[0].addr, world.hosts[4].addr);
+    let others: Vec<_> = world.hosts[1..].iter().map(|host| host.addr).filter(|addr| *addr != suspect).collect();
+    for other in others {
+        world.network.cut(suspect, other);
+        world.network.cut(other, suspect);
+    }
+    world.until(secs(10), |w| w.sees(0, 4) == Some(Liveness::Suspect) && w.verdict(0, 4) == Verdict::Answered);
+    assert!(world.network.connects(balancer, suspect));
+}
+
+#[test]
+fn agents_ask_nobody() {
+    let mut world = World::new(1);
+    for i in 0..5 {
+        world.host(&format!("n{i}"), Kind::Agent);
+        world.start(i, 1000);
+    }
+    world.until(secs(5), World::converged);
+    world.kill(4);
+    world.until(secs(5), |w| w.sees(0, 4) == Some(Liveness::Failed));
+    assert_eq!(world.verdict(0, 4), Verdict::Unasked);
+}
+
+/// Standing still for less than the suspicion lasts costs nobody its life.
+#[test]
+fn a_short_stall_is_survived() {
+    for seed in 0..5 {
+        let mut world = World::cluster(seed, 10);
+        world.until(secs(5), World::converged);
+        world.hosts[0].watched = true;
+        world.stall(4, ms(1500));
+        world.run(secs(6));
+        let failed = |(_, _, seen): &(_, _, Liveness)| *seen == Liveness::Failed;
+        assert!(!world.hosts[0].seen.iter().any(failed), "seed {seed}");
+        world.until(secs(2), World::converged);
+    }
+}
+
+/// A balancer that stood still itself finds everybody alive.
+#[test]
+fn a_stalled_balancer_removes_nobody() {
+    for seed in 0..5 {
+        let mut world = World::cluster(seed, 10);
+        world.until(secs(5), World::converged);
+        world.hosts[0].watched = true;
+        world.stall(0, ms(1500));
+        world.run(secs(6));
+        let failed = |(_, _, seen): &(_, _, Liveness)| *seen == Liveness::Failed;
+        assert!(!world.hosts[0].seen.iter().any(failed), "seed {seed}");
+    }
+}

@@ -13,6 +13,7 @@ use backchat::{
         identity::Identity,
         node::{Cures, Effect, Input, Node, NodeConfig, Outcome},
         profile::Profile,
+        records,
     },
     model::{Kind, Liveness, Moment, NodeName, RawOffer, RawRecord, Snapshot, Verdict},
 };
@@ -92,7 +93,7 @@ enum Event {
     Packet { from: SocketAddr, to: SocketAddr, payload: Bytes },
     Wake { host: usize, process: u32 },
     Join { host: usize, process: u32 },
-    Frame { step: Step, caller: SocketAddr, called: SocketAddr, bytes: Vec<u8> },
+    Frame { step: Step, caller: SocketAddr, other: SocketAddr, bytes: Vec<u8> },
     Asked { host: usize, process: u32, who: Identity, outcome: Outcome },
 }
 
@@ -179,7 +180,7 @@ impl World {
         host.node = Some(Node::new(config, StdRng::from_rng(&mut self.rng), self.now).unwrap());
         let process = host.process;
         self.at(self.now, Event::Join { host: i, process });
-        self.act(i, |node, now, effects| node.tick(now, effects));
+        self.act(i, Node::tick);
     }
 
     /// Ends a node's process without a word.
@@ -241,12 +242,12 @@ impl World {
     #[track_caller]
     pub(super) fn until(&mut self, most: Duration, mut done: impl FnMut(&Self) -> bool) -> Duration {
         let (start, end) = (self.now, self.now + most);
-        let step = if self.hosts.len() > 20 { ms(100) } else { ms(10) };
+        let step = if self.hosts.len() > 50 { ms(100) } else { ms(10) };
         while !done(self) {
             assert!(self.now < end, "not within {most:?}:\n{}", self.picture());
             self.run(step);
         }
-        self.now - start
+        self.now.saturating_sub(start)
     }
 
     /// Runs for a time.
@@ -297,13 +298,13 @@ impl World {
                     return self.at(self.hosts[host].stalled + Duration::from_micros(1), event);
                 }
                 self.hosts[host].wake = None;
-                self.act(host, |node, now, effects| node.tick(now, effects));
+                self.act(host, Node::tick);
             }
             Event::Join { host, process } if self.hosts[host].process == process => self.join(host, process),
             Event::Asked { host, process, who, outcome } if self.hosts[host].process == process => {
                 self.input(host, Input::Asked { who, outcome });
             }
-            Event::Frame { step, caller, called, bytes } => self.frame(step, caller, called, &bytes),
+            Event::Frame { step, caller, other, bytes } => self.frame(step, caller, other, &bytes),
             Event::Wake { .. } | Event::Join { .. } | Event::Asked { .. } => {}
         }
     }
@@ -393,21 +394,21 @@ impl World {
     }
 
     /// Begins an exchange.
-    fn call(&mut self, i: usize, called: SocketAddr) {
+    fn call(&mut self, i: usize, other: SocketAddr) {
         let bytes = self.node(i).open_exchange().encode();
-        self.send_frame(Step::Opening, self.hosts[i].addr, called, bytes);
+        self.send_frame(Step::Opening, self.hosts[i].addr, other, bytes);
     }
 
     /// A frame of an exchange: TCP repeats what is lost.
-    fn send_frame(&mut self, step: Step, caller: SocketAddr, called: SocketAddr, bytes: Vec<u8>) {
+    fn send_frame(&mut self, step: Step, caller: SocketAddr, other: SocketAddr, bytes: Vec<u8>) {
         let again = if self.rng.random_bool(self.network.loss) { ms(200) } else { Duration::ZERO };
         let at = self.now + self.network.way() * 2 + again;
-        self.at(at, Event::Frame { step, caller, called, bytes });
+        self.at(at, Event::Frame { step, caller, other, bytes });
     }
 
-    fn frame(&mut self, step: Step, caller: SocketAddr, called: SocketAddr, bytes: &[u8]) {
-        let to = if matches!(step, Step::Answer) { caller } else { called };
-        let connected = self.network.connects(caller, called) && self.network.connects(called, caller);
+    fn frame(&mut self, step: Step, caller: SocketAddr, other: SocketAddr, bytes: &[u8]) {
+        let to = if matches!(step, Step::Answer) { caller } else { other };
+        let connected = self.network.connects(caller, other) && self.network.connects(other, caller);
         let Some(i) = self.find(to).filter(|i| connected && self.hosts[*i].node.is_some() && !self.is_stalled(*i))
         else {
             return;
@@ -418,11 +419,11 @@ impl World {
         match step {
             Step::Opening => {
                 let answer = node.answer_exchange(&exchange).encode();
-                self.send_frame(Step::Answer, caller, called, answer);
+                self.send_frame(Step::Answer, caller, other, answer);
             }
             Step::Answer => {
                 let remainder = node.finish_exchange(&exchange).encode();
-                self.send_frame(Step::Remainder, caller, called, remainder);
+                self.send_frame(Step::Remainder, caller, other, remainder);
             }
             Step::Remainder => {}
         }
@@ -444,9 +445,11 @@ pub(super) fn record(kind: Kind, port: u32) -> RawRecord {
     RawRecord { kind, services, ..RawRecord::default() }
 }
 
-/// A record whose bytes are about `size` many.
+/// A record whose bytes are `size` many, in the second version of a first life; up to 4 KiB.
 pub(super) fn record_of(size: usize) -> RawRecord {
-    let mut record = record(Kind::Agent, 9090);
-    record.tags.insert("filling".into(), "x".repeat(size.saturating_sub(90)));
+    let mut record = RawRecord { node: "n5".into(), epoch: 1000, version: 2, ..record(Kind::Agent, 9090) };
+    // A text of more than 255 bytes says its length in two more.
+    let filling = size - records::encode(&record).unwrap().len();
+    record.tags.insert("f".into(), "x".repeat(filling.saturating_sub(if filling > 260 { 7 } else { 5 })));
     record
 }

@@ -16,7 +16,7 @@ use hyper_util::{
 };
 use tokio::{
     io::{AsyncRead, AsyncWrite},
-    net::{TcpListener, UnixListener},
+    net::{TcpListener, TcpStream, UnixListener, UnixStream},
     sync::Semaphore,
     task::JoinSet,
     time::timeout,
@@ -123,7 +123,7 @@ async fn unix(path: &Path, addr: &Addr) -> Result<Listener, BindError> {
         made.map_err(failed(addr, "make its folder"))?;
     }
     if fs::symlink_metadata(path).is_ok_and(|meta| meta.file_type().is_socket()) {
-        if tokio::net::UnixStream::connect(path).await.is_ok() {
+        if UnixStream::connect(path).await.is_ok() {
             return Err(BindError::Taken(addr.clone()));
         }
         fs::remove_file(path).map_err(failed(addr, "remove a dead socket"))?;
@@ -144,35 +144,48 @@ fn private(path: &Path) -> io::Result<UnixListener> {
 impl Listener {
     async fn serve(self, router: Router, slots: Arc<Semaphore>, stop: CancellationToken) {
         match self {
-            Self::Unix(listener, _file) => {
-                let next = async || listener.accept().await.map(|(stream, _)| stream);
-                accept(next, router, slots, stop).await;
-            }
+            Self::Unix(listener, _file) => accept(&listener, router, slots, stop).await,
             Self::Tcp(listener) => {
                 let router = router.layer(middleware::from_fn(guard::loopback_host));
-                let next = async || listener.accept().await.map(|(stream, _)| stream);
-                accept(next, router, slots, stop).await;
+                accept(&listener, router, slots, stop).await;
             }
         }
     }
 }
 
+/// Where connections come from.
+trait Incoming {
+    type Stream: AsyncRead + AsyncWrite + Unpin + Send + 'static;
+
+    /// The next connection. Cancel-safe.
+    fn next(&self) -> impl Future<Output = io::Result<Self::Stream>> + Send;
+}
+
+impl Incoming for UnixListener {
+    type Stream = UnixStream;
+
+    async fn next(&self) -> io::Result<UnixStream> {
+        self.accept().await.map(|(stream, _)| stream)
+    }
+}
+
+impl Incoming for TcpListener {
+    type Stream = TcpStream;
+
+    async fn next(&self) -> io::Result<TcpStream> {
+        self.accept().await.map(|(stream, _)| stream)
+    }
+}
+
 /// Takes connections, one slot each, until the token is cancelled; then waits for those that are open.
-async fn accept<S>(
-    next: impl AsyncFn() -> io::Result<S>,
-    router: Router,
-    slots: Arc<Semaphore>,
-    stop: CancellationToken,
-) where
-    S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
-{
+async fn accept(listener: &impl Incoming, router: Router, slots: Arc<Semaphore>, stop: CancellationToken) {
     let mut open = JoinSet::new();
     loop {
         // Cancel-safe: a permit not used goes back, and accepting has no state between polls.
         let taken = tokio::select! {
             () = stop.cancelled() => break,
             Some(_ended) = open.join_next() => continue,
-            taken = async { (slots.clone().acquire_owned().await, next().await) } => taken,
+            taken = async { (slots.clone().acquire_owned().await, listener.next().await) } => taken,
         };
         match taken {
             (Ok(slot), Ok(stream)) => {

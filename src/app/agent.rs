@@ -15,11 +15,8 @@ use crate::{
 /// Runs until a signal or a `leave` command ends it, or until its name is lost to another.
 pub async fn agent(settings: Agent) -> Result<(), Error> {
     let mut signals = Stop::new().map_err(Error::Signals)?;
-    let announcement = Announcement {
-        state: State::Serving,
-        services: settings.services.clone(),
-        tags: settings.common.tags.clone(),
-    };
+    let announcement =
+        Announcement { state: State::Serving, services: settings.services.clone(), tags: settings.common.tags.clone() };
     let (mut daemon, server) = Daemon::start(&settings.common, Kind::Agent, announcement.clone()).await?;
     let (sender, mut commands) = mpsc::channel(bridge::COMMANDS);
     daemon.serve(server, bridge::sources(&daemon, &settings.common, Kind::Agent, None, sender));
@@ -84,10 +81,11 @@ async fn drain(handle: &Handle, settings: &Agent, announcement: Announcement) {
         return;
     }
     let Drained { confirmed, missing } = handle.wait_drained(settings.drain_timeout).await;
-    let names = |nodes: &[crate::model::NodeName]| nodes.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
+    let confirmed: Vec<_> = confirmed.iter().map(ToString::to_string).collect();
     if missing.is_empty() {
-        tracing::info!(balancers = names(&confirmed), "drained");
-    } else {
-        tracing::warn!(balancers = names(&missing), "not drained within {:?}: leaving all the same", settings.drain_timeout);
+        tracing::info!(balancers = confirmed.join(", "), "drained");
+    }
+    for (balancer, why) in missing {
+        tracing::warn!(%balancer, "not drained within {:?}, leaving all the same: {why}", settings.drain_timeout);
     }
 }

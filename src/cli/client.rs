@@ -68,9 +68,12 @@ impl ClientError {
     /// Which status it ends with.
     pub(super) fn exit(&self) -> Exit {
         match self {
-            Self::NoneHere(_) | Self::Nobody { .. } | Self::Denied(_) | Self::Broken { .. } => Exit::Unreachable,
+            Self::NoneHere(_)
+            | Self::Nobody { .. }
+            | Self::Denied(_)
+            | Self::Broken { .. }
+            | Self::Refused { status: 503 | 504, .. } => Exit::Unreachable,
             Self::Several(_) | Self::Refused { status: 400 | 501, .. } => Exit::Usage,
-            Self::Refused { status: 503 | 504, .. } => Exit::Unreachable,
             Self::Refused { .. } => Exit::Failed,
         }
     }
@@ -146,11 +149,9 @@ impl Client {
     fn unsent(&self, error: &reqwest::Error) -> ClientError {
         match io_kind(error) {
             Some(io::ErrorKind::PermissionDenied) => ClientError::Denied(self.addr.clone()),
-            Some(io::ErrorKind::NotFound | io::ErrorKind::ConnectionRefused) => ClientError::Nobody {
-                addr: self.addr.clone(),
-                found: find(&self.roots),
-                roots: self.roots.clone(),
-            },
+            Some(io::ErrorKind::NotFound | io::ErrorKind::ConnectionRefused) => {
+                ClientError::Nobody { addr: self.addr.clone(), found: find(&self.roots), roots: self.roots.clone() }
+            }
             _ => broken(&self.addr, error),
         }
     }
@@ -266,7 +267,8 @@ mod tests {
         let client = Client::open(Some("127.0.0.1:1".parse().unwrap()), Arc::from([])).unwrap();
         let check = |text: &str| error(client.understand::<answers::Members>(text), Path::new("/nowhere"));
         assert!(client.understand::<answers::Members>(r#"{"format":"backchat.members/1","members":[]}"#).is_ok());
-        let texts = [check("hello"), check(r#"{"format":"backchat.members/2"}"#), check(r#"{"format":"backchat.members/1"}"#)];
+        let texts =
+            [check("hello"), check(r#"{"format":"backchat.members/2"}"#), check(r#"{"format":"backchat.members/1"}"#)];
         insta::assert_snapshot!(texts.join("\n"));
     }
 }

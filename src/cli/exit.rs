@@ -6,7 +6,7 @@ use backchat_contract::DriverError;
 use clap::error::ErrorKind;
 
 use super::{client::ClientError, output};
-use crate::{cluster::keyring::KeyFileError, config::FileError, settings};
+use crate::{app, cluster::keyring::KeyFileError, config::FileError, settings};
 
 /// The statuses; INTERFACE of every command.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -67,19 +67,30 @@ fn of(error: &(dyn std::error::Error + 'static)) -> Option<Exit> {
     if let Some(error) = error.downcast_ref::<ClientError>() {
         return Some(error.exit());
     }
-    if let Some(error) = error.downcast_ref::<DriverError>() {
+    if let Some(error) = error.downcast_ref::<app::Error>() {
         return match error {
-            DriverError::Unreachable { .. } | DriverError::Deadline { .. } => Some(Exit::Unreachable),
-            DriverError::Check { .. } => Some(Exit::Config),
+            app::Error::Held(_) => Some(Exit::Held),
+            app::Error::NotReached(_) => Some(Exit::Unreachable),
+            app::Error::Key(_) => Some(Exit::Config),
+            app::Error::Driver(error) => driver(error),
             _ => None,
         };
     }
     (error.is::<FileError>() || error.is::<KeyFileError>()).then_some(Exit::Config)
 }
 
+fn driver(error: &DriverError) -> Option<Exit> {
+    match error {
+        DriverError::Unreachable { .. } | DriverError::Deadline { .. } => Some(Exit::Unreachable),
+        DriverError::Check { .. } => Some(Exit::Config),
+        _ => None,
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::cluster;
 
     fn check(error: impl Into<anyhow::Error>, expected: Exit) {
         let error = error.into();
@@ -94,9 +105,13 @@ mod tests {
         check(settings::Error::NotYet("--driver", "haproxy is the only one"), Exit::Usage);
         check(settings::Error::Flags("a and b".into()), Exit::Usage);
         check(FileError::Line { path: "f".into(), line: 1, message: "m".into() }, Exit::Config);
-        check(DriverError::Unreachable { plane: "p".into(), cause: "c".into() }, Exit::Unreachable);
-        check(DriverError::Check { file: "f".into(), message: "m".into() }, Exit::Config);
-        check(DriverError::Reload { message: "m".into() }, Exit::Failed);
+        let driver = |error| app::Error::Driver(error);
+        check(driver(DriverError::Unreachable { plane: "p".into(), cause: "c".into() }), Exit::Unreachable);
+        check(driver(DriverError::Check { file: "f".into(), message: "m".into() }), Exit::Config);
+        check(driver(DriverError::Reload { message: "m".into() }), Exit::Failed);
+        check(app::Error::Held("h".into()), Exit::Held);
+        check(app::Error::NotReached("n".into()), Exit::Unreachable);
+        check(app::Error::Cluster(cluster::Error::Ended), Exit::Failed);
         check(anyhow::anyhow!("anything else"), Exit::Failed);
     }
 

@@ -42,7 +42,10 @@ pub(super) fn is_closed_pipe(error: &anyhow::Error) -> bool {
 /// A text without what steers a terminal: control characters and those that turn the direction of writing are shown
 /// as escapes.
 pub(super) fn safe(text: &str) -> String {
-    let steers = |c: char| c.is_control() || matches!(c, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}' | '\u{feff}');
+    let steers = |c: char| {
+        c.is_control()
+            || matches!(c, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}' | '\u{feff}')
+    };
     let mut safe = String::with_capacity(text.len());
     for c in text.chars() {
         if steers(c) {

@@ -56,10 +56,10 @@ pub(super) async fn wait(
         let living = living_balancers(&views.borrow_and_update());
         result.missing.retain(|name, _| living.contains_key(name));
         for name in living.into_keys().filter(|name| !result.confirmed.contains(name)) {
-            if !result.missing.contains_key(&name) {
+            result.missing.entry(name).or_insert_with_key(|name| {
                 asks.push(asker.clone().ask(name.clone()));
-                result.missing.insert(name, "no answer in time".into());
-            }
+                "no answer in time".into()
+            });
         }
         if result.missing.is_empty() {
             return result;

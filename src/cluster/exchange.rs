@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use bytes::Bytes;
 use minicbor::{Decode, Decoder, Encode, Encoder, decode, encode};
 
-use super::identity::Identity;
+use super::{cbor, identity::Identity};
 use crate::model::NodeName;
 
 /// The largest exchange, in bytes: some 10,000 members with records of 1 KiB.
@@ -35,7 +35,7 @@ pub struct Exchange {
 impl Exchange {
     /// The bytes of the exchange.
     pub fn encode(&self) -> Vec<u8> {
-        minicbor::to_vec(self).expect("a vector takes all that is written")
+        cbor::behind(&[], self)
     }
 
     /// Reads what [`Exchange::encode`] wrote. Members and records that make no sense to this version are
@@ -143,4 +143,82 @@ fn state_code(state: foca::State) -> u8 {
 
 fn state_of(code: u8) -> Option<foca::State> {
     [foca::State::Alive, foca::State::Suspect, foca::State::Down].get(usize::from(code)).copied()
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn id(name: &str) -> Identity {
+        Identity::new(name.parse().unwrap(), 7, "[::1]:7946".parse().unwrap())
+    }
+
+    fn sample() -> Exchange {
+        let member = |name, state| foca::Member::new(id(name), 3, state);
+        Exchange {
+            from: id("a"),
+            members: vec![
+                member("a", foca::State::Alive),
+                member("b", foca::State::Suspect),
+                member("c", foca::State::Down),
+            ],
+            ages: BTreeMap::from([("a".parse().unwrap(), (7, 2))]),
+            records: vec![Bytes::from_static(b"\x01\x02"), Bytes::new()],
+            complete: true,
+        }
+    }
+
+    /// What version 1 writes. Never to be changed: a later version must read it.
+    #[test]
+    fn golden() {
+        let ip = "50 00000000000000000000000000000001 191f0a";
+        let golden = format!(
+            "a5 00 84 6161 07 {ip} \
+             01 83 83 84 6161 07 {ip} 03 00 83 84 6162 07 {ip} 03 01 83 84 6163 07 {ip} 03 02 \
+             02 a1 6161 82 07 02  03 82 42 0102 40  04 f5"
+        );
+        let golden = golden.replace(' ', "");
+        assert_eq!(hex::encode(sample().encode()), golden);
+        assert_eq!(Exchange::decode(&hex::decode(golden).unwrap()).unwrap(), sample());
+    }
+
+    /// A member with a name or a state that makes no sense here costs only itself.
+    #[test]
+    fn members_of_later_versions_are_left_out() {
+        let bytes = hex::encode(sample().encode());
+        let (b, down) = ("83846162", "191f0a0302");
+        for (there, instead) in [(b, "8384613b"), (down, "191f0a0309")] {
+            assert_eq!(bytes.matches(there).count(), 1);
+            let read = Exchange::decode(&hex::decode(bytes.replacen(there, instead, 1)).unwrap()).unwrap();
+            assert_eq!((read.members.len(), read.ages), (2, sample().ages));
+        }
+    }
+
+    #[test]
+    fn unknown_fields_are_skipped_and_missing_ones_empty() {
+        let mut bytes = vec![0xA2, 0x18, 99, 0x81, 0xF6, 0];
+        bytes.extend(cbor::behind(&[], &id("a")));
+        let read = Exchange::decode(&bytes).unwrap();
+        assert_eq!((read.from, read.members, read.complete), (id("a"), Vec::new(), false));
+    }
+
+    proptest! {
+        #[test]
+        fn any_bytes_are_read_or_refused(bytes in proptest::collection::vec(any::<u8>(), 0..200)) {
+            if let Ok(exchange) = Exchange::decode(&bytes) {
+                prop_assert_eq!(Exchange::decode(&exchange.encode()).unwrap(), exchange);
+            }
+        }
+
+        /// One damaged byte in a valid one: read or refused, and no memory or time without bounds.
+        #[test]
+        fn a_damaged_exchange_is_read_or_refused(at in 0_usize..150, byte: u8) {
+            let mut bytes = sample().encode();
+            let at = at % bytes.len();
+            bytes[at] = byte;
+            drop(Exchange::decode(&bytes));
+        }
+    }
 }

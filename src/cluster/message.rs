@@ -6,7 +6,7 @@
 use bytes::Bytes;
 use minicbor::{Decode, Encode, bytes::ByteSlice};
 
-use super::identity::Identity;
+use super::{cbor, identity::Identity};
 
 /// Which version of which record.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Encode, Decode)]
@@ -138,20 +138,14 @@ impl Message<'_> {
     pub fn encode(&self) -> Bytes {
         match self {
             Self::Foca(packet) => [&[FOCA], *packet].concat().into(),
-            Self::Push(body) => tagged(PUSH, body),
-            Self::Ack(body) => tagged(ACK, body),
-            Self::Announce(body) => tagged(ANNOUNCE, body),
-            Self::Ping(body) => tagged(PING, body),
-            Self::Pong(body) => tagged(PONG, body),
-            Self::Held(body) => tagged(HELD, body),
+            Self::Push(body) => cbor::behind(&[PUSH], body).into(),
+            Self::Ack(body) => cbor::behind(&[ACK], body).into(),
+            Self::Announce(body) => cbor::behind(&[ANNOUNCE], body).into(),
+            Self::Ping(body) => cbor::behind(&[PING], body).into(),
+            Self::Pong(body) => cbor::behind(&[PONG], body).into(),
+            Self::Held(body) => cbor::behind(&[HELD], body).into(),
         }
     }
-}
-
-fn tagged<T: Encode<()>>(tag: u8, body: &T) -> Bytes {
-    let mut buffer = vec![tag];
-    minicbor::encode(body, &mut buffer).expect("a vector takes all that is written");
-    buffer.into()
 }
 
 impl<'a> Message<'a> {
@@ -174,3 +168,6 @@ impl<'a> Message<'a> {
 fn read<'a, T: Decode<'a, ()>>(body: &'a [u8]) -> Result<T, MessageError> {
     minicbor::decode(body).map_err(|e| MessageError::Malformed(e.to_string()))
 }
+
+#[cfg(test)]
+mod tests;

@@ -13,9 +13,13 @@ use tokio::{
     time::{Instant, sleep_until},
 };
 
-use self::{jobs::Jobs, radio::Radio};
+use self::{
+    jobs::Jobs,
+    radio::{Radio, Received},
+};
 use super::{
     Announcement, Settings,
+    counters::Counters,
     error::Error,
     exchange::Exchange,
     identity::Identity,
@@ -46,6 +50,7 @@ pub(super) struct Task {
     publisher: Publisher,
     speaker: watch::Sender<Speaker>,
     jobs: Jobs,
+    counters: Arc<Counters>,
     started: Instant,
     leaving: Vec<oneshot::Sender<()>>,
     effects: Vec<Effect>,
@@ -59,7 +64,8 @@ impl Task {
         let config = config(&settings, speaker.borrow().hello.from.clone(), first);
         fits(&config.record)?;
         let mut jobs = Jobs::new(&handle);
-        let node = Node::new(config.clone(), rand::make_rng(), handle.started.elapsed()).map_err(|_| too_large(&config.record))?;
+        let node = Node::new(config.clone(), rand::make_rng(), handle.started.elapsed())
+            .map_err(|_| too_large(&config.record))?;
         let radio = Radio::new(sockets.udp, sockets.local, &speaker.borrow(), Arc::clone(&handle.counters));
         jobs.join(&settings, &kept);
         if let Some(store) = store {
@@ -74,6 +80,7 @@ impl Task {
             publisher,
             speaker,
             jobs,
+            counters: handle.counters,
             started: handle.started,
             leaving: Vec::new(),
             effects: Vec::new(),
@@ -92,6 +99,7 @@ impl Task {
                 return end;
             }
             self.publisher.publish(|| view(&self.node));
+            self.counters.of_node(&self.node);
             let due = self.due();
             // Every arm is cancel-safe: readiness stays until it is used, channels and sets keep what was not
             // taken, and a sleep has no state. Unbiased, so that no flood of one starves the others.
@@ -128,10 +136,13 @@ impl Task {
     fn receive(&mut self) {
         for _ in 0..DATAGRAMS {
             let now = self.now();
-            let Some(taken) = self.radio.receive(now) else { return };
-            if let Some((from, payload)) = taken {
-                self.introduced = true;
-                self.node.handle(now, Input::Datagram { from, payload: &payload }, &mut self.effects);
+            match self.radio.receive(now) {
+                Received::Nothing => return,
+                Received::Rejected => {}
+                Received::Taken(from, payload) => {
+                    self.introduced = true;
+                    self.node.handle(now, Input::Datagram { from, payload: &payload }, &mut self.effects);
+                }
             }
         }
     }
@@ -152,7 +163,7 @@ impl Task {
             Command::Known(who, answer) => drop(answer.send(self.node.known(who.name()))),
             Command::Outlive(epoch, answer) => {
                 self.outlive(epoch);
-                drop(answer.send(()));
+                answer.send(()).unwrap_or_default();
             }
             Command::Open(answer) => drop(answer.send(self.open())),
             Command::Opening(opening, answer) => {
@@ -184,6 +195,9 @@ impl Task {
         fits(&record)?;
         self.config.record = record.clone();
         self.handle(Input::Record(record));
+        // Whoever has the version must find it in the view.
+        self.act();
+        self.publisher.flush(|| view(&self.node));
         Ok(self.node.record().version)
     }
 
@@ -226,13 +240,12 @@ impl Task {
                     self.end = Some(Err(Error::NameLost { node: by.name().clone(), holder: by.addr() }));
                 }
                 Effect::Left => {
-                    self.leaving.drain(..).for_each(|answer| drop(answer.send(())));
+                    self.leaving.drain(..).for_each(|answer| answer.send(()).unwrap_or_default());
                     self.end = Some(Ok(()));
                 }
             }
         }
     }
-
 }
 
 fn config(settings: &Settings, identity: Identity, first: Announcement) -> NodeConfig {

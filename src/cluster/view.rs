@@ -26,13 +26,14 @@ pub struct View {
 pub(super) struct Publisher {
     views: watch::Sender<Arc<View>>,
     dirty: bool,
-    last: Option<Instant>,
+    /// The earliest time of the next one.
+    earliest: Instant,
 }
 
 impl Publisher {
     pub(super) fn new(first: View) -> (Self, watch::Receiver<Arc<View>>) {
         let (views, receiver) = watch::channel(Arc::new(first));
-        (Self { views, dirty: false, last: None }, receiver)
+        (Self { views, dirty: false, earliest: Instant::now() }, receiver)
     }
 
     /// Something has changed.
@@ -42,13 +43,12 @@ impl Publisher {
 
     /// When the next view is due, if one is.
     pub(super) fn due(&self) -> Option<Instant> {
-        self.dirty.then(|| self.last.map_or_else(Instant::now, |last| last + GAP))
+        self.dirty.then_some(self.earliest)
     }
 
     /// Publishes what `view` makes, if it is time to.
     pub(super) fn publish(&mut self, view: impl FnOnce() -> View) {
-        let now = Instant::now();
-        if self.due().is_some_and(|due| due <= now) {
+        if self.due().is_some_and(|due| due <= Instant::now()) {
             self.flush(view);
         }
     }
@@ -56,7 +56,7 @@ impl Publisher {
     /// Publishes what `view` makes, if anything has changed, whatever the time.
     pub(super) fn flush(&mut self, view: impl FnOnce() -> View) {
         if std::mem::take(&mut self.dirty) {
-            self.last = Some(Instant::now());
+            self.earliest = Instant::now() + GAP;
             self.views.send_replace(Arc::new(view()));
         }
     }

@@ -86,6 +86,7 @@ impl Envelope {
     }
 
     /// Puts a payload into an envelope, with the primary key.
+    #[expect(clippy::missing_panics_doc, reason = "it would take a payload of 256 GiB")]
     pub fn seal(&self, header: Header, context: Context<'_>, nonce: &Nonce, payload: &[u8]) -> Vec<u8> {
         let Some(keys) = &self.keys else { return self.plain(header, payload) };
         let key = keys.primary();

@@ -4,17 +4,30 @@ use std::path::PathBuf;
 
 use serde::Deserialize;
 
-use super::{Bind, LogFilter, LogFormat, Span, Tag, Text, lay};
+use super::{Bind, LogFilter, LogFormat, Reachable, Span, Tag, Text, lay};
 use crate::{
     admin,
+    cluster::{ClusterLabel, JoinAddr},
     model::{NodeName, ServiceName},
-    settings::words::{Advertise, ClusterLabel, JoinAddr, Profile},
 };
+
+/// Which timings.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, clap::ValueEnum)]
+#[serde(rename_all = "lowercase")]
+pub enum ProfileName {
+    /// One host.
+    Local,
+    /// One site.
+    Lan,
+    /// Several sites.
+    Wan,
+}
 
 /// What both daemons are told.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize, clap::Args)]
 #[serde(rename_all = "kebab-case")]
 #[command(next_help_heading = "Cluster")]
+#[expect(clippy::doc_markdown, reason = "clap shows these as help, where backticks are noise")]
 pub struct Common {
     /// This node's name; the host name if left out
     #[arg(long, env = "BACKCHAT_NODE", value_name = "NAME")]
@@ -26,9 +39,9 @@ pub struct Common {
 
     /// The address others reach this node at; found by the route if left out
     #[arg(long, env = "BACKCHAT_ADVERTISE", value_name = "ADDR[:PORT]")]
-    pub advertise: Option<Text<Advertise>>,
+    pub advertise: Option<Text<Reachable>>,
 
-    /// A member to join by, resolved anew and retried for ever [repeatable; by commas in the environment]
+    /// A member to join by, resolved anew and retried for ever [repeatable]
     #[arg(long, env = "BACKCHAT_JOIN", value_name = "ADDR[:PORT]", value_delimiter = ',')]
     pub join: Option<Vec<Text<JoinAddr>>>,
 
@@ -41,7 +54,7 @@ pub struct Common {
     pub cluster: Option<Text<ClusterLabel>>,
 
     /// A free tag; role=web with port=8080 declares service 'web' where no --service is given
-    /// [repeatable; by semicolons in the environment]
+    /// [repeatable; in the environment with ; between]
     #[arg(long, env = "BACKCHAT_TAG", value_name = "K=V", value_delimiter = ';')]
     pub tag: Option<Vec<Text<Tag>>>,
 
@@ -58,9 +71,9 @@ pub struct Common {
           default_missing_value = "true", hide_possible_values = true)]
     pub insecure: Option<bool>,
 
-    /// Timings: local, lan or wan; lan if left out, local when bound to loopback
+    /// Timings; lan if left out, local when bound to loopback
     #[arg(long, env = "BACKCHAT_PROFILE", value_name = "PROFILE")]
-    pub profile: Option<Text<Profile>>,
+    pub profile: Option<ProfileName>,
 
     /// Sockets, pids and rendered files; /run/backchat/NODE if left out, for ordinary users below $XDG_RUNTIME_DIR
     #[arg(long, env = "BACKCHAT_RUN_DIR", value_name = "DIR", help_heading = "Daemon")]

@@ -88,12 +88,12 @@ pub struct Own {
           default_missing_value = "true", hide_possible_values = true)]
     pub force: Option<bool>,
 
-    /// Show what would change and change nothing
-    #[arg(long, env = "BACKCHAT_DRY_RUN", value_name = "BOOL", num_args = 0..=1, require_equals = true,
+    /// Not yet: 'backchat plan' asks the running daemon
+    #[arg(long, hide = true, env = "BACKCHAT_DRY_RUN", value_name = "BOOL", num_args = 0..=1, require_equals = true,
           default_missing_value = "true", hide_possible_values = true)]
     pub dry_run: Option<bool>,
 
-    /// End once the desired set was reached, or with --dry-run once it was shown
+    /// End once the desired set was reached; HAProxy serves on
     #[arg(long, env = "BACKCHAT_ONCE", value_name = "BOOL", num_args = 0..=1, require_equals = true,
           default_missing_value = "true", hide_possible_values = true)]
     pub once: Option<bool>,

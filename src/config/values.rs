@@ -5,7 +5,10 @@ use std::{fmt, net::SocketAddr, str::FromStr, time::Duration};
 use serde::{Deserialize, Deserializer};
 use tracing_subscriber::EnvFilter;
 
-use crate::model::{HostPattern, PathPrefix, Protocol, RawOffer, ServiceName, Weight};
+use crate::{
+    cluster::Advertise,
+    model::{HostPattern, PathPrefix, Protocol, RawOffer, ServiceName, Weight},
+};
 
 /// Why a value was not taken: what it should look like.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -61,6 +64,21 @@ impl FromStr for Bind {
     fn from_str(text: &str) -> Result<Self, ValueError> {
         let wrong = |_| ValueError::new("use ADDR:PORT, like 0.0.0.0:7946 or [::]:7946");
         text.parse().map(Self).map_err(wrong)
+    }
+}
+
+/// The address others use: an IP address, and a port where it is not the bound one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Reachable(pub Advertise);
+
+impl FromStr for Reachable {
+    type Err = ValueError;
+    fn from_str(text: &str) -> Result<Self, ValueError> {
+        if let Ok(addr) = text.parse::<SocketAddr>() {
+            return Ok(Self(Advertise { ip: addr.ip(), port: Some(addr.port()) }));
+        }
+        let wrong = |_| ValueError::new("use ADDR or ADDR:PORT, like 10.0.0.7 or [2001:db8::7]:7946");
+        text.parse().map(|ip| Self(Advertise { ip, port: None })).map_err(wrong)
     }
 }
 
@@ -266,6 +284,19 @@ mod tests {
     #[test]
     fn addresses() {
         insta::assert_snapshot!(check::<Bind>(&["0.0.0.0:80", "[::]:80", "0.0.0.0", "localhost:80"]));
+    }
+
+    #[test]
+    fn reachable() {
+        insta::assert_snapshot!(check::<Reachable>(&[
+            "10.0.0.7",
+            "10.0.0.7:80",
+            "::1",
+            "[::1]:80",
+            "[::1]",
+            "web1",
+            ""
+        ]));
     }
 
     #[test]

@@ -7,18 +7,13 @@ use std::{
     time::Duration,
 };
 
-use super::{
-    Error, Host,
-    words::{Advertise, ClusterLabel, JoinAddr, Profile},
-};
+use super::{Error, Host};
 use crate::{
     admin,
-    config::{self, Bind, LogFilter, LogFormat, Text, plain},
+    cluster::{Advertise, ClusterLabel, DEFAULT_PORT, JoinAddr, Profile},
+    config::{self, Bind, LogFilter, LogFormat, ProfileName, Text, plain},
     model::{NodeName, ServiceName},
 };
-
-/// Where nodes gossip if nothing else is said: Serf's port.
-pub(super) const GOSSIP_PORT: u16 = 7946;
 
 /// What both daemons run by.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -81,19 +76,19 @@ impl Log {
 impl Common {
     pub(super) fn new(raw: config::Common, host: &Host) -> Result<Self, Error> {
         let node = node(raw.node, host)?;
-        let bind = raw.bind.map_or(SocketAddr::from((Ipv4Addr::UNSPECIFIED, GOSSIP_PORT)), |Text(Bind(bind))| bind);
+        let bind = raw.bind.map_or(SocketAddr::from((Ipv4Addr::UNSPECIFIED, DEFAULT_PORT)), |Text(Bind(bind))| bind);
         let run_dir = run_dir(raw.run_dir, &node, host)?;
         let tags = plain(raw.tag).unwrap_or_default().into_iter().map(|tag| (tag.key, tag.value)).collect();
         Ok(Self {
             bind,
-            advertise: raw.advertise.map(|Text(advertise)| advertise),
+            advertise: raw.advertise.map(|Text(reachable)| reachable.0),
             joins: plain(raw.join).unwrap_or_default(),
             join_timeout: raw.join_timeout.map(|Text(span)| span.0),
             cluster: raw.cluster.map(|Text(label)| label).unwrap_or_default(),
             tags,
             roles: plain(raw.role).unwrap_or_else(|| vec!["web".parse().expect("three letters are a name")]),
             key: key(raw.key_file, raw.insecure, bind)?,
-            profile: raw.profile.map_or_else(|| profile(bind), |Text(profile)| profile),
+            profile: profile(raw.profile, bind),
             admin: admin_addrs(plain(raw.admin), &run_dir)?,
             data_dir: raw.data_dir,
             log: Log {
@@ -126,8 +121,13 @@ fn key(file: Option<PathBuf>, insecure: Option<bool>, bind: SocketAddr) -> Resul
     }
 }
 
-fn profile(bind: SocketAddr) -> Profile {
-    if bind.ip().to_canonical().is_loopback() { Profile::Local } else { Profile::Lan }
+fn profile(given: Option<ProfileName>, bind: SocketAddr) -> Profile {
+    match given {
+        Some(ProfileName::Local) => Profile::LOCAL,
+        Some(ProfileName::Wan) => Profile::WAN,
+        None if bind.ip().to_canonical().is_loopback() => Profile::LOCAL,
+        Some(ProfileName::Lan) | None => Profile::LAN,
+    }
 }
 
 fn admin_addrs(given: Option<Vec<admin::Addr>>, run_dir: &Path) -> Result<Vec<admin::Addr>, Error> {

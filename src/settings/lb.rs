@@ -69,10 +69,6 @@ pub enum Run {
     Daemon,
     /// Until the desired set was reached once.
     Once,
-    /// To show what would change, again and again; without an identity in the cluster, and never writing.
-    DryRun,
-    /// To show it once.
-    DryRunOnce,
 }
 
 impl Lb {
@@ -86,14 +82,12 @@ impl Lb {
         if own.driver.unwrap_or_default() != DriverName::Haproxy {
             return Err(Error::NotYet("--driver", "haproxy is the only one"));
         }
+        if own.dry_run.unwrap_or(false) {
+            return Err(Error::NotYet("--dry-run", "ask the running daemon: backchat plan"));
+        }
         let span = |given: Option<Text<config::Span>>, default| given.map_or(default, |Text(span)| span.0);
         Ok(Self {
-            run: match (own.dry_run.unwrap_or(false), own.once.unwrap_or(false)) {
-                (false, false) => Run::Daemon,
-                (false, true) => Run::Once,
-                (true, false) => Run::DryRun,
-                (true, true) => Run::DryRunOnce,
-            },
+            run: if own.once.unwrap_or(false) { Run::Once } else { Run::Daemon },
             force: own.force.unwrap_or(false),
             default_service: own.default_service.clone().map(|Text(service)| service),
             allow_loopback: own.allow_loopback.unwrap_or(false) || common.bind.ip().to_canonical().is_loopback(),

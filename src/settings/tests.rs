@@ -3,7 +3,10 @@
 use std::path::PathBuf;
 
 use super::*;
-use crate::config::{self, Layer};
+use crate::{
+    cluster::Profile,
+    config::{self, Layer},
+};
 
 fn root() -> Host {
     Host { name: "web1".into(), root: true, runtime_dir: None }
@@ -36,7 +39,7 @@ fn everything_said() {
         --admin unix:/s --data-dir /d --log-format json --log-level debug";
     let offers = "--service web:80,host=a,host=b --service api:81 --drain-timeout 1s --stop-timeout 2s";
     insta::assert_debug_snapshot!("agent_said", agent(&format!("{said} {offers}")).unwrap());
-    let plane = "--listen 0.0.0.0:81,[::]:81 --haproxy /h --template t --spares 0 --on-exit keep --force --dry-run --once \
+    let plane = "--listen 0.0.0.0:81,[::]:81 --haproxy /h --template t --spares 0 --on-exit keep --force --once \
         --default-service web --allow-loopback --empty-service 1m --guard-window 2s";
     insta::assert_debug_snapshot!("lb_said", lb(&format!("{said} {plane}")).unwrap());
 }
@@ -61,6 +64,7 @@ fn refusals() {
     insta::assert_snapshot!("agent_refusals", errors.join("\n"));
     let errors = [
         lb("--bind 127.0.0.1:0 --driver nginx"),
+        lb("--bind 127.0.0.1:0 --dry-run"),
         lb("--bind 127.0.0.1:0 --attach"),
         lb("--bind 127.0.0.1:0 --haproxy-socket /s"),
         lb("--bind 127.0.0.1:0 --attach --haproxy-socket /s --listen 0.0.0.0:80"),
@@ -76,7 +80,7 @@ fn loopback_needs_no_key_and_is_fast() {
     for bind in ["127.0.0.1:0", "[::1]:0", "[::ffff:127.0.0.1]:0"] {
         let settings = lb(&format!("--bind {bind}")).unwrap();
         assert_eq!(settings.common.key, KeySource::Clear);
-        assert_eq!(settings.common.profile, words::Profile::Local);
+        assert_eq!(settings.common.profile, Profile::LOCAL);
         assert!(settings.allow_loopback);
     }
     assert!(!lb("--insecure").unwrap().allow_loopback);

@@ -22,7 +22,8 @@ pub(in crate::cli) fn text(members: &Members, format: Format, no_headers: bool) 
     let wide = format == Format::Wide;
     let mut table = Table::new(if wide { &WIDE } else { &COLUMNS }, no_headers);
     for m in &members.members {
-        let mut row = vec![m.name.clone(), addr(m).to_string(), m.liveness.to_string(), services(m), age::since(m.since_ms)];
+        let mut row =
+            vec![m.name.clone(), addr(m).to_string(), m.liveness.to_string(), services(m), age::since(m.since_ms)];
         if wide {
             row.extend(more(m));
         }

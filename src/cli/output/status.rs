@@ -41,12 +41,14 @@ pub(in crate::cli) fn lines(s: &Status) -> Vec<Line> {
     let mut lines = vec![gossip(s)];
     if s.kind == Kind::Balancer {
         lines.push(plane(s));
-        lines.extend(s.blocked.iter().map(|why| Line::new(Mark::Warn, "file", format!("{why}; --force writes over it"))));
+        lines.extend(
+            s.blocked.iter().map(|why| Line::new(Mark::Warn, "file", format!("{why}; --force writes over it"))),
+        );
     }
     lines.extend(s.held.iter().map(held));
-    lines.extend(s.rejections.iter().map(|r| {
-        Line::new(Mark::Warn, "refused", format!("{}: {}: {}", r.node, r.subject, r.why))
-    }));
+    lines.extend(
+        s.rejections.iter().map(|r| Line::new(Mark::Warn, "refused", format!("{}: {}: {}", r.node, r.subject, r.why))),
+    );
     lines
 }
 
@@ -80,14 +82,20 @@ fn gossip(s: &Status) -> Line {
         0 => String::new(),
         n => format!(" ({n} suspect)"),
     };
-    let heard = s.heard_ms.map_or_else(|| "no other member heard yet".to_owned(), |ms| format!("heard {}", age::ago(ms)));
+    let heard =
+        s.heard_ms.map_or_else(|| "no other member heard yet".to_owned(), |ms| format!("heard {}", age::ago(ms)));
     let text = format!("{alive} of {known} alive{suspects}, {heard}");
-    if s.synced { Line::new(Mark::Ok, "gossip", text) } else { Line::new(Mark::Warn, "gossip", format!("{text}; not synced: nothing is removed")) }
+    if s.synced {
+        Line::new(Mark::Ok, "gossip", text)
+    } else {
+        Line::new(Mark::Warn, "gossip", format!("{text}; not synced: nothing is removed"))
+    }
 }
 
 fn plane(s: &Status) -> Line {
     let plane = "data plane";
-    let Some((driver, version)) = s.driver.as_ref().zip(s.driver_version.as_ref()).filter(|(_, v)| !v.is_empty()) else {
+    let Some((driver, version)) = s.driver.as_ref().zip(s.driver_version.as_ref()).filter(|(_, v)| !v.is_empty())
+    else {
         let why = s.error.clone().unwrap_or_else(|| "not read yet".to_owned());
         return Line::new(if s.error.is_some() { Mark::Fail } else { Mark::Warn }, plane, why);
     };
@@ -95,7 +103,8 @@ fn plane(s: &Status) -> Line {
         return Line::new(Mark::Fail, plane, format!("{driver} {version}: {error}"));
     }
     let generation = s.generation.unwrap_or(0);
-    let read = s.read_back_ms.map_or_else(|| "not read back yet".to_owned(), |ms| format!("read back {}", age::ago(ms)));
+    let read =
+        s.read_back_ms.map_or_else(|| "not read back yet".to_owned(), |ms| format!("read back {}", age::ago(ms)));
     let reloads = if s.reloads == 1 { "1 reload".to_owned() } else { format!("{} reloads", s.reloads) };
     let text = format!("{driver} {version}, generation {generation} {read}, {reloads} in {}", age::since(s.uptime_ms));
     match &s.waiting {
@@ -106,5 +115,9 @@ fn plane(s: &Status) -> Line {
 }
 
 fn held(hold: &Hold) -> Line {
-    Line::new(Mark::Held, "guard", format!("{}: {}: backchat release {}", hold.endpoints.join(", "), hold.why, hold.id))
+    Line::new(
+        Mark::Held,
+        "guard",
+        format!("{}: {}; 'backchat release {}' lets it go", hold.endpoints.join(", "), hold.why, hold.id),
+    )
 }

@@ -93,7 +93,8 @@ mod tests {
         check("::1", Some("[::1]:7946"));
         check("[::1]", Some("[::1]:7946"));
         check("[2001:db8::1]:80", Some("[2001:db8::1]:80"));
-        for refused in ["", ":80", "seed:", "seed:0", "seed:65536", "seed:80:80", "[seed]:80", "[::1]80", "a b", "a/b"] {
+        for refused in ["", ":80", "seed:", "seed:0", "seed:65536", "seed:80:80", "[seed]:80", "[::1]80", "a b", "a/b"]
+        {
             check(refused, None);
         }
     }

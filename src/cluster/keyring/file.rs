@@ -94,7 +94,8 @@ fn parse(path: &Path, text: &str) -> Result<Keyring, KeyFileError> {
     let mut keyring: Option<Keyring> = None;
     let lines = text.lines().map(str::trim).enumerate().filter(|(_, line)| !line.is_empty() && !line.starts_with('#'));
     for (index, line) in lines {
-        let key = line.parse().map_err(|source| KeyFileError::Line { path: path.to_owned(), line: index + 1, source })?;
+        let key =
+            line.parse().map_err(|source| KeyFileError::Line { path: path.to_owned(), line: index + 1, source })?;
         match &mut keyring {
             None => keyring = Some(Keyring::new(key)),
             Some(keyring) => {

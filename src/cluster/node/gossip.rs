@@ -46,12 +46,14 @@ impl Node {
         for note in std::mem::take(&mut self.outbox.notes) {
             self.dirty = true;
             match note {
-                Note::Members => {}
-                Note::ProbeFailed(member) => self.tell_suspect(&member),
+                Note::ProbeFailed(member) => {
+                    self.probes_failed += 1;
+                    self.tell_suspect(&member);
+                }
                 Note::Defunct if self.phase == Phase::Running => self.renew(),
                 // What foca does by itself with identities that renew themselves.
                 Note::Defunct if !self.config.cures.deaf_leaver => self.change_identity(),
-                Note::Defunct => {}
+                Note::Defunct | Note::Members => {}
             }
         }
         if self.foca.num_members() == 0 && self.phase == Phase::Running && !self.greeting {
@@ -72,19 +74,23 @@ impl Node {
             SentKind::PingReq if self.config.cures.probe_twice => {
                 self.out.push(Effect::Send { to, payload: payload.clone() });
             }
-            SentKind::TurnUndead => self.tell_rival(&sent.to),
+            // In its stead: the mere notice would have it renew itself, and win the name back.
+            SentKind::TurnUndead if self.tell_rival(&sent.to) => return,
             _ => {}
         }
         self.out.push(Effect::Send { to, payload });
     }
 
-    /// Somebody is told that it is dead: says so if that is because another has its name.
-    fn tell_rival(&mut self, dead: &Identity) {
+    /// Tells somebody that another has its name by now, if that is so.
+    fn tell_rival(&mut self, dead: &Identity) -> bool {
         let holder = self.directory.get(dead.name()).filter(|entry| entry.is_living()).map(|e| e.identity.clone());
         let own = (dead.name() == self.identity().name()).then(|| self.identity().clone());
-        if let Some(holder) = holder.or(own).filter(|holder| holder.is_rival(dead) && holder > dead) {
+        let holder = holder.or(own).filter(|holder| holder.is_rival(dead) && holder > dead);
+        let is_held = holder.is_some();
+        if let Some(holder) = holder {
             self.send(dead.addr(), &Message::Held(Held { holder }));
         }
+        is_held
     }
 
     /// A probe that was not answered within half its time is sent once more: one lost packet in ten would
@@ -119,12 +125,14 @@ impl Node {
         if self.phase == Phase::Done {
             return;
         }
-        let known = self.directory.of(&src).is_some_and(|entry| entry.is_active() && entry.incarnation >= incarnation);
-        self.dirty |= !known || !packet.members.is_empty();
+        // Before foca hears: a leaver's last packet says that it is down, and brings its last record.
+        let entry = self.directory.of(&src).filter(|entry| entry.is_active());
+        let (was_active, is_new) = (entry.is_some(), entry.is_none_or(|entry| entry.incarnation < incarnation));
+        self.dirty |= is_new || !packet.members.is_empty();
         let core = packet.core();
         self.with_foca(|foca, outbox| foca.handle_data(&core, outbox));
         self.refresh();
-        if self.directory.of(&src).is_some_and(|entry| entry.is_active()) {
+        if was_active || self.directory.of(&src).is_some_and(|entry| entry.is_active()) {
             for item in &packet.items {
                 self.item(item);
             }
@@ -160,7 +168,7 @@ impl Node {
             // All others think it the newer one.
             self.heard = self.heard.max(Some(id.epoch()));
             self.renew();
-        } else if id.is_rival(own) {
+        } else {
             self.tell_rival(&id.clone());
         }
         false

@@ -4,6 +4,7 @@
 use bytes::Bytes;
 
 use crate::cluster::{
+    cbor,
     message::RecordId,
     records::{RecordError, Stored},
 };
@@ -43,11 +44,7 @@ impl Item {
     pub(super) fn write(&self) -> Vec<u8> {
         match self {
             Self::Record(_, stored) => [&[RECORD], stored.bytes.as_ref()].concat(),
-            Self::News(_, id) => {
-                let mut bytes = vec![NEWS];
-                minicbor::encode(id, &mut bytes).expect("a vector takes all that is written");
-                bytes
-            }
+            Self::News(_, id) => cbor::behind(&[NEWS], id),
         }
     }
 }

@@ -28,11 +28,7 @@ pub(super) enum Phase {
 impl Node {
     /// Whether nothing is taken in any more.
     pub(super) fn is_deaf(&self) -> bool {
-        match self.phase {
-            Phase::Running => false,
-            Phase::Leaving(_) => self.config.cures.deaf_leaver,
-            Phase::Done => true,
-        }
+        self.phase != Phase::Running && self.config.cures.deaf_leaver
     }
 
     pub(super) fn leave(&mut self) {

@@ -59,3 +59,65 @@ pub(super) fn write(header: &Header<Identity>, members: &[Member<Identity>]) -> 
     }
     bytes
 }
+
+#[cfg(test)]
+mod tests {
+    use foca::{Message, State};
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn id(name: &str) -> Identity {
+        Identity::new(name.parse().unwrap(), 7, "10.0.0.1:7946".parse().unwrap())
+    }
+
+    fn header(message: Message<Identity>) -> Header<Identity> {
+        Header { src: id("a"), src_incarnation: 3, dst: id("b"), message }
+    }
+
+    /// What version 1 writes. Never to be changed: a later version must read it.
+    #[test]
+    fn golden() {
+        let members = [Member::new(id("c"), 1, State::Suspect)];
+        let packet = write(&header(Message::Ping(9)), &members);
+        let addr = "00 0a000001 8a3e";
+        let golden = format!("0161 07 {addr} 03 0162 07 {addr} 00 09 0001 0163 07 {addr} 01 01").replace(' ', "");
+        assert_eq!(hex::encode(&packet), golden);
+        let read = Packet::parse(&packet).unwrap();
+        assert_eq!((read.header, &read.members[..], read.items.len()), (header(Message::Ping(9)), &members[..], 0));
+    }
+
+    #[test]
+    fn broadcasts_are_taken_out() {
+        let mut packet = write(&header(Message::Gossip), &[]);
+        let core = packet.clone();
+        packet.extend_from_slice(b"\x00\x02ab\x00\x01c");
+        let read = Packet::parse(&packet).unwrap();
+        assert_eq!(read.items, ["ab", "c"]);
+        assert_eq!(read.core(), core);
+        assert_eq!(Packet::parse(&packet[..packet.len() - 1]).err(), Some(Malformed));
+    }
+
+    #[test]
+    fn announcements_hold_nothing() {
+        let packet = write(&header(Message::Announce), &[Member::alive(id("c"))]);
+        assert!(Packet::parse(&packet).unwrap().members.is_empty());
+    }
+
+    proptest! {
+        #[test]
+        fn any_bytes_are_read_or_refused(bytes in proptest::collection::vec(any::<u8>(), 0..300)) {
+            drop(Packet::parse(&bytes));
+        }
+
+        #[test]
+        fn a_damaged_packet_is_read_or_refused(at in 0_usize..200, byte: u8) {
+            let mut packet = write(&header(Message::Ping(9)), &[Member::alive(id("c"))]);
+            let at = at % packet.len();
+            packet[at] = byte;
+            if let Ok(read) = Packet::parse(&packet) {
+                drop(Packet::parse(&read.core()).unwrap());
+            }
+        }
+    }
+}

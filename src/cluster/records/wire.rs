@@ -7,7 +7,7 @@ use minicbor::{Decode, Encode};
 
 use super::MAX_RECORD;
 use crate::{
-    cluster::identity::MAX_EPOCH,
+    cluster::{cbor, identity::MAX_EPOCH},
     model::{Kind, RawOffer, RawRecord, State},
 };
 
@@ -83,7 +83,7 @@ pub fn encode(record: &RawRecord) -> Result<Vec<u8>, RecordError> {
         services: (!services.is_empty()).then_some(services),
         tags: (!tags.is_empty()).then_some(tags),
     };
-    let bytes = minicbor::to_vec(&wire).expect("a vector takes all that is written");
+    let bytes = cbor::behind(&[], &wire);
     if bytes.len() > MAX_RECORD { Err(RecordError::TooLong(bytes.len())) } else { Ok(bytes) }
 }
 
@@ -160,5 +160,95 @@ fn state_of(code: u32) -> State {
         0 => State::Serving,
         2 => State::Left,
         _ => State::Draining,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn full() -> RawRecord {
+        let offer = RawOffer {
+            name: "web".into(),
+            port: 8080,
+            hosts: vec!["a.example".into(), "*".into()],
+            path: Some("/x".into()),
+            weight: Some(256),
+            protocol: Some("tcp".into()),
+            healthy: false,
+        };
+        RawRecord {
+            node: "web1".into(),
+            epoch: 7,
+            version: 2,
+            kind: Kind::Balancer,
+            state: State::Draining,
+            services: vec![offer],
+            tags: BTreeMap::from([("k".into(), "v".into())]),
+        }
+    }
+
+    fn plain() -> RawRecord {
+        RawRecord { node: "web1".into(), epoch: 7, version: 2, ..RawRecord::default() }
+    }
+
+    /// What version 1 writes. Never to be changed: a later version must read it.
+    #[test]
+    fn golden() {
+        check(&plain(), "a5 00 6477656231 01 07 02 02 03 00 04 00");
+        check(
+            &full(),
+            "a7 00 6477656231 01 07 02 02 03 01 04 01 \
+             05 81 a7 00 63776562 01 191f90 02 82 69612e6578616d706c65 612a 03 622f78 04 190100 05 63746370 06 f5 \
+             06 a1 616b 6176",
+        );
+    }
+
+    fn check(record: &RawRecord, golden: &str) {
+        let golden = golden.replace(' ', "");
+        assert_eq!(hex::encode(encode(record).unwrap()), golden);
+        assert_eq!(&decode(&hex::decode(golden).unwrap()).unwrap(), record);
+    }
+
+    #[test]
+    fn what_a_later_version_says_is_read_as_far_as_it_goes() {
+        // Field 99, kind 7, state 9; and no kind, state, services, tags at all.
+        let later = hex::decode("a60064776562310107020203070409186365 6c61746572".replace(' ', "")).unwrap();
+        assert_eq!(decode(&later).unwrap(), RawRecord { state: State::Draining, ..plain() });
+        let bare = hex::decode("a30064776562310107 0202".replace(' ', "")).unwrap();
+        assert_eq!(decode(&bare).unwrap(), plain());
+    }
+
+    #[test]
+    fn what_is_no_record_is_refused() {
+        assert_eq!(decode(&[0; MAX_RECORD + 1]), Err(RecordError::TooLong(MAX_RECORD + 1)));
+        for bytes in ["", "ff", "a0", "a10064776562 31", "a300627765"] {
+            let bytes = hex::decode(bytes.replace(' ', "")).unwrap();
+            assert!(matches!(decode(&bytes), Err(RecordError::Malformed(_))), "{bytes:x?}");
+        }
+        let absurd = RawRecord { epoch: MAX_EPOCH + 1, ..plain() };
+        assert_eq!(decode(&encode(&absurd).unwrap()), Err(RecordError::Epoch(MAX_EPOCH + 1)));
+        let long = RawRecord { tags: BTreeMap::from([("k".into(), "v".repeat(MAX_RECORD))]), ..plain() };
+        assert!(matches!(encode(&long), Err(RecordError::TooLong(_))));
+    }
+
+    proptest! {
+        #[test]
+        fn any_bytes_are_read_or_refused(bytes in proptest::collection::vec(any::<u8>(), 0..300)) {
+            if let Ok(record) = decode(&bytes) {
+                prop_assert_eq!(decode(&encode(&record).unwrap()).unwrap(), record);
+            }
+        }
+
+        /// Deep nesting and false lengths in a field that is skipped.
+        #[test]
+        fn unknown_fields_may_hold_anything(field in proptest::collection::vec(any::<u8>(), 0..64), depth in 0_usize..2000) {
+            let mut bytes = hex::decode("a400647765623101070202 1863".replace(' ', "")).unwrap();
+            bytes.extend(vec![0x81; depth]);
+            bytes.extend(field);
+            drop(decode(&bytes));
+        }
     }
 }

@@ -123,9 +123,7 @@ impl Desk {
         let caller = session.hello.from.clone();
         let known = self.mailbox.ask(|answer| Command::Known(caller.clone(), answer)).await?;
         let other = known.as_ref().filter(|known| {
-            joining
-                && known.identity.is_rival(&caller)
-                && matches!(known.liveness, Liveness::Alive | Liveness::Suspect)
+            joining && known.identity.is_rival(&caller) && matches!(known.liveness, Liveness::Alive | Liveness::Suspect)
         });
         if let Some(other) = other
             && self.is_held(&other.identity).await

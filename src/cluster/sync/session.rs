@@ -177,9 +177,8 @@ impl Session {
             return error;
         }
         let keys = self.speaker.envelope.keys();
-        let ours = keys.map_or(" (we have none)".to_owned(), |keys| {
-            format!(" (ours {})", keys.primary().fingerprint().short())
-        });
+        let ours = keys
+            .map_or(" (we have none)".to_owned(), |keys| format!(" (ours {})", keys.primary().fingerprint().short()));
         SyncError::ClosedAtHello(ours)
     }
 

@@ -1,11 +1,6 @@
 //! What the task has others do: join, exchange, knock, write. Bounded, and gone with the task.
 
-use std::{
-    future::Future,
-    net::SocketAddr,
-    sync::Arc,
-    time::Duration,
-};
+use std::{future::Future, net::SocketAddr, sync::Arc, time::Duration};
 
 use tokio::{sync::Semaphore, task::JoinSet};
 

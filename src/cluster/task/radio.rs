@@ -18,6 +18,16 @@ use crate::{
 /// Senders whose packets are told from replays, at most: some 4 MiB.
 const PEERS: usize = 16_384;
 
+/// What came of looking for a datagram.
+pub(super) enum Received {
+    /// There was none.
+    Nothing,
+    /// It was not taken.
+    Rejected,
+    /// Where from, and what was in the envelope.
+    Taken(SocketAddr, Vec<u8>),
+}
+
 /// The UDP socket and what it takes to use it.
 pub(super) struct Radio {
     udp: UdpSocket,
@@ -68,26 +78,27 @@ impl Radio {
         self.counters.sent(sent.is_ok());
     }
 
-    /// The next datagram; `None` where there is none, `Some(None)` where it was not taken.
-    pub(super) fn receive(&mut self, now: Moment) -> Option<Option<(SocketAddr, Vec<u8>)>> {
+    /// Takes the next datagram.
+    pub(super) fn receive(&mut self, now: Moment) -> Received {
         let (length, from) = match self.udp.try_recv_from(&mut self.buffer) {
             Ok(received) => received,
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => return None,
             Err(error) => {
-                tracing::debug!(%error, "cannot receive");
-                return None;
+                if error.kind() != io::ErrorKind::WouldBlock {
+                    tracing::debug!(%error, "cannot receive");
+                }
+                return Received::Nothing;
             }
         };
         self.counters.received();
         match self.open(length, now) {
             Ok(payload) => {
                 self.counters.heard(now);
-                Some(Some((canonical(from), payload)))
+                Received::Taken(canonical(from), payload)
             }
             Err(why) => {
                 self.counters.rejected(why);
                 tracing::trace!(%from, "a packet was not taken: {why}");
-                Some(None)
+                Received::Rejected
             }
         }
     }

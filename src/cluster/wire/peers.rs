@@ -11,8 +11,8 @@ use crate::model::Moment;
 
 /// How many packets back one that was overtaken is still taken.
 const WINDOW: u64 = 1024;
-/// One word more than the window holds, so that the word being filled never wipes one still in use.
-const WORDS: u64 = WINDOW / 64 + 1;
+/// One word more than the 16 that the window holds, so that the word being filled never wipes one still in use.
+const WORDS: usize = 17;
 
 /// The senders heard, at most `capacity` of them: the one silent for longest makes room.
 #[derive(Debug)]
@@ -78,7 +78,7 @@ impl Peer {
 #[derive(Debug, Default)]
 struct Window {
     top: u64,
-    words: [u64; WORDS as usize],
+    words: [u64; WORDS],
 }
 
 impl Window {
@@ -104,7 +104,7 @@ impl Window {
     }
 
     fn word(&mut self, index: u64) -> &mut u64 {
-        let place = usize::try_from(index % WORDS).expect("a remainder of 17 fits");
+        let place = usize::try_from(index % WORDS as u64).expect("a remainder of 17 fits");
         &mut self.words[place]
     }
 }

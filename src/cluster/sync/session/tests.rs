@@ -155,16 +155,16 @@ async fn a_recorded_stream_is_of_no_use() {
     };
     let (tape, (), ()) = tokio::join!(record, answer, call);
 
-    let replay = async {
+    let again = async {
         let mut stream = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
         stream.write_all(&tape).await.unwrap();
         stream
     };
-    let again = async {
+    let answer_again = async {
         let (stream, _) = listener.accept().await.unwrap();
         let mut session = Session::answer(answerer(), stream).await.unwrap();
         session.receive(STEP).await.unwrap_err()
     };
-    let (_stream, error) = tokio::join!(replay, again);
+    let (_stream, error) = tokio::join!(again, answer_again);
     assert!(matches!(error, SyncError::Rejected(Rejected::Forged)), "{error:?}");
 }

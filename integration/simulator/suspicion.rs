@@ -20,13 +20,13 @@ fn a_refused_connection_ends_it_for_all() {
 
 /// A balancer looks after everybody itself: there is no long tail.
 #[test]
-fn a_killed_one_is_out_in_half_a_second() {
+fn a_killed_one_is_out_within_a_second() {
     for seed in 0..30 {
         let mut world = World::with(seed, 10, |world| world.network.loss = 0.05);
         world.until(secs(5), World::converged);
         world.run(ms(seed * 37));
         world.kill(4);
-        world.until(ms(700), |w| w.sees(0, 4) == Some(Liveness::Failed));
+        world.until(ms(1000), |w| w.sees(0, 4) == Some(Liveness::Failed));
     }
 }
 

@@ -1,3 +1,17 @@
-//! The tests that need more than one piece: simulated clusters, and real daemons.
+//! The one integration test binary: each topic is a module, so that they link once and share their helpers.
 
+mod architecture;
+mod bench_figures;
+mod cluster;
+mod conformance;
+mod demo;
+mod scenes;
 mod simulator;
+
+#[path = "bench/figures.rs"]
+mod figures;
+#[path = "bench/table.rs"]
+mod table;
+#[path = "bench/wrk.rs"]
+#[expect(dead_code, reason = "the tests need no running wrk")]
+mod wrk;

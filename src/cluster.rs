@@ -4,9 +4,38 @@
 //! balancer does with the members.
 
 mod cbor;
+mod counters;
+mod drained;
+mod epoch;
+mod error;
 pub mod exchange;
+mod handle;
 pub mod identity;
+mod join;
+pub mod keyring;
+mod label;
+mod mailbox;
 pub mod message;
 pub mod node;
 pub mod profile;
 pub mod records;
+mod settings;
+mod start;
+mod sync;
+mod task;
+mod transport;
+mod view;
+pub mod wire;
+
+pub use counters::Counts;
+pub use drained::Drained;
+pub use error::Error;
+pub use handle::{Announcement, DrainQuestion, Handle};
+pub use join::{DEFAULT_PORT, JoinAddr, JoinAddrError};
+pub use keyring::{Fingerprint, Key, Keyring};
+pub use label::ClusterLabel;
+pub use profile::Profile;
+pub use settings::Settings;
+pub use start::Cluster;
+pub use transport::Advertise;
+pub use view::View;

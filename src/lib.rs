@@ -7,10 +7,19 @@
 //! | `cli` | arguments, output; the only place that prints |
 //! | `app` | the composition root: builds everything, spawns every task |
 //! | `admin`, `reconcile`, `cluster`, `lifecycle`, `drivers` | the parts, which do not know one another |
+//! | `demo` | a web server, traffic and child processes, for the demo, the tests and the benchmark; knows none of the above |
 //! | `model` | pure: what is known, what should be |
 //!
 //! Below the model stands the crate `backchat-contract`, which the drivers share.
 
+pub mod admin;
+pub mod app;
+pub mod cli;
 pub mod cluster;
+pub mod config;
+pub mod demo;
+pub mod drivers;
+pub mod lifecycle;
 pub mod model;
 pub mod reconcile;
+pub mod settings;

@@ -1,13 +1,26 @@
 //! What is known and what should be: plain data and pure functions. Knows no IO, no clock, no async.
 
+pub mod desired;
+pub mod guard;
+pub mod ledger;
 pub mod member;
+pub mod offers;
+pub mod proposal;
+pub mod reasons;
 pub mod record;
+mod routes;
+pub mod status;
 pub mod verdicts;
 
 pub use backchat_contract::{
     Desired, Endpoint, EndpointAddr, EndpointId, EndpointName, EndpointState, HostPattern, NameError, NodeName,
     PathPrefix, Protocol, Route, Service, ServiceName, Weight,
 };
+pub use desired::{Policy, desired};
+pub use guard::{Evidence, Windows, guard};
+pub use ledger::Ledger;
 pub use member::{Liveness, Member, Moment, Snapshot, SourceName, Verdict};
+pub use proposal::{Assumption, Proposal, Ready};
 pub use record::{Kind, RawOffer, RawRecord, State};
+pub use status::{LastApply, Status};
 pub use verdicts::{Held, Rejection};

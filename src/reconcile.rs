@@ -1,5 +1,108 @@
-//! The loop that brings the data plane to the desired set, and what it publishes of itself.
+//! The loop that brings the data plane to the desired set. What it publishes of itself is `model::status`.
+//!
+//! Level-triggered: a wake-up carries no meaning, each step reads the newest state and observes before it
+//! acts. It must not know where snapshots come from, nor which driver it has.
 
-pub mod status;
+pub mod inbox;
+mod questions;
+pub mod schedule;
+mod step;
 
-pub use status::{LastApply, Status};
+use std::{sync::Arc, time::SystemTime};
+
+use backchat_contract::{Driver, DriverError};
+use tokio::{
+    sync::{mpsc, watch},
+    time::Instant,
+};
+use tokio_util::sync::CancellationToken;
+
+pub use self::{
+    inbox::{Inbox, Query, Question},
+    schedule::Pace,
+    step::Settings,
+};
+use self::{
+    questions::Questions,
+    schedule::{Outcome, Schedule},
+    step::Stepper,
+};
+use crate::model::Status;
+
+/// Runs the loop until the token is cancelled, and hands the driver back so that the caller can end or keep
+/// the data plane. `start` is the origin of every `Moment` in the snapshots.
+pub async fn run<D: Driver>(
+    driver: D,
+    settings: Settings,
+    mut inbox: Inbox,
+    status: watch::Sender<Arc<Status>>,
+    (start, stop): (Instant, CancellationToken),
+) -> D {
+    let mut schedule = Schedule::new(settings.pace);
+    let mut questions = Questions::default();
+    let mut stepper = Stepper::new(driver, settings, start);
+    // Attention stays due until a step has looked: asked again before that, it would keep the step from coming.
+    let mut looked = true;
+    loop {
+        // Every arm is cancel-safe: watches and channels keep what was not taken, the driver's attention says so
+        // of itself, and a sleep has no state.
+        tokio::select! {
+            biased;
+            () = stop.cancelled() => return stepper.into_driver(),
+            () = inbox.snapshots.changed() => schedule.changed(start.elapsed()),
+            Some(question) = recv(&mut inbox.questions) => { questions.ask(question); schedule.changed(start.elapsed()); }
+            Some(query) = recv(&mut inbox.queries) => {
+                stepper.answer(query, &inbox.snapshots.newest()).await;
+                schedule.changed(start.elapsed());
+            }
+            () = stepper.attention(), if looked => { looked = false; schedule.changed(start.elapsed()); }
+            () = tokio::time::sleep_until(start + schedule.due()) => {
+                let began = start.elapsed();
+                looked = true;
+                let result = stepper.step(&inbox.snapshots.newest(), &mut questions).await;
+                let outcome = publish(&status, &mut stepper, result);
+                schedule.stepped(began, start.elapsed(), questions.hurry(outcome));
+            }
+        }
+    }
+}
+
+/// A closed channel is silent for ever, it does not spin.
+async fn recv<T>(channel: &mut mpsc::Receiver<T>) -> Option<T> {
+    match channel.recv().await {
+        Some(message) => Some(message),
+        None => std::future::pending().await,
+    }
+}
+
+fn publish<D: Driver>(
+    status: &watch::Sender<Arc<Status>>,
+    stepper: &mut Stepper<D>,
+    result: Result<Outcome, DriverError>,
+) -> Outcome {
+    let outcome = match result {
+        Ok(outcome) => {
+            if stepper.status.error.take().is_some() {
+                tracing::info!("data plane is back");
+            }
+            stepper.status.steps += 1;
+            outcome
+        }
+        Err(error) => {
+            // Said once, not at every try.
+            let text = format!("failed to {error}");
+            if stepper.status.error.as_deref() != Some(&text) {
+                tracing::warn!(error = %text, "step failed; trying again");
+            }
+            stepper.status.failures += 1;
+            stepper.status.converged = false;
+            stepper.status.plane_up = !matches!(error, DriverError::Unreachable { .. } | DriverError::Start { .. });
+            stepper.status.error = Some(text);
+            Outcome::Failed
+        }
+    };
+    stepper.status.observed_at =
+        if outcome == Outcome::Failed { stepper.status.observed_at } else { Some(SystemTime::now()) };
+    status.send_replace(Arc::new(stepper.status.clone()));
+    outcome
+}

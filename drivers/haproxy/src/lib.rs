@@ -2,4 +2,28 @@
 //!
 //! It knows the contract and HAProxy; never gossip, never a command line.
 
+mod apply;
+mod ask;
+pub mod check;
+pub mod config;
+mod connection;
+mod driver;
+pub mod files;
 pub mod layout;
+pub mod log;
+mod managed;
+pub mod maps;
+pub mod master;
+pub mod observe;
+pub mod options;
+pub mod paths;
+pub mod plan;
+pub mod process;
+pub mod protocol;
+pub mod routes;
+mod settings;
+pub mod socket;
+
+pub use backchat_template::Template;
+pub use driver::HaproxyDriver;
+pub use settings::{AttachedSettings, ManagedSettings};

@@ -1,10 +1,12 @@
-//! What the loop publishes after each step: all that status, services, routes, plan and metrics show.
+//! What the reconcile loop publishes after each step: all that status, services, routes, plan and metrics show.
+//!
+//! Plain data: the loop fills it and the admin server reads it, and neither knows the other.
 
 use std::{sync::Arc, time::SystemTime};
 
 use backchat_contract::{Desired, PlanView, Plane, Refusal};
 
-use crate::model::verdicts::{Held, Rejection};
+use super::{Held, Rejection};
 
 /// The newest word of the reconcile loop.
 #[derive(Clone, Debug, Default)]

@@ -1,0 +1,45 @@
+# The commands of the README. `make` alone lists them.
+
+CARGO ?= cargo
+# haproxy, ip and nft live in sbin, which is off many users' PATH.
+export PATH := $(PATH):/usr/local/sbin:/usr/sbin:/sbin
+
+DEPS := packaging/install-deps.sh
+# The HAProxy versions beside the installed one, each a Debian suite that carries it (trees.sh knows which).
+VERSIONS ?= 3.0 3.2
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test test-versions bench lint dist
+
+help: ## list these commands
+	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | while IFS="$$(printf '\t')" read -r name what; do \
+		printf 'make %-14s %s\n' "$$name" "$$what"; done
+
+demo: ## agents join, drain and crash beside a real HAProxy under traffic (ARGS=--keep leaves it running)
+	@$(DEPS) demo
+	$(CARGO) build --release --bin backchat
+	@target/release/backchat demo $(ARGS)
+
+test: ## all tests, on the installed HAProxy
+	@$(DEPS) test
+	$(CARGO) test --workspace
+
+test-versions: ## the tests again on HAProxy 3.0 and 3.2, out of Debian trees under trees/
+	@$(DEPS) test-versions
+	@for version in $(VERSIONS); do \
+		haproxy="$$(integration/trees.sh $$version)" || exit 1; \
+		echo "== HAProxy $$version: $$haproxy"; \
+		BACKCHAT_HAPROXY="$$haproxy" $(CARGO) test --workspace || exit 1; \
+	done
+
+bench: ## compare with Serf and a reload script, side by side; writes target/bench.md
+	@$(DEPS) bench
+	$(CARGO) bench --bench bench -- $(ARGS)
+
+lint: ## formatting and clippy, warnings are errors
+	$(CARGO) fmt --all --check
+	$(CARGO) clippy --workspace --all-targets -- -D warnings
+
+dist: ## an archive with the program, its units and licences under target/dist/
+	$(CARGO) build --release --locked --bin backchat
+	@packaging/dist.sh

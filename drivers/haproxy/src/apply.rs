@@ -1,0 +1,93 @@
+//! Sends what a plan says, with no choices left: one refusal never stops the rest, an answer that is not known
+//! stops all.
+
+use std::collections::BTreeSet;
+
+use backchat_contract::{DriverError, Refusal};
+
+use crate::{
+    maps::MapEntry,
+    plan::Action,
+    protocol::{Command, MapFile, MapVersion, Outcome, ServerPath},
+    socket::Session,
+};
+
+/// What came of the actions.
+#[derive(Debug, Default)]
+pub(crate) struct Sent {
+    /// Commands that HAProxy confirmed.
+    pub applied: usize,
+    /// Commands that it refused.
+    pub refused: Vec<Refusal>,
+    /// Servers that it would not take: what else was planned for them was not sent.
+    pub not_added: BTreeSet<ServerPath>,
+    /// Whether a server could not be deleted yet.
+    pub not_yet: bool,
+}
+
+/// Sends the actions in order. An error means that an answer is missing: what was sent may have been done.
+pub(crate) async fn send(session: &mut Session, actions: &[Action]) -> Result<Sent, DriverError> {
+    let mut sent = Sent::default();
+    for action in actions {
+        match action {
+            Action::Run(command) => run(session, command, &mut sent).await?,
+            Action::ReplaceMap(map, entries) => replace(session, map, entries, &mut sent).await?,
+        }
+    }
+    Ok(sent)
+}
+
+async fn run(session: &mut Session, command: &Command, sent: &mut Sent) -> Result<(), DriverError> {
+    if command.server().is_some_and(|server| sent.not_added.contains(server)) {
+        return Ok(());
+    }
+    let done = sent.take(session.run(command).await?);
+    if let (Command::Add { server, .. }, false) = (command, done) {
+        sent.not_added.insert(server.clone());
+    }
+    Ok(())
+}
+
+/// Prepares, fills, commits. A map that was not filled whole is never committed.
+async fn replace(
+    session: &mut Session,
+    map: &MapFile,
+    entries: &[MapEntry],
+    sent: &mut Sent,
+) -> Result<(), DriverError> {
+    let outcome = session.run(&Command::PrepareMap(map.clone())).await?;
+    let Outcome::Prepared(version) = outcome else {
+        sent.take(outcome);
+        return Ok(());
+    };
+    sent.applied += 1;
+    for command in fill(map, entries, version) {
+        if !sent.take(session.run(&command).await?) {
+            return Ok(());
+        }
+    }
+    Ok(())
+}
+
+fn fill(map: &MapFile, entries: &[MapEntry], version: MapVersion) -> impl Iterator<Item = Command> {
+    let action = Action::ReplaceMap(map.clone(), entries.to_vec());
+    action.commands(version).into_iter().skip(1)
+}
+
+impl Sent {
+    /// Counts an outcome; whether it was a yes.
+    fn take(&mut self, outcome: Outcome) -> bool {
+        match outcome {
+            Outcome::Done | Outcome::Prepared(_) => {
+                self.applied += 1;
+                return true;
+            }
+            Outcome::NotYet(refusal) => {
+                tracing::debug!(command = refusal.command, reply = refusal.reply, "not yet");
+                self.not_yet = true;
+            }
+            Outcome::Refused(refusal) => self.refused.push(refusal),
+        }
+        false
+    }
+}

@@ -1,0 +1,122 @@
+//! The configuration as text: the operator's settings and a layout in, the file and the maps out. Pure: same
+//! input, same bytes.
+//!
+//! Data reaches the text only as newtypes and numbers, and never within double quotes, where HAProxy expands
+//! `${ENV}`.
+
+mod context;
+mod seal;
+
+use std::{net::SocketAddr, time::Duration};
+
+use backchat_contract::{DriverError, ServiceName};
+use backchat_template::{RenderError, Template};
+use context::Context;
+pub use seal::{Seal, seal};
+
+use crate::{layout::Layout, maps, options::ServerOptions, paths::Paths};
+
+/// What stands before the generation in the file.
+const GENERATION: &str = "proc.backchat_gen str(";
+
+/// What the operator says, and where things lie.
+#[derive(Clone, Debug)]
+pub struct ConfigSettings {
+    /// What is rendered.
+    pub template: Template,
+    /// Where the file, the maps and the sockets lie.
+    pub paths: Paths,
+    /// Where HTTP comes in.
+    pub listen: Vec<SocketAddr>,
+    /// Where TCP comes in.
+    pub tcp_listen: Vec<TcpListen>,
+    /// Where `/metrics` and `/stats` are answered, if anywhere.
+    pub stats_listen: Option<SocketAddr>,
+    /// What a request for an unknown host or path is answered with: 404, Hipache's habit 400.
+    pub no_route_status: u16,
+    /// How long a worker may go on after a reload, in whole seconds, at least 1.
+    pub hard_stop: Duration,
+    /// What every server is told, here and in `add server` alike.
+    pub server_options: ServerOptions,
+}
+
+/// A listener of its own for one service.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TcpListen {
+    /// Where it listens.
+    pub addr: SocketAddr,
+    /// Whose it is.
+    pub service: ServiceName,
+}
+
+impl ConfigSettings {
+    /// The defaults beside what has none.
+    pub fn new(template: Template, paths: Paths, listen: Vec<SocketAddr>) -> Self {
+        Self {
+            template,
+            paths,
+            listen,
+            tcp_listen: Vec::new(),
+            stats_listen: None,
+            no_route_status: 404,
+            hard_stop: Duration::from_secs(30),
+            server_options: ServerOptions::default(),
+        }
+    }
+}
+
+/// A layout as HAProxy reads it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Rendered {
+    /// The configuration, sealed.
+    pub config: String,
+    /// The host map: route key and backend.
+    pub hosts: String,
+    /// Every backend of ours and its service.
+    pub services: String,
+    /// What only a reload can change, as a hash: the configuration without servers, generation and maps.
+    /// 16 hexadecimal digits; the running process says it as `proc.backchat_structure`.
+    pub structure: String,
+}
+
+/// Renders. Fails where the template does: a name that is not there, a line that must be there.
+///
+/// Left out: servers in maintenance (on their way out), routes to backends that are not there or speak no
+/// HTTP. Servers that drain are rendered `disabled`: a HAProxy restarted from the file alone gives them
+/// nothing, and the runtime takes them from there to drain or to ready by the same steps as any other.
+pub fn render(settings: &ConfigSettings, layout: &Layout) -> Result<Rendered, DriverError> {
+    let structure = structure(settings, layout)?;
+    let text = settings.template.render(&Context::new(settings, layout, &structure)).map_err(refused)?;
+    needs(settings, &text, &format!("stats socket {}", settings.paths.socket.display()))?;
+    needs(settings, &text, &format!("{GENERATION}{})", layout.generation))?;
+    needs(settings, &text, &format!("proc.backchat_structure str({structure})"))?;
+    let (hosts, services) = (maps::text(&maps::hosts(layout)), maps::text(&maps::services(layout)));
+    Ok(Rendered { config: seal(text), hosts, services, structure })
+}
+
+/// The hash of what only a reload can change.
+pub fn structure(settings: &ConfigSettings, layout: &Layout) -> Result<String, DriverError> {
+    let text = settings.template.render(&Context::structure(settings, layout)).map_err(refused)?;
+    Ok(seal::hash(&text))
+}
+
+/// Which generation a file renders.
+pub(crate) fn generation_of(config: &str) -> Option<u64> {
+    config.split_once(GENERATION)?.1.split_once(')')?.0.parse().ok()
+}
+
+/// Without some lines the running process could not be driven, though it would pass its own check.
+fn needs(settings: &ConfigSettings, text: &str, wanted: &str) -> Result<(), DriverError> {
+    if text.contains(wanted) {
+        return Ok(());
+    }
+    let message = format!("the template must render '{wanted}'");
+    Err(DriverError::Check { file: settings.template.name.clone(), message })
+}
+
+fn refused(error: RenderError) -> DriverError {
+    DriverError::Check { file: format!("{}:{}", error.template, error.line), message: error.reason }
+}
+
+#[cfg(test)]
+mod tests;

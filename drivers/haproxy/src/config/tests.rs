@@ -1,0 +1,118 @@
+//! What is rendered, as snapshots, and the laws of the structure's hash.
+
+use std::path::Path;
+
+use backchat_contract::{EndpointName, Protocol, Route};
+
+use super::*;
+use crate::layout::{Admin, Backend, BackendName, Server, ServerId};
+
+fn settings() -> ConfigSettings {
+    let text = include_str!("../../../../templates/haproxy.cfg.jinja").into();
+    let template = Template { name: "haproxy.cfg.jinja".into(), text };
+    let paths = Paths::new(Path::new("/run/backchat/proxy")).unwrap();
+    ConfigSettings::new(template, paths, vec!["0.0.0.0:80".parse().unwrap(), "[::1]:8080".parse().unwrap()])
+}
+
+fn server(id: u32, addr: &str, admin: Admin) -> Server {
+    let addr: SocketAddr = addr.parse().unwrap();
+    Server { id: ServerId::read(id).unwrap(), addr: addr.try_into().unwrap(), weight: 100.try_into().unwrap(), admin }
+}
+
+fn layout() -> Layout {
+    let web: ServiceName = "web".parse().unwrap();
+    let servers = [
+        ("web1", server(1, "10.0.0.7:8080", Admin::Ready)),
+        ("web2", server(2, "[2001:db8::1]:8080", Admin::Drain)),
+        ("web3", server(3, "10.0.0.9:8080", Admin::Maint)),
+    ];
+    let servers = servers.map(|(name, server)| (name.parse::<EndpointName>().unwrap(), server)).into();
+    let backend = Backend { service: Some(web.clone()), servers, ..Backend::default() };
+    let api = Backend { service: Some("api".parse().unwrap()), ..Backend::default() };
+    let db = Backend { service: Some("db".parse().unwrap()), protocol: Protocol::Tcp, ..Backend::default() };
+    let route = |host: &str, path: &str| Route { host: host.parse().unwrap(), path: path.parse().unwrap() };
+    Layout {
+        generation: 42,
+        backends: [
+            (BackendName::from(&web), backend),
+            (BackendName::from(&"db".parse::<ServiceName>().unwrap()), db),
+            (BackendName::spare(1), api),
+            (BackendName::spare(2), Backend::default()),
+        ]
+        .into(),
+        routes: [
+            (route("*", "/"), BackendName::from(&web)),
+            (route("*.example.com", "/"), BackendName::from(&web)),
+            (route("www.example.com", "/api"), BackendName::spare(1)),
+            (route("gone.example.com", "/"), BackendName::spare(7)),
+            (route("db.example.com", "/"), BackendName::from(&"db".parse::<ServiceName>().unwrap())),
+        ]
+        .into(),
+    }
+}
+
+#[test]
+fn the_shipped_template() {
+    let rendered = render(&settings(), &layout()).unwrap();
+    insta::assert_snapshot!("config", rendered.config);
+    insta::assert_snapshot!("hosts", rendered.hosts);
+    insta::assert_snapshot!("services", rendered.services);
+    assert_eq!(Seal::of(&rendered.config), Seal::Whole);
+    assert_eq!(generation_of(&rendered.config), Some(42));
+}
+
+#[test]
+fn all_listeners() {
+    let mut settings = settings();
+    settings.stats_listen = Some("127.0.0.1:8404".parse().unwrap());
+    for service in ["db", "web", "gone"] {
+        let addr = "127.0.0.1:5432".parse().unwrap();
+        settings.tcp_listen.push(TcpListen { addr, service: service.parse().unwrap() });
+    }
+    insta::assert_snapshot!("listeners", render(&settings, &layout()).unwrap().config);
+}
+
+#[test]
+fn the_same_input_gives_the_same_bytes() {
+    assert_eq!(render(&settings(), &layout()).unwrap(), render(&settings(), &layout()).unwrap());
+}
+
+/// Neither servers, routes, the generation nor the taking of a spare is structure; a backend, a listener and
+/// the template are.
+#[test]
+fn what_structure_is() {
+    let before = structure(&settings(), &layout()).unwrap();
+    let same = |change: fn(&mut Layout)| {
+        let mut layout = layout();
+        change(&mut layout);
+        render(&settings(), &layout).unwrap().structure == before
+    };
+    assert!(same(|l| l.generation = 43));
+    assert!(same(|l| l.routes.clear()));
+    assert!(same(|l| l.backends.values_mut().for_each(|b| b.servers.clear())));
+    assert!(same(|l| l.backends.get_mut(&BackendName::spare(2)).unwrap().service = Some("new".parse().unwrap())));
+    assert!(!same(|l| drop(l.backends.insert(BackendName::spare(3), Backend::default()))));
+    assert!(!same(|l| l.backends.values_mut().for_each(|b| b.protocol = Protocol::Http)));
+    let mut other = settings();
+    other.listen.pop();
+    assert_ne!(structure(&other, &layout()).unwrap(), before);
+}
+
+fn check_refused(template: &str, expected: &str) {
+    let mut settings = settings();
+    settings.template = Template { name: "my.jinja".into(), text: template.into() };
+    assert_eq!(render(&settings, &layout()).unwrap_err().to_string(), expected);
+}
+
+#[test]
+fn templates_that_could_not_be_driven() {
+    let serves = "; the last good configuration serves on";
+    check_refused(
+        "a\n{{ generaton }}",
+        &format!("check my.jinja:2: 'generaton' is undefined; did you mean 'generation'?{serves}"),
+    );
+    check_refused(
+        "a",
+        &format!("check my.jinja: the template must render 'stats socket /run/backchat/proxy/haproxy.sock'{serves}"),
+    );
+}

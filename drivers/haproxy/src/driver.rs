@@ -1,0 +1,170 @@
+//! The driver: the socket, the files and the process of one HAProxy behind the contract's trait.
+
+use std::time::{Duration, Instant};
+
+use backchat_contract::{Desired, Driver, DriverError, EndpointId, Idle, Mode, PlanView, Plane, Report, Step};
+
+use crate::{
+    apply,
+    connection::Connection,
+    layout::Layout,
+    managed::Managed,
+    observe::{self, Clock, Flavour, Observed},
+    options::ServerOptions,
+    plan::{Plan, Planner},
+    settings::{AttachedSettings, ManagedSettings},
+};
+
+/// How long to wait where HAProxy could not delete a server yet, so that steps do not follow each other at once.
+const NOT_YET: Duration = Duration::from_millis(10);
+
+/// One HAProxy.
+#[derive(Debug)]
+pub struct HaproxyDriver {
+    flavour: Flavour,
+    options: ServerOptions,
+    drain_limit: Duration,
+    connection: Connection,
+    clock: Clock,
+    managed: Option<Managed>,
+    /// Whether the end of the data plane was told already: once is enough until somebody has looked.
+    told: bool,
+}
+
+impl HaproxyDriver {
+    /// A HAProxy of our own. Refused: a run folder that HAProxy's parsers would not read as one word.
+    pub fn managed(settings: ManagedSettings) -> Result<Self, DriverError> {
+        let managed = Managed::new(settings)?;
+        Ok(Self {
+            flavour: managed.flavour().clone(),
+            options: managed.settings().config.server_options.clone(),
+            drain_limit: managed.settings().drain_limit,
+            connection: Connection::new(managed.paths().socket.clone()),
+            clock: Clock::default(),
+            managed: Some(managed),
+            told: false,
+        })
+    }
+
+    /// A HAProxy of somebody else's.
+    pub fn attached(settings: AttachedSettings) -> Self {
+        Self {
+            flavour: Flavour::Attached,
+            options: settings.server_options,
+            drain_limit: settings.drain_limit,
+            connection: Connection::new(settings.socket),
+            clock: Clock::default(),
+            managed: None,
+            told: false,
+        }
+    }
+}
+
+impl Driver for HaproxyDriver {
+    type Observed = Observed;
+    type Plan = Plan;
+
+    async fn ensure(&mut self) -> Result<(), DriverError> {
+        let Some(managed) = &mut self.managed else { return Ok(()) };
+        if managed.ensure().await? {
+            self.connection.close();
+        }
+        Ok(())
+    }
+
+    async fn observe(&mut self) -> Result<Observed, DriverError> {
+        let (session, info) = self.connection.current().await?;
+        self.told = false;
+        let answers = observe::ask(session, &self.flavour, info).await;
+        let answers = answers.inspect_err(|_| self.connection.close())?;
+        let files = self.managed.as_ref().map(Managed::read_files).transpose()?;
+        let mut observed = observe::assemble(&answers, &self.flavour, files)?;
+        if let Some(managed) = &self.managed {
+            observed.old_workers = managed.old_workers().await;
+        }
+        self.clock.stamp(&mut observed, Instant::now());
+        Ok(observed)
+    }
+
+    fn live(&self, observed: &Observed) -> Desired {
+        observed.live(&self.flavour)
+    }
+
+    fn plane(&self, observed: &Observed) -> Plane {
+        Plane {
+            name: "haproxy",
+            version: observed.info.version.clone(),
+            generation: observed.layout.generation,
+            old_workers: observed.old_workers,
+            blocked: observed.files.as_ref().and_then(observe::Files::edited).map(ToOwned::to_owned),
+        }
+    }
+
+    fn plan(&self, desired: &Desired, observed: &Observed, mode: Mode) -> Step<Plan> {
+        let render = |layout: &Layout| match &self.managed {
+            Some(managed) => managed.render(layout),
+            None => Err(DriverError::Unsupported("an attached haproxy has no file of ours".into())),
+        };
+        let planner = Planner {
+            flavour: &self.flavour,
+            options: &self.options,
+            spares: self.managed.as_ref().map_or(0, |m| m.settings().spares),
+            drain_limit: self.drain_limit,
+            paths: self.managed.as_ref().map(Managed::paths),
+            render: &render,
+        };
+        planner.plan(desired, observed, mode)
+    }
+
+    fn view(&self, plan: &Plan) -> PlanView {
+        plan.view()
+    }
+
+    async fn apply(&mut self, plan: Plan) -> Result<Report, DriverError> {
+        let mut report = Report::default();
+        let mut not_added = Vec::new();
+        if !plan.actions.is_empty() {
+            let (session, _) = self.connection.current().await?;
+            let sent = apply::send(session, &plan.actions).await.inspect_err(|_| self.connection.close())?;
+            (report.applied, report.refused) = (sent.applied, sent.refused);
+            not_added.extend(sent.not_added);
+            if sent.not_yet {
+                tokio::time::sleep(NOT_YET).await;
+            }
+        }
+        let Some(managed) = &mut self.managed else { return Ok(report) };
+        if let Some(files) = plan.files {
+            managed.write(files, &not_added).await?;
+        }
+        if let Some(structure) = plan.structure {
+            // Whatever comes of it: an open session would go on with the old worker, and keep it alive.
+            self.connection.close();
+            managed.load(&structure).await?;
+            report.reloaded = true;
+        }
+        Ok(report)
+    }
+
+    fn idle(&self, observed: &Observed, id: &EndpointId) -> Idle {
+        observed.idle(id)
+    }
+
+    async fn attention(&mut self) {
+        if self.told {
+            std::future::pending::<()>().await;
+        }
+        match &mut self.managed {
+            Some(managed) => managed.ended().await,
+            None => self.connection.closed().await,
+        }
+        self.told = true;
+    }
+
+    async fn stop(&mut self, deadline: Duration) -> Result<(), DriverError> {
+        self.connection.close();
+        match &mut self.managed {
+            Some(managed) => managed.stop(deadline).await,
+            None => Ok(()),
+        }
+    }
+}

@@ -1,0 +1,134 @@
+//! The file half of a HAProxy of our own: its process, its files, and their loading. It knows layouts and
+//! renders them; what should be in them is decided elsewhere.
+
+use std::{fs, io, path::Path, time::Duration};
+
+use backchat_contract::DriverError;
+
+use crate::{
+    check::check,
+    config::{Rendered, render},
+    files,
+    layout::Layout,
+    master,
+    observe::{Files, Flavour},
+    paths::Paths,
+    plan::{FilePlan, StructurePlan},
+    process::{Launch, Process},
+    protocol::{MapFile, ServerPath},
+    settings::ManagedSettings,
+};
+
+/// A HAProxy of our own.
+#[derive(Debug)]
+pub(crate) struct Managed {
+    settings: ManagedSettings,
+    launch: Launch,
+    flavour: Flavour,
+    process: Option<Process>,
+}
+
+impl Managed {
+    pub(crate) fn new(settings: ManagedSettings) -> Result<Self, DriverError> {
+        let paths = settings.config.paths.clone();
+        let flavour = Flavour::Managed { hosts: MapFile::new(&paths.hosts)?, services: MapFile::new(&paths.services)? };
+        let launch = Launch { program: settings.program.clone(), paths, limit: settings.start_limit };
+        Ok(Self { settings, launch, flavour, process: None })
+    }
+
+    pub(crate) fn settings(&self) -> &ManagedSettings {
+        &self.settings
+    }
+
+    pub(crate) fn paths(&self) -> &Paths {
+        &self.launch.paths
+    }
+
+    pub(crate) fn flavour(&self) -> &Flavour {
+        &self.flavour
+    }
+
+    pub(crate) fn render(&self, layout: &Layout) -> Result<Rendered, DriverError> {
+        render(&self.settings.config, layout)
+    }
+
+    /// Adopts a HAProxy on these paths, or starts one from the last good file. Whether it is another process than
+    /// before.
+    pub(crate) async fn ensure(&mut self) -> Result<bool, DriverError> {
+        if self.process.as_ref().is_some_and(Process::is_running) {
+            return Ok(false);
+        }
+        self.process = None;
+        let process = match Process::adopt(&self.launch).await? {
+            Some(process) => process,
+            None => self.start().await?,
+        };
+        self.process = Some(process);
+        Ok(true)
+    }
+
+    /// From the file of before, or from one for an empty set where there is none that passes.
+    async fn start(&self) -> Result<Process, DriverError> {
+        if !files::settle(&self.launch, self.settings.limits.check).await? {
+            if self.read_files()?.edited().is_some() {
+                // Somebody's work, and no file of ours to start from: not to be written over.
+                check(&self.launch.program, &self.paths().config, self.settings.limits.check).await?;
+            }
+            let empty = self.render(&Layout::empty(1, self.settings.spares))?;
+            files::try_out(&self.launch, &empty, self.settings.limits.check).await?;
+            files::write(self.paths(), &empty).await?;
+        }
+        Process::start(&self.launch).await
+    }
+
+    pub(crate) fn read_files(&self) -> Result<Files, DriverError> {
+        let paths = self.paths();
+        Ok(Files { config: read(&paths.config)?, hosts: read(&paths.hosts)?, services: read(&paths.services)? })
+    }
+
+    pub(crate) async fn old_workers(&self) -> usize {
+        // Only for people to see: a master that is deaf for a moment is no reason to fail.
+        master::processes(self.paths()).await.map_or(0, |p| p.retiring())
+    }
+
+    /// Writes the files without a reload. Servers that HAProxy would not take stay out of them: what it refused
+    /// at run time might keep it from starting.
+    pub(crate) async fn write(&self, plan: FilePlan, not_added: &[ServerPath]) -> Result<(), DriverError> {
+        let mut layout = plan.layout;
+        for (name, backend) in &mut layout.backends {
+            backend.servers.retain(|endpoint, _| !not_added.contains(&self.flavour.path(name, endpoint)));
+        }
+        files::write(self.paths(), &self.render(&layout)?).await
+    }
+
+    /// Checks, installs, reloads and waits for the new worker to say so; on any failure the files of before are
+    /// back.
+    pub(crate) async fn load(&self, plan: &StructurePlan) -> Result<(), DriverError> {
+        let rendered = self.render(&plan.layout)?;
+        files::deploy(&self.launch, &rendered, plan.layout.generation, self.settings.limits).await
+    }
+
+    /// Ends when the process has ended; never where there is none. Cancel-safe.
+    pub(crate) async fn ended(&mut self) {
+        match &mut self.process {
+            Some(process) => process.ended().await,
+            None => std::future::pending().await,
+        }
+    }
+
+    pub(crate) async fn stop(&mut self, deadline: Duration) -> Result<(), DriverError> {
+        match self.process.take() {
+            Some(mut process) => process.stop(deadline).await,
+            None => Ok(()),
+        }
+    }
+}
+
+/// A file's text, empty where there is none. What is no UTF-8 was not written by us, and reads as edited.
+fn read(path: &Path) -> Result<String, DriverError> {
+    match fs::read(path) {
+        Ok(bytes) => Ok(String::from_utf8_lossy(&bytes).into_owned()),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(String::new()),
+        Err(error) => Err(DriverError::file("read", path)(error)),
+    }
+}

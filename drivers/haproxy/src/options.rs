@@ -1,0 +1,61 @@
+//! What every server of ours is told beside its address: the same keywords in `add server` and in the file's
+//! `default-server`, because HAProxy applies no `default-server` to a server added at run time.
+
+use std::{fmt, time::Duration};
+
+use serde::Serialize;
+
+/// The keywords of every server, behind its address, id and weight.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct ServerOptions {
+    /// The time between two checks of a server that is up.
+    pub inter: Duration,
+    /// The time between two checks of a server whose last check said something new.
+    pub fastinter: Duration,
+    /// The time between two checks of a server that is down. A new server is down until its first check, and
+    /// HAProxy waits this long before it: what a newcomer waits for its first request.
+    pub downinter: Duration,
+    /// Checks that must pass before a server is up.
+    pub rise: u8,
+    /// Checks that must fail before a server is down.
+    pub fall: u8,
+}
+
+impl Default for ServerOptions {
+    fn default() -> Self {
+        Self {
+            inter: Duration::from_secs(1),
+            fastinter: Duration::from_millis(100),
+            downinter: Duration::from_millis(20),
+            rise: 1,
+            fall: 2,
+        }
+    }
+}
+
+impl fmt::Display for ServerOptions {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // Without the pool settings HAProxy 2.6 reuses no connection to a dynamic server.
+        write!(
+            f,
+            "pool-purge-delay 5s pool-max-conn -1 check inter {}ms fastinter {}ms downinter {}ms rise {} fall {}",
+            self.inter.as_millis(),
+            self.fastinter.as_millis(),
+            self.downinter.as_millis(),
+            self.rise,
+            self.fall
+        )
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn prints_what_both_parsers_take() {
+        let expected =
+            "pool-purge-delay 5s pool-max-conn -1 check inter 1000ms fastinter 100ms downinter 20ms rise 1 fall 2";
+        assert_eq!(ServerOptions::default().to_string(), expected);
+    }
+}

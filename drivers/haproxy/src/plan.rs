@@ -1,0 +1,168 @@
+//! The way from what one HAProxy holds to what it should hold. Pure: same input, same plan; no clock, no socket.
+//!
+//! Endpoints, weights, drains, routes, and new services while spares last go by commands. What needs a reload is
+//! planned apart from them, so that a structure that is refused or held never holds an endpoint back.
+
+mod files;
+mod servers;
+mod target;
+
+use std::time::Duration;
+
+use backchat_contract::{Change, Desired, DriverError, FileChange, Mode, PlanView, Step, diff};
+use serde::{Serialize, Serializer};
+
+use crate::{
+    config::Rendered,
+    layout::Layout,
+    maps::{self, MapEntry},
+    observe::{Flavour, Observed},
+    options::ServerOptions,
+    paths::Paths,
+    protocol::{Command, MapFile, MapVersion, pieces},
+};
+
+pub use target::{Target, runtime, structural};
+
+/// What planning needs to know beside the desired and the observed.
+pub struct Planner<'a> {
+    /// Whose HAProxy it is.
+    pub flavour: &'a Flavour,
+    /// What every server is told.
+    pub options: &'a ServerOptions,
+    /// How many spare backends a new structure gets.
+    pub spares: usize,
+    /// How long a server that left may take to end what runs on it.
+    pub drain_limit: Duration,
+    /// Where the files lie; for managed alone.
+    pub paths: Option<&'a Paths>,
+    /// A layout as files. Pure.
+    pub render: &'a dyn Fn(&Layout) -> Result<Rendered, DriverError>,
+}
+
+/// What `apply` does, in this order: actions, files, structure.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Plan {
+    /// What changes, in the words of the desired set.
+    pub changes: Vec<Change>,
+    /// What is sent to the socket.
+    pub actions: Vec<Action>,
+    /// The files as they should be after the actions, so that a HAProxy restarted alone serves the same.
+    pub files: Option<FilePlan>,
+    /// A new structure: files and a reload.
+    pub structure: Option<StructurePlan>,
+}
+
+/// One thing to send.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Action {
+    /// One command.
+    Run(Command),
+    /// A map as a whole: prepared, filled, committed. The map before serves until the last of these.
+    ReplaceMap(MapFile, Vec<MapEntry>),
+}
+
+impl Action {
+    /// The commands of the action, with `version` in place of the number that HAProxy gives.
+    pub fn commands(&self, version: MapVersion) -> Vec<Command> {
+        match self {
+            Self::Run(command) => vec![command.clone()],
+            Self::ReplaceMap(map, entries) => {
+                let add = |piece| Command::AddMap(map.clone(), version, piece);
+                let mut commands = vec![Command::PrepareMap(map.clone())];
+                commands.extend(pieces(entries).into_iter().map(add));
+                commands.push(Command::CommitMap(map.clone(), version));
+                commands
+            }
+        }
+    }
+}
+
+impl Serialize for Action {
+    fn serialize<S: Serializer>(&self, s: S) -> Result<S::Ok, S::Error> {
+        s.collect_seq(self.commands(MapVersion::NEW))
+    }
+}
+
+/// Files to write, without a reload.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct FilePlan {
+    /// What they say.
+    pub layout: Layout,
+    /// The files before and after, those that differ.
+    pub changes: Vec<FileChange>,
+}
+
+/// Files to write and load.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct StructurePlan {
+    /// Why a reload cannot be avoided.
+    pub why: String,
+    /// What the files say, its generation included.
+    pub layout: Layout,
+    /// The files before and after, those that differ.
+    pub changes: Vec<FileChange>,
+}
+
+impl Plan {
+    /// As people read it.
+    pub fn view(&self) -> PlanView {
+        let commands = self.actions.iter().flat_map(|action| action.commands(MapVersion::NEW));
+        let files = self.structure.as_ref().map(|s| &s.changes).or(self.files.as_ref().map(|f| &f.changes));
+        PlanView {
+            changes: self.changes.clone(),
+            files: files.cloned().unwrap_or_default(),
+            commands: commands.map(|command| command.to_string()).collect(),
+            reload: self.structure.as_ref().map(|s| s.why.clone()),
+        }
+    }
+
+    fn is_empty(&self) -> bool {
+        self.actions.is_empty() && self.files.is_none() && self.structure.is_none()
+    }
+}
+
+/// Something that is waited for, and when to look again.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Wait {
+    why: String,
+    recheck: Duration,
+}
+
+impl Planner<'_> {
+    /// One step from `observed` towards `desired`. Repeated steps reach [`Step::Converged`].
+    pub fn plan(&self, desired: &Desired, observed: &Observed, mode: Mode) -> Step<Plan> {
+        let target = runtime(desired, observed, self.flavour);
+        let mut waits = Vec::new();
+        let mut actions = servers::opening(self, observed, &target);
+        actions.extend(self.map_actions(observed, &target));
+        actions.extend(servers::closing(self, observed, &target, &mut waits));
+        let (files, structure) = files::plan(self, desired, observed, &target, mode, &mut waits);
+        let plan = Plan { changes: Vec::new(), actions, files, structure };
+        if plan.is_empty() {
+            return waited(waits);
+        }
+        let changes = diff(&observed.live(self.flavour), desired);
+        Step::Change(Plan { changes, ..plan })
+    }
+
+    /// The services first: they say whose the servers of a spare are.
+    fn map_actions(&self, observed: &Observed, target: &Target) -> Vec<Action> {
+        let Flavour::Managed { hosts, services } = self.flavour else { return Vec::new() };
+        let wanted = [
+            (services, maps::services(&target.layout), &observed.services),
+            (hosts, maps::hosts(&target.layout), &observed.hosts),
+        ];
+        let differ = wanted.into_iter().filter(|(_, wanted, live)| wanted != *live);
+        differ.map(|(map, wanted, _)| Action::ReplaceMap(map.clone(), wanted)).collect()
+    }
+}
+
+fn waited(waits: Vec<Wait>) -> Step<Plan> {
+    let Some(recheck) = waits.iter().map(|w| w.recheck).min() else { return Step::Converged };
+    let why = waits.into_iter().map(|w| w.why).collect::<Vec<_>>().join("; ");
+    Step::Waiting { why, recheck }
+}
+
+#[cfg(test)]
+mod tests;

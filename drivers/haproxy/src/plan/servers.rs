@@ -1,0 +1,188 @@
+//! The commands of servers: how one comes, changes and goes without a request lost. Pure.
+
+use std::{collections::BTreeMap, time::Duration};
+
+use backchat_contract::EndpointName;
+
+use super::{Action, Planner, Target, Wait};
+use crate::{
+    layout::{Admin, Backend, BackendName, Server},
+    observe::{Leaving, Observed, Place},
+    protocol::{Command, ServerPath},
+};
+
+/// How long a server that should go is kept for newcomers that have not passed their first check.
+const PATIENCE: Duration = Duration::from_secs(1);
+
+/// How soon to look again at newcomers.
+const NEWCOMER: Duration = Duration::from_millis(5);
+
+type Servers = BTreeMap<EndpointName, Server>;
+
+/// What comes, and what changes without ceasing to serve.
+pub(super) fn opening(planner: &Planner<'_>, observed: &Observed, target: &Target) -> Vec<Action> {
+    let mut commands = Vec::new();
+    for (backend, live, wanted) in backends(observed, target) {
+        for (endpoint, server) in wanted {
+            let path = planner.flavour.path(backend, endpoint);
+            match live.get(endpoint) {
+                _ if observed.broken.contains(&(backend.clone(), endpoint.clone())) => {}
+                None => commands.extend(add(planner, &path, server)),
+                Some(live) => commands.extend(change(&path, live, server)),
+            }
+        }
+    }
+    commands.into_iter().map(Action::Run).collect()
+}
+
+/// What ceases to serve, and what goes for good.
+pub(super) fn closing(
+    planner: &Planner<'_>,
+    observed: &Observed,
+    target: &Target,
+    waits: &mut Vec<Wait>,
+) -> Vec<Action> {
+    let mut commands = Vec::new();
+    for (backend, live, wanted) in backends(observed, target) {
+        let keep = keeps_for_newcomers(backend, live, wanted, observed);
+        if let Some(wait) = keep.then(|| newcomers(backend, live, wanted)).flatten() {
+            waits.push(wait);
+        }
+        for (endpoint, server) in live {
+            let place = (backend.clone(), endpoint.clone());
+            let path = planner.flavour.path(backend, endpoint);
+            let leaving = observed.leaving.get(&place).copied().unwrap_or_default();
+            match (server.admin, wanted.get(endpoint).map(|s| s.admin)) {
+                (Admin::Ready, Some(Admin::Drain) | None) if keep => {}
+                (Admin::Ready, Some(Admin::Drain) | None) => commands.push(Command::State(path, Admin::Drain)),
+                (Admin::Drain, Some(Admin::Drain)) => waits.extend(still_drains(planner, &place, leaving)),
+                (Admin::Drain, None) => commands.extend(remove(planner, path, &place, leaving, waits)),
+                (Admin::Maint, None) => commands.extend(delete_again(path)),
+                (_, Some(_)) => {}
+            }
+        }
+    }
+    let broken = observed.broken.iter().map(|(backend, endpoint)| planner.flavour.path(backend, endpoint));
+    commands.extend(broken.flat_map(delete_again));
+    commands.into_iter().map(Action::Run).collect()
+}
+
+fn backends<'a>(
+    observed: &'a Observed,
+    target: &'a Target,
+) -> impl Iterator<Item = (&'a BackendName, &'a Servers, &'a Servers)> {
+    let live = observed.layout.backends.iter();
+    live.filter_map(|(name, live): (_, &Backend)| {
+        Some((name, &live.servers, &target.layout.backends.get(name)?.servers))
+    })
+}
+
+/// A newcomer. Measured: in this order not one request reaches a server that does not listen yet.
+fn add(planner: &Planner<'_>, path: &ServerPath, server: &Server) -> Vec<Command> {
+    let Server { id, addr, weight, .. } = *server;
+    let mut commands = vec![Command::Add { server: path.clone(), addr, id, weight, options: planner.options.clone() }];
+    commands.extend(leave_maintenance(path, server.admin));
+    commands
+}
+
+/// Out of maintenance. Straight to ready would let requests in before the first check.
+fn leave_maintenance(path: &ServerPath, to: Admin) -> Vec<Command> {
+    let mut commands = vec![Command::EnableHealth(path.clone()), Command::State(path.clone(), Admin::Drain)];
+    if to == Admin::Ready {
+        commands.extend(open(path));
+    }
+    commands
+}
+
+/// Out of drain, down until a check has passed.
+fn open(path: &ServerPath) -> [Command; 2] {
+    [Command::HealthDown(path.clone()), Command::State(path.clone(), Admin::Ready)]
+}
+
+fn change(path: &ServerPath, live: &Server, wanted: &Server) -> Vec<Command> {
+    let mut commands = Vec::new();
+    let moved = live.addr != wanted.addr;
+    if moved && live.admin != Admin::Maint {
+        // Checks stop here: none of the old address may open the new one.
+        commands.push(Command::State(path.clone(), Admin::Maint));
+    }
+    if moved {
+        commands.push(Command::Addr(path.clone(), wanted.addr));
+    }
+    if live.weight != wanted.weight {
+        commands.push(Command::Weight(path.clone(), wanted.weight));
+    }
+    match (live.admin, wanted.admin) {
+        _ if moved => commands.extend(leave_maintenance(path, wanted.admin)),
+        (Admin::Maint, to) => commands.extend(leave_maintenance(path, to)),
+        (Admin::Drain, Admin::Ready) => {
+            // Its check may never have been enabled, where a daemon before us ended between two commands.
+            commands.push(Command::EnableHealth(path.clone()));
+            commands.extend(open(path));
+        }
+        // To drain: `closing` does it.
+        (Admin::Ready | Admin::Drain, _) => {}
+    }
+    commands
+}
+
+/// Whether what should leave stays for a moment: nothing else of this backend takes requests yet, and something
+/// is about to.
+fn keeps_for_newcomers(backend: &BackendName, live: &Servers, wanted: &Servers, observed: &Observed) -> bool {
+    let down_for = |endpoint: &EndpointName| observed.down.get(&(backend.clone(), endpoint.clone())).copied();
+    let mut coming = false;
+    for (endpoint, server) in wanted.iter().filter(|(_, server)| server.admin == Admin::Ready) {
+        match live.get(endpoint) {
+            Some(live) if live.admin == Admin::Ready && live.addr == server.addr => match down_for(endpoint) {
+                None => return false,
+                Some(lasted) => coming |= lasted < PATIENCE,
+            },
+            _ => coming = true,
+        }
+    }
+    coming
+}
+
+fn newcomers(backend: &BackendName, live: &Servers, wanted: &Servers) -> Option<Wait> {
+    let stays = |e: &EndpointName| wanted.get(e).is_some_and(|s| s.admin == Admin::Ready);
+    let held = live.iter().filter(|(endpoint, server)| server.admin == Admin::Ready && !stays(endpoint)).count();
+    let why = format!("{held} of {backend} serve until a newcomer has passed its first check");
+    (held > 0).then_some(Wait { why, recheck: NEWCOMER })
+}
+
+/// Not in the desired set, and draining: gone as soon as it is idle, or the time is up.
+fn remove(
+    planner: &Planner<'_>,
+    path: ServerPath,
+    place: &Place,
+    leaving: Leaving,
+    waits: &mut Vec<Wait>,
+) -> Vec<Command> {
+    let late = leaving.lasted >= planner.drain_limit;
+    if leaving.used != Some(0) && !late {
+        waits.push(drains(place, leaving));
+        return Vec::new();
+    }
+    let cut = (leaving.used != Some(0)).then(|| Command::ShutdownSessions(path.clone()));
+    cut.into_iter().chain([Command::State(path.clone(), Admin::Maint), Command::Delete(path)]).collect()
+}
+
+/// In maintenance and not deleted. On 2.6 a server that went there with requests in flight refuses for ever;
+/// through drain it lets go. No version minds.
+fn delete_again(path: ServerPath) -> [Command; 3] {
+    let state = |state| Command::State(path.clone(), state);
+    [state(Admin::Drain), state(Admin::Maint), Command::Delete(path)]
+}
+
+/// As desired, and yet worth looking at again: an agent may wait for it to be idle.
+fn still_drains(planner: &Planner<'_>, place: &Place, leaving: Leaving) -> Option<Wait> {
+    let busy = leaving.used != Some(0) && leaving.lasted < planner.drain_limit;
+    busy.then(|| drains(place, leaving))
+}
+
+fn drains((backend, endpoint): &Place, leaving: Leaving) -> Wait {
+    let used = leaving.used.map_or_else(|| "unknown".to_owned(), |n| n.to_string());
+    // Soon at first, for most requests are short.
+    let recheck = (leaving.lasted / 4).clamp(Duration::from_millis(5), Duration::from_millis(500));
+    Wait { why: format!("{backend}/{endpoint} drains, {used} in flight"), recheck }
+}

@@ -1,0 +1,150 @@
+//! Where everything should be: desired services on the backends that there are, and the layout of a new
+//! structure. Pure.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use backchat_contract::{Desired, Endpoint, EndpointName, EndpointState, Protocol, Service, ServiceName};
+
+use crate::{
+    layout::{Admin, Backend, BackendName, Layout, Server, ServerId},
+    observe::{Flavour, Observed},
+};
+
+/// What can be reached without a reload, and what cannot.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Target {
+    /// The backends that are live, and what each should hold.
+    pub layout: Layout,
+    /// Services that have no backend.
+    pub unplaced: Vec<ServiceName>,
+    /// Services that have one which speaks the wrong protocol; they stay there until the structure changes.
+    pub mismatched: Vec<ServiceName>,
+}
+
+/// The desired set on the live backends.
+pub fn runtime(desired: &Desired, observed: &Observed, flavour: &Flavour) -> Target {
+    let mut target = Target::default();
+    target.layout.generation = observed.layout.generation;
+    let mut backends = emptied(&observed.layout);
+    let placed = place(desired, observed, flavour, &mut target);
+    for (service, name) in &placed {
+        let (Some(backend), Some(wanted)) = (backends.get_mut(name), desired.services.get(service)) else { continue };
+        backend.service = Some(service.clone());
+        backend.servers = servers(wanted, observed, name, name);
+    }
+    target.layout.routes = routes(desired, &placed, &backends);
+    target.layout.backends = backends;
+    target
+}
+
+/// The desired set as it would be laid out anew: each service on a backend of its own name, all spares free.
+/// Servers keep their numbers.
+pub fn structural(desired: &Desired, observed: &Observed, spares: usize, generation: u64) -> Layout {
+    let mut layout = Layout::empty(generation, spares);
+    let now: BTreeMap<&ServiceName, &BackendName> = assigned(&observed.layout).collect();
+    let mut placed = BTreeMap::new();
+    for (service, wanted) in desired.services.iter().filter(|(service, _)| !reserved(service)) {
+        let name = BackendName::from(service);
+        let servers = servers(wanted, observed, now.get(service).copied().unwrap_or(&name), &name);
+        let backend = Backend { service: Some(service.clone()), protocol: wanted.protocol, servers };
+        layout.backends.insert(name.clone(), backend);
+        placed.insert(service.clone(), name);
+    }
+    layout.routes = routes(desired, &placed, &layout.backends);
+    layout
+}
+
+/// Names that are ours to give. The model refuses them; here they must not do harm.
+fn reserved(service: &ServiceName) -> bool {
+    service.as_str().starts_with("bc-")
+}
+
+fn emptied(layout: &Layout) -> BTreeMap<BackendName, Backend> {
+    let empty = |b: &Backend| Backend { protocol: b.protocol, ..Backend::default() };
+    layout.backends.iter().map(|(name, backend)| (name.clone(), empty(backend))).collect()
+}
+
+fn assigned(layout: &Layout) -> impl Iterator<Item = (&ServiceName, &BackendName)> {
+    layout.backends.iter().filter_map(|(name, backend)| Some((backend.service.as_ref()?, name)))
+}
+
+/// Which service has which backend: the one it has, else one of its own name, else the first free spare.
+fn place(
+    desired: &Desired,
+    observed: &Observed,
+    flavour: &Flavour,
+    target: &mut Target,
+) -> BTreeMap<ServiceName, BackendName> {
+    let now: BTreeMap<&ServiceName, &BackendName> = assigned(&observed.layout).collect();
+    let mut spares = free_spares(&observed.layout);
+    let mut placed = BTreeMap::new();
+    for (service, wanted) in desired.services.iter().filter(|(service, _)| !reserved(service)) {
+        let own = BackendName::from(service);
+        let backend = |name: &BackendName| observed.layout.backends.get(name);
+        // A backend of the service's name that nobody has: the service was here before.
+        let own = backend(&own).is_some_and(|b| b.service.is_none()).then_some(own);
+        let mut spare = || match (flavour, wanted.protocol) {
+            (Flavour::Managed { .. }, Protocol::Http) => spares.next(),
+            _ => None,
+        };
+        let Some(name) = now.get(service).map(|name| (*name).clone()).or(own).or_else(&mut spare) else {
+            target.unplaced.push(service.clone());
+            continue;
+        };
+        if *flavour != Flavour::Attached && backend(&name).is_some_and(|b| b.protocol != wanted.protocol) {
+            target.mismatched.push(service.clone());
+        }
+        placed.insert(service.clone(), name);
+    }
+    placed
+}
+
+/// Spares without a service and without a server left of an earlier one.
+fn free_spares(layout: &Layout) -> impl Iterator<Item = BackendName> {
+    let free = |(name, b): &(&BackendName, &Backend)| name.is_spare() && b.service.is_none() && b.servers.is_empty();
+    let names: Vec<_> = layout.backends.iter().filter(free).map(|(name, _)| name.clone()).collect();
+    names.into_iter()
+}
+
+/// The servers of a service on backend `name`. Those that are live in `now` keep their numbers, the others get the
+/// one that their name asks for, or the next free one.
+fn servers(
+    wanted: &Service,
+    observed: &Observed,
+    now: &BackendName,
+    name: &BackendName,
+) -> BTreeMap<EndpointName, Server> {
+    let live = observed.layout.backends.get(now).map(|b| &b.servers);
+    let id_now = |endpoint: &EndpointName| live.and_then(|servers| servers.get(endpoint)).map(|s| s.id);
+    let mut taken: BTreeSet<ServerId> = live.into_iter().flat_map(|servers| servers.values().map(|s| s.id)).collect();
+    taken.extend(observed.foreign.get(name).into_iter().flatten());
+    let mut server = |endpoint: &EndpointName, e: &Endpoint| {
+        let id = id_now(endpoint).unwrap_or_else(|| free_id(endpoint, &taken));
+        taken.insert(id);
+        let admin = match e.state {
+            EndpointState::Ready => Admin::Ready,
+            EndpointState::Drain => Admin::Drain,
+        };
+        Server { id, addr: e.addr, weight: e.weight, admin }
+    };
+    wanted.endpoints.iter().map(|(endpoint, e)| (endpoint.clone(), server(endpoint, e))).collect()
+}
+
+fn free_id(endpoint: &EndpointName, taken: &BTreeSet<ServerId>) -> ServerId {
+    let mut id = ServerId::wanted(endpoint);
+    while taken.contains(&id) {
+        id = id.next();
+    }
+    id
+}
+
+/// The routes onto services that have a backend which speaks HTTP.
+fn routes(
+    desired: &Desired,
+    placed: &BTreeMap<ServiceName, BackendName>,
+    backends: &BTreeMap<BackendName, Backend>,
+) -> BTreeMap<backchat_contract::Route, BackendName> {
+    let http = |name: &&BackendName| backends.get(*name).is_some_and(|b| b.protocol == Protocol::Http);
+    let known = desired.routes.iter().filter_map(|(route, service)| Some((route, placed.get(service).filter(http)?)));
+    known.map(|(route, backend)| (route.clone(), backend.clone())).collect()
+}

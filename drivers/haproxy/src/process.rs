@@ -1,0 +1,114 @@
+//! The HAProxy process of a managed data plane: started or adopted, watched, ended.
+//!
+//! It never ends with us: it has a process group of its own, and dropping what is here leaves it serving. The
+//! next daemon on the same run folder adopts it.
+
+mod adopt;
+mod exit;
+mod start;
+
+use std::time::Duration;
+
+use backchat_contract::DriverError;
+use rustix::process::{Pid, Signal, getpgid, kill_process_group};
+use tokio::{process::Child, time::timeout};
+
+use self::exit::Exit;
+use crate::{log, paths::Paths};
+
+/// How to start it, and where it lies.
+#[derive(Clone, Debug)]
+pub struct Launch {
+    /// The `haproxy` binary: a path, or a name looked up in PATH.
+    pub program: String,
+    /// Its files and sockets.
+    pub paths: Paths,
+    /// How long a start may take until the runtime socket answers.
+    pub limit: Duration,
+}
+
+/// After SIGTERM the workers drop what they hold: what takes longer than this is stuck.
+const HARD_STOP: Duration = Duration::from_secs(2);
+
+/// A running HAProxy, its master process.
+#[derive(Debug)]
+pub struct Process {
+    pid: Pid,
+    exit: Exit,
+    /// Where we are its parent: it must be waited for, or it stays as a zombie.
+    child: Option<Child>,
+    paths: Paths,
+}
+
+impl Process {
+    /// Takes over a HAProxy that an earlier daemon started on these paths; `None` where none runs. One that
+    /// runs and does not answer on the master's socket is ended, so that a start can follow.
+    pub async fn adopt(launch: &Launch) -> Result<Option<Self>, DriverError> {
+        adopt::adopt(launch).await
+    }
+
+    /// Starts one from the file at its place, and waits until its own worker answers on the runtime socket.
+    ///
+    /// A worker of an earlier master that still holds the ports is no obstacle: HAProxy shares them
+    /// (`SO_REUSEPORT`), and the sockets are taken over by rename.
+    pub async fn start(launch: &Launch) -> Result<Self, DriverError> {
+        start::start(launch).await
+    }
+
+    /// The master's pid; it stays the same over reloads.
+    pub fn pid(&self) -> u32 {
+        self.pid.as_raw_nonzero().get().unsigned_abs()
+    }
+
+    /// Ends when the process has ended, at once where it has already. Cancel-safe: waiting again is the same.
+    pub async fn ended(&mut self) {
+        self.exit.wait().await;
+        if let Some(child) = &mut self.child {
+            // It has ended: this only reaps. The exit status is in the log in HAProxy's own words.
+            let _ = child.wait().await;
+        }
+    }
+
+    /// Whether it runs.
+    pub fn is_running(&self) -> bool {
+        !self.exit.has_ended()
+    }
+
+    /// Ends it: listeners close at once, requests in flight have until the deadline; what is left then is cut.
+    pub async fn stop(&mut self, deadline: Duration) -> Result<(), DriverError> {
+        self.exit.signal(Signal::USR1)?;
+        if timeout(deadline, self.ended()).await.is_err() {
+            self.exit.signal(Signal::TERM)?;
+            if timeout(HARD_STOP, self.ended()).await.is_err() {
+                self.kill().await;
+            }
+        }
+        self.clean_up();
+        Ok(())
+    }
+
+    /// Ends it and its workers, now.
+    async fn kill(&mut self) {
+        if self.is_running() && getpgid(Some(self.pid)) == Ok(self.pid) {
+            // Refused only where it has just ended.
+            let _ = kill_process_group(self.pid, Signal::KILL);
+        } else {
+            // As above.
+            let _ = self.exit.signal(Signal::KILL);
+        }
+        self.ended().await;
+    }
+
+    /// HAProxy leaves its sockets and its pid file behind; the next start would not mind, people would.
+    fn clean_up(&self) {
+        for path in [&self.paths.pid, &self.paths.socket, &self.paths.master] {
+            // Not there is what is wanted, and a stale one does no harm.
+            let _ = std::fs::remove_file(path);
+        }
+    }
+
+    /// Its last words, for a message: the newest alerts of its log; empty where there are none.
+    pub fn last_words(&self) -> String {
+        log::alerts(&log::since(&self.paths, log::len(&self.paths).saturating_sub(4096)))
+    }
+}

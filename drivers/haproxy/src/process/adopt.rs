@@ -1,0 +1,69 @@
+//! The adoption of a HAProxy that an earlier daemon left serving.
+
+use std::{fs, os::unix::ffi::OsStrExt, time::Duration};
+
+use backchat_contract::DriverError;
+use rustix::process::Pid;
+use tokio::time::{Instant, sleep};
+
+use super::{Launch, Process, exit::Exit};
+use crate::{master, paths::Paths};
+
+/// How soon to ask again a master that does not answer: it may be starting, or reloading.
+const AGAIN: Duration = Duration::from_millis(20);
+
+pub(super) async fn adopt(launch: &Launch) -> Result<Option<Process>, DriverError> {
+    let deadline = Instant::now() + launch.limit;
+    loop {
+        // The master itself is asked first: a pid file may be stale, or not yet written.
+        let answered = master::processes(&launch.paths).await.ok();
+        let pid = answered.as_ref().map(|p| p.master).or_else(|| written_pid(&launch.paths));
+        let Some(process) = pid.and_then(|pid| handle(pid, &launch.paths).transpose()).transpose()? else {
+            return Ok(None);
+        };
+        if answered.is_some() {
+            return Ok(Some(process));
+        }
+        if Instant::now() > deadline {
+            return end_the_mute(process).await;
+        }
+        sleep(AGAIN).await;
+    }
+}
+
+/// A master that cannot be spoken to can be neither reloaded nor asked: it is of no use, and would hold on.
+async fn end_the_mute(mut process: Process) -> Result<Option<Process>, DriverError> {
+    tracing::warn!(pid = process.pid(), "ending a haproxy whose master socket does not answer");
+    process.kill().await;
+    Ok(None)
+}
+
+fn written_pid(paths: &Paths) -> Option<u32> {
+    fs::read_to_string(&paths.pid).ok()?.trim().parse().ok()
+}
+
+/// The process, if it is a HAProxy on these paths.
+fn handle(pid: u32, paths: &Paths) -> Result<Option<Process>, DriverError> {
+    let failed = |error: std::io::Error| DriverError::Start {
+        program: "haproxy".into(),
+        message: format!("pid {pid} cannot be watched: {error}"),
+    };
+    let Some(pid) = i32::try_from(pid).ok().and_then(Pid::from_raw) else { return Ok(None) };
+    let Some(exit) = Exit::of(pid).map_err(failed)? else { return Ok(None) };
+    // Looked at after the handle was taken: from here on the number cannot come to mean another process
+    // without the handle telling.
+    if !is_ours(pid, paths) || exit.has_ended() {
+        return Ok(None);
+    }
+    Ok(Some(Process { pid, exit, child: None, paths: paths.clone() }))
+}
+
+/// Whether a process was started with our master socket and our file. Reloads keep both arguments.
+fn is_ours(pid: Pid, paths: &Paths) -> bool {
+    let Ok(line) = fs::read(format!("/proc/{}/cmdline", pid.as_raw_nonzero())) else { return false };
+    let words: Vec<&[u8]> = line.split(|b| *b == 0).collect();
+    let given = |flag: &[u8], value: &[u8]| {
+        words.windows(2).any(|pair| pair[0] == flag && pair[1].split(|b| *b == b',').next() == Some(value))
+    };
+    given(b"-S", paths.master.as_os_str().as_bytes()) && given(b"-f", paths.config.as_os_str().as_bytes())
+}

@@ -1,0 +1,219 @@
+//! The words of HAProxy's runtime socket: every command we send, built from newtypes alone, and what each must
+//! be answered. Pure: no socket, no clock.
+//!
+//! HAProxy takes almost anything (port 70000, a host name, `;` as the start of a second command), so nothing
+//! from outside reaches a command but through a type that was validated before.
+
+mod query;
+mod reply;
+mod tables;
+
+use std::{fmt, path::Path};
+
+use backchat_contract::{DriverError, EndpointAddr, EndpointName, Weight};
+use serde::{Serialize, Serializer};
+
+use crate::{
+    layout::{Admin, BackendName, ServerId},
+    maps::MapEntry,
+    options::ServerOptions,
+};
+
+pub use query::Query;
+pub use reply::{Outcome, judge, trim};
+pub use tables::{BackendRow, Info, ServerRow, backends, connections, info, map, servers, variable};
+
+/// A server's name in HAProxy: the endpoint's, or with a prefix where the HAProxy is somebody else's.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct ServerName(String);
+
+impl ServerName {
+    /// What our servers' names begin with in somebody else's backends.
+    pub const PREFIX: &'static str = "bc-";
+
+    /// In a backend of ours: the endpoint's own name.
+    pub fn own(endpoint: &EndpointName) -> Self {
+        Self(endpoint.to_string())
+    }
+
+    /// In somebody else's backend.
+    pub fn attached(endpoint: &EndpointName) -> Self {
+        Self(format!("{}{endpoint}", Self::PREFIX))
+    }
+}
+
+/// A server's place: `backend/server`.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct ServerPath {
+    /// Its backend.
+    pub backend: BackendName,
+    /// Its name there.
+    pub server: ServerName,
+}
+
+impl fmt::Display for ServerPath {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}/{}", self.backend, self.server.0)
+    }
+}
+
+/// A map by the path of its file, as the configuration names it.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct MapFile(String);
+
+impl MapFile {
+    /// Takes an absolute path of `A-Za-z0-9_./+@,=-`: anything else would need quoting, which differs between the
+    /// configuration and the socket.
+    pub fn new(path: &Path) -> Result<Self, DriverError> {
+        let plain = |b: u8| b.is_ascii_alphanumeric() || b"_./+@,=-".contains(&b);
+        match path.to_str() {
+            Some(text) if text.starts_with('/') && text.bytes().all(plain) => Ok(Self(text.to_owned())),
+            _ => {
+                let message = format!("{}: use an absolute run folder of A-Z a-z 0-9 _ . / + @ , = -", path.display());
+                Err(DriverError::Unsupported(message))
+            }
+        }
+    }
+
+    /// The path as text.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+/// A version of a map that `prepare map` gave.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct MapVersion(pub(crate) u64);
+
+impl MapVersion {
+    /// Stands for the version that HAProxy is yet to give, in a plan that people read.
+    pub const NEW: Self = Self(u64::MAX);
+}
+
+impl fmt::Display for MapVersion {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if *self == Self::NEW { f.write_str("@NEW") } else { write!(f, "@{}", self.0) }
+    }
+}
+
+/// A command that changes something.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Command {
+    /// A new server, in maintenance until it is told otherwise.
+    Add {
+        /// Its place.
+        server: ServerPath,
+        /// Where it listens.
+        addr: EndpointAddr,
+        /// Its number.
+        id: ServerId,
+        /// Its share.
+        weight: Weight,
+        /// Its keywords.
+        options: ServerOptions,
+    },
+    /// Its check runs from now on: `check` alone does nothing.
+    EnableHealth(ServerPath),
+    /// It counts as down until a check passes.
+    HealthDown(ServerPath),
+    /// Its administrative state.
+    State(ServerPath, Admin),
+    /// Its share.
+    Weight(ServerPath, Weight),
+    /// Where it listens.
+    Addr(ServerPath, EndpointAddr),
+    /// What runs on it ends now.
+    ShutdownSessions(ServerPath),
+    /// It goes.
+    Delete(ServerPath),
+    /// A new version of a map, empty, not yet live.
+    PrepareMap(MapFile),
+    /// Lines for a version of a map; never empty, at most [`PAYLOAD`] bytes.
+    AddMap(MapFile, MapVersion, Vec<MapEntry>),
+    /// A version of a map becomes the map, at once.
+    CommitMap(MapFile, MapVersion),
+}
+
+/// The most bytes of lines in one `add map`: with its command it must stay below 16,321, or HAProxy closes the
+/// connection or loses the command without a word.
+pub const PAYLOAD: usize = 14_000;
+
+impl Command {
+    /// The server that it is about, if it is about one.
+    pub fn server(&self) -> Option<&ServerPath> {
+        match self {
+            Self::Add { server, .. }
+            | Self::EnableHealth(server)
+            | Self::HealthDown(server)
+            | Self::State(server, _)
+            | Self::Weight(server, _)
+            | Self::Addr(server, _)
+            | Self::ShutdownSessions(server)
+            | Self::Delete(server) => Some(server),
+            Self::PrepareMap(_) | Self::AddMap(..) | Self::CommitMap(..) => None,
+        }
+    }
+}
+
+impl fmt::Display for Command {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Add { server, addr, id, weight, options } => {
+                write!(f, "add server {server} {addr} id {id} weight {weight} {options}")
+            }
+            Self::EnableHealth(server) => write!(f, "enable health {server}"),
+            Self::HealthDown(server) => write!(f, "set server {server} health down"),
+            Self::State(server, state) => write!(f, "set server {server} state {state}"),
+            Self::Weight(server, weight) => write!(f, "set server {server} weight {weight}"),
+            Self::Addr(server, addr) => {
+                let addr = addr.get();
+                write!(f, "set server {server} addr {} port {}", addr.ip(), addr.port())
+            }
+            Self::ShutdownSessions(server) => write!(f, "shutdown sessions server {server}"),
+            Self::Delete(server) => write!(f, "del server {server}"),
+            Self::PrepareMap(map) => write!(f, "prepare map {}", map.0),
+            Self::AddMap(map, version, entries) => {
+                writeln!(f, "add map {version} {} <<", map.0)?;
+                entries.iter().try_for_each(|entry| writeln!(f, "{entry}"))
+            }
+            Self::CommitMap(map, version) => write!(f, "commit map {version} {}", map.0),
+        }
+    }
+}
+
+impl Serialize for Command {
+    fn serialize<S: Serializer>(&self, s: S) -> Result<S::Ok, S::Error> {
+        s.collect_str(self)
+    }
+}
+
+impl fmt::Display for Admin {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(match self {
+            Self::Ready => "ready",
+            Self::Drain => "drain",
+            Self::Maint => "maint",
+        })
+    }
+}
+
+/// The lines of a map in pieces that one `add map` may carry.
+pub fn pieces(entries: &[MapEntry]) -> Vec<Vec<MapEntry>> {
+    let mut pieces: Vec<Vec<MapEntry>> = Vec::new();
+    let mut room = 0;
+    for entry in entries {
+        let size = entry.to_string().len() + 1;
+        match pieces.last_mut() {
+            Some(piece) if size <= room => piece.push(entry.clone()),
+            _ => {
+                pieces.push(vec![entry.clone()]);
+                room = PAYLOAD;
+            }
+        }
+        room = room.saturating_sub(size);
+    }
+    pieces
+}
+
+#[cfg(test)]
+mod tests;

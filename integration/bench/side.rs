@@ -1,0 +1,116 @@
+//! One way to keep HAProxy in step with who is there: Serf with a script, or backchat. The rows measure both alike.
+
+use std::{
+    net::SocketAddr,
+    path::{Path, PathBuf},
+    time::Duration,
+};
+
+use anyhow::{Context as _, Result};
+use backchat::demo::{Child, Web, child::Folder, plane};
+
+/// How long anything may take before the benchmark gives up on it.
+pub(crate) const LIMIT: Duration = Duration::from_secs(60);
+
+/// A running balancer of one side: its gossip, and its HAProxy.
+pub(crate) trait Side: Sized {
+    /// What the table calls it.
+    const NAME: &'static str;
+
+    /// Starts a balancer with nothing behind it, in this folder.
+    async fn start(folder: &Path) -> Result<Self>;
+
+    /// Where its HAProxy takes requests.
+    fn front(&self) -> SocketAddr;
+
+    /// Its HAProxy's runtime socket.
+    fn socket(&self) -> &Path;
+
+    /// Starts an agent for the web server at `web`, which joins the balancer.
+    fn agent(&self, name: &str, web: SocketAddr) -> Result<Child>;
+
+    /// Tells an agent to leave gracefully.
+    fn leave(&self, agent: &Child) -> Result<()>;
+
+    /// How many living members the balancer knows, itself not counted.
+    async fn known(&self) -> Result<usize>;
+}
+
+/// A balancer, the folder it lives in, and one member that stays, so that there is always an answer.
+pub(crate) struct World<S> {
+    pub(crate) side: S,
+    base: Option<Member>,
+    // Last, for it takes what is left of the processes with it.
+    folder: Folder,
+}
+
+/// An agent and the web server beside it.
+pub(crate) struct Member {
+    pub(crate) agent: Child,
+    pub(crate) web: Web,
+}
+
+impl<S: Side> World<S> {
+    /// A balancer alone.
+    pub(crate) async fn empty() -> Result<Self> {
+        let folder = Folder::new("backchat-bench-")?;
+        let side = S::start(folder.path()).await.with_context(|| format!("start the balancer of {}", S::NAME))?;
+        Ok(Self { side, base: None, folder })
+    }
+
+    /// A balancer and the member that stays.
+    pub(crate) async fn new() -> Result<Self> {
+        let mut world = Self::empty().await?;
+        let base = world.member("base").await?;
+        world.until_in(&base).await?;
+        world.base = Some(base);
+        Ok(world)
+    }
+
+    /// A new web server and its agent, just started.
+    pub(crate) async fn member(&self, name: &str) -> Result<Member> {
+        let web = self.web(name).await?;
+        let agent = self.side.agent(name, web.addr())?;
+        Ok(Member { agent, web })
+    }
+
+    /// A web server that answers `name`.
+    pub(crate) async fn web(&self, name: &str) -> Result<Web> {
+        Web::start(([127, 0, 0, 1], 0).into(), name).await.with_context(|| format!("start web server {name}"))
+    }
+
+    /// How long until HAProxy sends requests to the member.
+    pub(crate) async fn until_in(&self, member: &Member) -> Result<Duration> {
+        self.until(member, true).await
+    }
+
+    /// How long until HAProxy sends it no more.
+    pub(crate) async fn until_out(&self, member: &Member) -> Result<Duration> {
+        self.until(member, false).await
+    }
+
+    async fn until(&self, member: &Member, takes: bool) -> Result<Duration> {
+        let seen = |servers: &[plane::Server]| plane::takes(servers, member.web.addr()) == takes;
+        plane::wait(self.side.socket(), LIMIT, seen).await.with_context(|| {
+            let (side, place) = (S::NAME, if takes { "into" } else { "out of" });
+            format!("{side}: {} did not get {place} HAProxy\n{}", member.web.addr(), member.agent.last_words(5))
+        })
+    }
+}
+
+impl<S> World<S> {
+    /// Ends the member that stays and leaves the rest to the folder.
+    pub(crate) async fn end(mut self) -> Result<()> {
+        if let Some(base) = self.base.take() {
+            base.agent.stop(Duration::from_secs(1)).await?;
+        }
+        drop(self.side);
+        drop(self.folder);
+        Ok(())
+    }
+}
+
+/// The HAProxy to use on both sides: `BACKCHAT_HAPROXY`, or the first on the PATH.
+pub(crate) fn haproxy() -> PathBuf {
+    std::env::var_os("BACKCHAT_HAPROXY").map_or_else(|| "haproxy".into(), PathBuf::from)
+}

@@ -1,0 +1,8 @@
+//! Nodes of the real cluster on loopback sockets: sockets, keys, names, lives. No data plane.
+
+mod drains;
+mod joins;
+mod lives;
+mod names;
+mod peer;
+mod strangers;

@@ -1,0 +1,27 @@
+//! What every driver must do, whatever its data plane: the same cases, each run on a real one.
+//!
+//! A driver joins by a [`rig::Rig`] of its own and one `conformance!` list. The data plane's binary is found in
+//! PATH, or named by an environment variable (`BACKCHAT_HAPROXY`).
+
+mod bench;
+mod endpoints;
+mod haproxy;
+mod life;
+mod rig;
+mod routes;
+mod structure;
+mod web;
+mod words;
+
+/// Runs cases on a rig: `conformance!(HaproxyRig: endpoints::{come_and_go, drain}, …)`.
+macro_rules! conformance {
+    ($rig:ident: $($module:ident::{$($case:ident),* $(,)?}),* $(,)?) => {
+        $(mod $module {
+            $(#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+            async fn $case() {
+                crate::conformance::$module::$case::<super::$rig>().await;
+            })*
+        })*
+    };
+}
+use conformance;

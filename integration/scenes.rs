@@ -1,0 +1,8 @@
+//! The main job as its users see it: real `backchat` processes, a real HAProxy, real web servers, on loopback.
+
+mod cluster;
+mod namespaces;
+mod plane;
+mod serving;
+mod strangers;
+mod world;

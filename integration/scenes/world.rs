@@ -1,0 +1,245 @@
+//! One small world a test: a balancer, agents beside web servers, traffic. All of it ends with the test.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    future::Future,
+    net::SocketAddr,
+    path::{Path, PathBuf},
+    time::Duration,
+};
+
+use backchat::demo::{Child, Counts, Traffic, Web, child::Folder, ports, traffic::Load};
+use serde_json::Value;
+use tokio::time::Instant;
+
+/// How long a condition may take before the test fails: far beyond what any of them needs.
+pub(super) const PATIENCE: Duration = Duration::from_secs(20);
+
+/// The program under test.
+pub(super) fn backchat() -> &'static Path {
+    Path::new(env!("CARGO_BIN_EXE_backchat"))
+}
+
+/// A balancer with its HAProxy, and agents with their web servers.
+pub(super) struct World {
+    pub(super) folder: Folder,
+    pub(super) balancers: BTreeMap<String, Balancer>,
+    pub(super) agents: BTreeMap<String, Agent>,
+}
+
+/// One `backchat lb`.
+pub(super) struct Balancer {
+    pub(super) process: Child,
+    pub(super) gossip: SocketAddr,
+    pub(super) http: SocketAddr,
+}
+
+/// One `backchat agent`, and the web server it speaks for.
+pub(super) struct Agent {
+    pub(super) process: Child,
+    pub(super) gossip: SocketAddr,
+    pub(super) web: Option<Web>,
+    port: u16,
+}
+
+impl World {
+    /// A world with one balancer called `proxy`, whose HAProxy answers.
+    pub(super) async fn new() -> Self {
+        let folder = Folder::new("backchat-scene-").expect("a temporary folder");
+        let mut world = Self { folder, balancers: BTreeMap::new(), agents: BTreeMap::new() };
+        world.start_balancer("proxy", &[]).await;
+        world
+    }
+
+    /// A world with these agents serving.
+    pub(super) async fn with(agents: &[&str]) -> Self {
+        let mut world = Self::new().await;
+        for name in agents {
+            world.start_agent(name, &[]).await;
+        }
+        world.serves(agents).await;
+        world
+    }
+
+    pub(super) fn run_dir(&self, node: &str) -> PathBuf {
+        self.folder.path().join(node)
+    }
+
+    pub(super) fn proxy(&self) -> &Balancer {
+        &self.balancers["proxy"]
+    }
+
+    /// Starts a balancer at new ports, joined to those that are there, and waits until its HAProxy answers.
+    pub(super) async fn start_balancer(&mut self, name: &str, more: &[&str]) {
+        let (gossip, http) = (free(), free());
+        let joins: Vec<_> = self.balancers.values().map(|b| b.gossip).collect();
+        let process = self.lb(name, gossip, http, &joins, more);
+        self.balancers.insert(name.into(), Balancer { process, gossip, http });
+        self.answers(name).await;
+    }
+
+    /// Starts a balancer that was there before, at the ports it had.
+    pub(super) async fn restart_balancer(&mut self, name: &str) {
+        let (gossip, http) = (self.balancers[name].gossip, self.balancers[name].http);
+        let process = self.lb(name, gossip, http, &[], &[]);
+        self.balancers.insert(name.into(), Balancer { process, gossip, http });
+    }
+
+    fn lb(&self, name: &str, gossip: SocketAddr, http: SocketAddr, joins: &[SocketAddr], more: &[&str]) -> Child {
+        let mut args = self.common("lb", name, gossip, joins);
+        args.extend(["--listen".into(), http.to_string()]);
+        if let Some(program) = std::env::var_os("BACKCHAT_HAPROXY") {
+            args.extend(["--haproxy".into(), program.to_string_lossy().into_owned()]);
+        }
+        args.extend(more.iter().map(ToString::to_string));
+        self.start(name, &args)
+    }
+
+    fn common(&self, command: &str, name: &str, gossip: SocketAddr, joins: &[SocketAddr]) -> Vec<String> {
+        let run_dir = self.run_dir(name).display().to_string();
+        let mut args: Vec<String> =
+            [command, "--node", name, "--bind", &gossip.to_string(), "--run-dir", &run_dir].map(Into::into).into();
+        args.extend(joins.iter().flat_map(|join| ["--join".into(), join.to_string()]));
+        args
+    }
+
+    fn start(&self, name: &str, args: &[String]) -> Child {
+        let log = self.folder.path().join(format!("{name}.log"));
+        Child::start(backchat(), args, &log).expect("backchat starts")
+    }
+
+    /// Starts an agent with a web server that answers its name; service `web`, joined by every balancer.
+    pub(super) async fn start_agent(&mut self, name: &str, more: &[&str]) {
+        let web = Web::start(SocketAddr::from(([127, 0, 0, 1], 0)), name).await.expect("a web server");
+        let port = web.addr().port();
+        let gossip = free();
+        let process = self.agent(name, gossip, port, more);
+        self.agents.insert(name.into(), Agent { process, gossip, web: Some(web), port });
+    }
+
+    /// Starts the agent of a web server that is there, at the gossip address it had.
+    pub(super) fn restart_agent(&mut self, name: &str, more: &[&str]) {
+        let (gossip, port) = (self.agents[name].gossip, self.agents[name].port);
+        let process = self.agent(name, gossip, port, more);
+        self.agents.get_mut(name).expect("it was there").process = process;
+    }
+
+    /// An agent process at these addresses, not kept in the world.
+    pub(super) fn agent(&self, name: &str, gossip: SocketAddr, port: u16, more: &[&str]) -> Child {
+        let joins: Vec<_> = self.balancers.values().map(|b| b.gossip).collect();
+        let mut args = self.common("agent", name, gossip, &joins);
+        args.extend(["--service".into(), format!("web:{port}")]);
+        args.extend(more.iter().map(ToString::to_string));
+        self.start(name, &args)
+    }
+
+    /// SIGKILL for the agent and its web server, in this order and at once.
+    pub(super) fn crash(&mut self, name: &str) {
+        let agent = self.agents.get_mut(name).expect("it was there");
+        agent.process.kill().expect("it runs");
+        agent.web = None;
+    }
+
+    /// Waits until the balancer's HAProxy gives any HTTP answer.
+    pub(super) async fn answers(&self, balancer: &str) {
+        let http = self.balancers[balancer].http;
+        let answered = || async { get(http, "any.example").await.is_some() };
+        self.eventually(&format!("{balancer} answers"), answered).await;
+    }
+
+    /// Waits until requests to the default service reach all of these and no other.
+    pub(super) async fn serves(&self, names: &[&str]) {
+        self.serves_at("proxy", names).await;
+    }
+
+    pub(super) async fn serves_at(&self, balancer: &str, names: &[&str]) {
+        let wanted: BTreeSet<String> = names.iter().map(ToString::to_string).collect();
+        let http = self.balancers[balancer].http;
+        let same = || async { reached(http, 3 * wanted.len().max(1)).await == wanted };
+        self.eventually(&format!("{balancer} serves {names:?}"), same).await;
+    }
+
+    /// What a client command prints as JSON at this node.
+    pub(super) async fn json(&self, node: &str, command: &[&str]) -> Option<Value> {
+        let admin = format!("unix:{}", self.run_dir(node).join("admin.sock").display());
+        let output = tokio::process::Command::new(backchat())
+            .args(command)
+            .args(["--admin", &admin, "--format", "json"])
+            .output()
+            .await
+            .expect("backchat runs");
+        serde_json::from_slice(&output.stdout).ok()
+    }
+
+    /// Waits until `members` at this node says of each of these names that it is in this state.
+    pub(super) async fn members(&self, node: &str, wanted: &[(&str, &str)]) {
+        let seen = || async {
+            let Some(answer) = self.json(node, &["members"]).await else { return false };
+            wanted.iter().all(|(name, liveness)| liveness_of(&answer, name).as_deref() == Some(*liveness))
+        };
+        self.eventually(&format!("{node} sees {wanted:?}"), seen).await;
+    }
+
+    /// Traffic onto the balancer called `proxy`.
+    pub(super) fn traffic(&self) -> Traffic {
+        Traffic::start(&Load::steady(self.proxy().http)).expect("traffic starts")
+    }
+
+    /// Waits for a condition; fails with every process's last words when it does not come.
+    pub(super) async fn eventually<F: Future<Output = bool>>(&self, what: &str, condition: impl Fn() -> F) {
+        let began = Instant::now();
+        while !condition().await {
+            assert!(began.elapsed() < PATIENCE, "not within {PATIENCE:?}: {what}\n{}", self.last_words());
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    }
+
+    pub(super) fn last_words(&self) -> String {
+        let balancers = self.balancers.iter().map(|(name, b)| (name, &b.process));
+        let processes = balancers.chain(self.agents.iter().map(|(name, a)| (name, &a.process)));
+        processes.map(|(name, p)| format!("--- {name}\n{}\n", p.last_words(25))).collect()
+    }
+}
+
+fn free() -> SocketAddr {
+    ports::free().expect("a free port")
+}
+
+/// The liveness that `members --format json` shows of a node.
+pub(super) fn liveness_of(members: &Value, name: &str) -> Option<String> {
+    let member = members["members"].as_array()?.iter().find(|m| m["name"] == name)?;
+    Some(member["liveness"].as_str()?.to_owned())
+}
+
+/// One request on a fresh connection: status and body, or `None` without an answer.
+pub(super) async fn get(addr: SocketAddr, host: &str) -> Option<(u16, String)> {
+    let client = reqwest::Client::builder().pool_max_idle_per_host(0).timeout(Duration::from_secs(2)).build().ok()?;
+    let answer = client.get(format!("http://{addr}/")).header("host", host).send().await.ok()?;
+    let status = answer.status().as_u16();
+    Some((status, answer.text().await.ok()?.trim().to_owned()))
+}
+
+/// Who answered these many requests; an error stands as its status.
+async fn reached(addr: SocketAddr, requests: usize) -> BTreeSet<String> {
+    let mut names = BTreeSet::new();
+    for _ in 0..requests {
+        match get(addr, "any.example").await {
+            Some((200, name)) => names.insert(name),
+            Some((status, _)) => names.insert(format!("status {status}")),
+            None => names.insert("no answer".into()),
+        };
+    }
+    // No endpoint at all: all that is left is 503.
+    if names.len() == 1 && (names.contains("status 503") || names.contains("status 404")) {
+        names.clear();
+    }
+    names
+}
+
+/// Ends the traffic and checks that every request was answered well.
+pub(super) async fn none_failed(traffic: Traffic) -> Counts {
+    let counts = traffic.stop().await;
+    assert!(counts.sent > 0, "no request was sent");
+    assert_eq!(counts.failures(), 0, "{counts}");
+    counts
+}

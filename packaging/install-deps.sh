@@ -1,0 +1,140 @@
+#!/bin/sh
+# Installs what `make demo|test|test-versions|bench` needs beside Rust, and only what is missing.
+#
+# usage: packaging/install-deps.sh [--print] demo|test|test-versions|bench …
+#
+# Debian and its kin only; elsewhere it names what to install and fails. It never starts a service:
+# while apt runs, a policy-rc.d answers 101 ("do not start"), and is taken away again afterwards.
+set -eu
+
+policy=/usr/sbin/policy-rc.d
+policy_is_ours=no
+
+main() {
+    print=no
+    [ "${1:-}" = --print ] && { print=yes; shift; }
+    [ $# -gt 0 ] || fail "usage: install-deps.sh [--print] demo|test|test-versions|bench …" 64
+    for purpose in "$@"; do need_for "$purpose"; done
+
+    require_rust
+    if [ -z "$packages" ]; then
+        return
+    fi
+    printf 'missing:\n%b' "$reasons"
+    if ! command -v apt-get >/dev/null 2>&1; then
+        fail "no apt-get here: install these by your system's own means:$packages" 1
+    fi
+    if [ "$print" = yes ]; then
+        echo "would run: apt-get install --no-install-recommends$packages"
+        return
+    fi
+    install_packages
+}
+
+packages=
+reasons=
+
+# What each purpose needs, and why.
+need_for() {
+    case $1 in
+    demo)
+        need cc gcc "compiles and links the program"
+        need_file /usr/include/stdlib.h libc6-dev "what the linker needs of the C library"
+        need haproxy haproxy "the load balancer that the demo drives"
+        ;;
+    test)
+        need_for demo
+        need ip iproute2 "network namespaces, for the test of a split cluster"
+        need nft nftables "loses packets, for the same test"
+        ;;
+    test-versions)
+        need_for test
+        need debootstrap debootstrap "makes the folders that hold HAProxy 3.0 and 3.2"
+        need_file /usr/share/keyrings/debian-archive-keyring.gpg debian-archive-keyring "proves what debootstrap loads"
+        ;;
+    bench)
+        need_for demo
+        need serf serf "what backchat is compared with"
+        need wrk wrk "the keep-alive clients"
+        ;;
+    *) fail "no such purpose: $1 (demo, test, test-versions, bench)" 64 ;;
+    esac
+}
+
+# need COMMAND PACKAGE WHY. System folders are searched too: haproxy and ip live in sbin, off many users' PATH.
+need() {
+    (PATH=$PATH:/usr/local/sbin:/usr/sbin:/sbin; command -v "$1" >/dev/null 2>&1) || add "$2" "$3"
+}
+
+need_file() {
+    [ -e "$1" ] || add "$2" "$3"
+}
+
+add() {
+    case " $packages " in *" $1 "*) return ;; esac
+    packages="$packages $1"
+    reasons="$reasons  $1: $2\n"
+}
+
+# Rust is the one thing not installed for you: how is a choice (rustup or the distribution).
+require_rust() {
+    command -v cargo >/dev/null 2>&1 ||
+        fail "no cargo on the PATH: install Rust 1.88 or later (https://rustup.rs), then run this again" 1
+}
+
+install_packages() {
+    as_root=
+    if [ "$(id -u)" -ne 0 ]; then
+        command -v sudo >/dev/null 2>&1 || fail "not root and no sudo: run as root: apt-get install$packages" 1
+        as_root=sudo
+    fi
+    trap restore_policy EXIT
+    trap 'exit 130' INT
+    trap 'exit 143' TERM
+    hold_services
+    echo "installing with apt-get:$packages"
+    # Old lists are refreshed only where installing fails with them; a fresh container has none.
+    ls /var/lib/apt/lists/*_Packages* >/dev/null 2>&1 || apt_get update
+    # shellcheck disable=SC2086 # words on purpose
+    apt_install $packages || { apt_get update && apt_install $packages; } ||
+        fail "apt-get could not install:$packages (its own words are above)" 1
+    note_services
+}
+
+apt_get() {
+    $as_root env DEBIAN_FRONTEND=noninteractive apt-get -q "$@"
+}
+
+apt_install() {
+    apt_get install -y --no-install-recommends "$@"
+}
+
+# A policy that is there already is somebody's choice (containers refuse every start): it stays.
+hold_services() {
+    [ -e "$policy" ] && return
+    printf '#!/bin/sh\n# put here by backchat while it installs packages\nexit 101\n' | $as_root tee "$policy" >/dev/null
+    policy_is_ours=yes
+    $as_root chmod 755 "$policy"
+}
+
+restore_policy() {
+    [ "$policy_is_ours" = yes ] && $as_root rm -f "$policy"
+    policy_is_ours=no
+}
+
+# Debian starts an installed service at the next boot. Say so; what runs at boot is the owner's choice.
+note_services() {
+    command -v systemctl >/dev/null 2>&1 || return 0
+    for name in $packages; do
+        if systemctl is-enabled --quiet "$name.service" 2>/dev/null; then
+            echo "note: $name.service was not started, but will be at the next boot; 'systemctl disable $name' prevents it"
+        fi
+    done
+}
+
+fail() {
+    echo "install-deps: $1" >&2
+    exit "$2"
+}
+
+main "$@"

@@ -1,0 +1,231 @@
+//! A plan, as the admin API shows it and the dry run prints it: one type for both.
+
+use std::time::SystemTime;
+
+use backchat_contract as contract;
+use serde::{Deserialize, Serialize};
+
+use super::plane::{Rejection, ago};
+use crate::model::{self, Proposal};
+
+/// What would change.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Plan {
+    /// The same for the same changes from the same state: `p51c09a2e`.
+    pub id: String,
+    /// Whose plan.
+    pub node: String,
+    /// The data plane.
+    pub driver: Driver,
+    /// The generation that runs.
+    pub from: u64,
+    /// The generation after it.
+    pub to: u64,
+    /// How long ago the data plane was read for it, in milliseconds.
+    pub read_back_ms: u64,
+    /// Whether all sources have listed everything once.
+    pub synced: bool,
+    /// What changes, what is held and what was refused, by kind and id.
+    pub changes: Vec<Change>,
+    /// What the guard holds back.
+    pub holds: Vec<Hold>,
+    /// What members said that was not taken.
+    pub rejections: Vec<Rejection>,
+    /// Capacity before and after, by service.
+    pub ready: Vec<Ready>,
+    /// Files that would be written.
+    pub files: Vec<File>,
+    /// Commands that would be sent, in order.
+    pub commands: Vec<String>,
+    /// What forces a reload.
+    pub reload: Option<String>,
+    /// In numbers.
+    pub summary: Summary,
+}
+
+/// A data plane.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Driver {
+    /// `haproxy`.
+    pub name: String,
+    /// Its own version.
+    pub version: String,
+}
+
+/// One thing that changes, or does not though somebody wants it to.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Change {
+    /// `endpoint`, `route`, `service`.
+    pub kind: String,
+    /// `add`, `update`, `drain`, `remove`.
+    pub action: String,
+    /// `web/web1`, `shop.example.com/`.
+    pub id: String,
+    /// As it is, in words.
+    pub before: Option<String>,
+    /// As it would be, in words.
+    pub after: Option<String>,
+    /// Why.
+    pub reason: Option<Reason>,
+    /// `planned`, `held`, `refused`.
+    pub status: String,
+}
+
+/// Why something changes.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Reason {
+    /// A short code for programs.
+    pub code: String,
+    /// Who caused it.
+    pub node: Option<String>,
+    /// In words.
+    pub text: String,
+}
+
+/// Removals that the guard holds back.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Hold {
+    /// `h3c9`.
+    pub id: String,
+    /// Why.
+    pub why: String,
+    /// What is kept that would go: `api/api1`.
+    pub endpoints: Vec<String>,
+}
+
+/// How many endpoints of a service take new requests.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Ready {
+    /// The service.
+    pub service: String,
+    /// Now.
+    pub before: usize,
+    /// After the plan.
+    pub after: usize,
+    /// The hold that keeps some of them.
+    pub hold: Option<String>,
+    /// After the plan, without that hold.
+    pub without_hold: Option<usize>,
+}
+
+/// A file that would be written.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct File {
+    /// Its path.
+    pub path: String,
+    /// The unified diff.
+    pub diff: String,
+}
+
+/// A plan in numbers.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Summary {
+    /// Endpoints and routes to add.
+    pub add: usize,
+    /// To change.
+    pub change: usize,
+    /// Of those, endpoints that drain.
+    pub drain: usize,
+    /// To remove.
+    pub remove: usize,
+    /// Held back.
+    pub held: usize,
+    /// Refused.
+    pub refused: usize,
+    /// Commands to send.
+    pub commands: usize,
+}
+
+impl Plan {
+    /// A proposal of this node, as of now.
+    pub fn new(node: &str, proposal: &Proposal, now: SystemTime) -> Self {
+        let (plane, view) = (&proposal.plane, &proposal.view);
+        Self {
+            id: id(proposal),
+            node: node.to_owned(),
+            driver: Driver { name: plane.name.to_owned(), version: plane.version.clone() },
+            from: plane.generation,
+            to: proposal.to,
+            read_back_ms: ago(proposal.observed_at, now),
+            synced: proposal.synced,
+            changes: view.changes.iter().map(Change::from).collect(),
+            holds: proposal.held.iter().map(Hold::from).collect(),
+            rejections: proposal.rejections.iter().map(Rejection::from).collect(),
+            ready: proposal.ready.iter().map(Ready::from).collect(),
+            files: view.files.iter().map(|f| File { path: f.path.clone(), diff: f.diff() }).collect(),
+            commands: view.commands.clone(),
+            reload: view.reload.clone(),
+            summary: Summary::from(view.summary()),
+        }
+    }
+
+    /// Whether there is anything that would be done.
+    pub fn changes_anything(&self) -> bool {
+        let Summary { add, change, remove, .. } = self.summary;
+        add + change + remove + self.commands.len() + self.files.len() > 0 || self.reload.is_some()
+    }
+}
+
+/// A hash of what is done and from where. FNV-1a: short, the same in every build, and nothing hangs on its strength.
+fn id(proposal: &Proposal) -> String {
+    let view = &proposal.view;
+    let changes = view.changes.iter().map(|c| format!("{:?} {:?} {} {:?}", c.status, c.action, c.id, c.after));
+    let files = view.files.iter().flat_map(|f| [f.path.clone(), f.new.clone()]);
+    let words = changes.chain(files).chain(view.commands.iter().cloned());
+    let text = words.fold(proposal.plane.generation.to_string(), |text, word| text + "\n" + &word);
+    let hash = text.bytes().fold(0x811c_9dc5_u32, |hash, byte| (hash ^ u32::from(byte)).wrapping_mul(0x0100_0193));
+    format!("p{hash:08x}")
+}
+
+impl From<&contract::Change> for Change {
+    fn from(c: &contract::Change) -> Self {
+        use contract::{Action, ChangeKind, ChangeStatus};
+        let kind = match c.kind {
+            ChangeKind::Endpoint => "endpoint",
+            ChangeKind::Route => "route",
+            ChangeKind::Service => "service",
+        };
+        let action = match c.action {
+            Action::Add => "add",
+            Action::Update => "update",
+            Action::Drain => "drain",
+            Action::Remove => "remove",
+        };
+        let status = match c.status {
+            ChangeStatus::Planned => "planned",
+            ChangeStatus::Held => "held",
+            ChangeStatus::Refused => "refused",
+        };
+        let reason = |r: &contract::Reason| Reason { code: r.code.into(), node: r.node.clone(), text: r.text.clone() };
+        Self {
+            kind: kind.into(),
+            action: action.into(),
+            id: c.id.clone(),
+            before: c.before.clone(),
+            after: c.after.clone(),
+            reason: c.reason.as_ref().map(reason),
+            status: status.into(),
+        }
+    }
+}
+
+impl From<&model::Held> for Hold {
+    fn from(h: &model::Held) -> Self {
+        let endpoints = h.endpoints.iter().map(ToString::to_string).collect();
+        Self { id: h.id.clone(), why: h.why.clone(), endpoints }
+    }
+}
+
+impl From<&model::Ready> for Ready {
+    fn from(r: &model::Ready) -> Self {
+        let (without_hold, hold) = r.without_hold.clone().unzip();
+        Self { service: r.service.to_string(), before: r.before, after: r.after, hold, without_hold }
+    }
+}
+
+impl From<contract::Summary> for Summary {
+    fn from(s: contract::Summary) -> Self {
+        let contract::Summary { add, change, drain, remove, held, refused, commands } = s;
+        Self { add, change, drain, remove, held, refused, commands }
+    }
+}

@@ -1,0 +1,96 @@
+//! What the admin server is given: where it reads, and whom it asks. Words of the model alone.
+
+use std::sync::Arc;
+
+use tokio::{
+    sync::{mpsc, oneshot, watch},
+    time::Instant,
+};
+use tokio_util::sync::CancellationToken;
+
+use crate::model::{Assumption, Kind, Moment, NodeName, Proposal, Snapshot, Status};
+
+/// Where the answers come from.
+#[derive(Clone)]
+pub struct Sources {
+    /// Who answers.
+    pub me: Me,
+    /// The moment from which `Moment`s count.
+    pub start: Instant,
+    /// What gossip knows, this node included.
+    pub members: watch::Receiver<Arc<Snapshot>>,
+    /// What the reconcile loop published last; `None` at an agent.
+    pub status: Option<watch::Receiver<Arc<Status>>>,
+    /// Who does what is asked.
+    pub commands: mpsc::Sender<Command>,
+    /// Reads the counters of the other parts.
+    pub counts: Arc<dyn Fn() -> Counts + Send + Sync>,
+    /// Cancelled when the daemon is about to end: from then on it is not ready.
+    pub stopping: CancellationToken,
+}
+
+/// Who answers.
+#[derive(Clone, Debug)]
+pub struct Me {
+    /// Its name.
+    pub node: NodeName,
+    /// Agent or balancer.
+    pub kind: Kind,
+}
+
+/// Something that is asked of the daemon. Nobody may wait any more when the answer comes.
+#[derive(Debug)]
+pub enum Command {
+    /// Join by these addresses, as a person wrote them.
+    Join {
+        /// The addresses, at least one.
+        addrs: Vec<String>,
+        /// Address by address, what came of it.
+        answer: oneshot::Sender<Vec<Joined>>,
+    },
+    /// Leave the cluster gracefully and end, as on SIGTERM.
+    Leave {
+        /// Answered once leaving has begun.
+        answer: oneshot::Sender<()>,
+    },
+    /// What would be done now, or if.
+    Plan {
+        /// The what-if.
+        assume: Vec<Assumption>,
+        /// The proposal, or why there is none.
+        answer: oneshot::Sender<Result<Box<Proposal>, String>>,
+    },
+    /// Let a held change go.
+    Release {
+        /// The hold, `h3c9`.
+        hold: String,
+        /// Whether there is such a hold.
+        answer: oneshot::Sender<bool>,
+    },
+}
+
+/// What came of joining by one address.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Joined {
+    /// The address, as it was asked.
+    pub addr: String,
+    /// How many members are known after it, or why it did not work.
+    pub result: Result<usize, String>,
+}
+
+/// What the other parts have counted since the start.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Counts {
+    /// Gossip datagrams received.
+    pub packets_in: u64,
+    /// Gossip datagrams sent.
+    pub packets_out: u64,
+    /// Gossip datagrams and frames not taken, by reason.
+    pub rejected: Vec<(&'static str, u64)>,
+    /// TCP exchanges that came to their end.
+    pub exchanges_ok: u64,
+    /// TCP exchanges that did not.
+    pub exchanges_failed: u64,
+    /// When another node was last heard, if ever.
+    pub heard: Option<Moment>,
+}

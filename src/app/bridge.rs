@@ -1,0 +1,101 @@
+//! From one part's words to another's: views to snapshots, questions to questions, commands to calls.
+
+use std::sync::Arc;
+
+use tokio::sync::{mpsc, oneshot, watch};
+
+use super::Daemon;
+use crate::{
+    admin::{self, Joined, Me, Sources},
+    cluster::{DrainQuestion, Handle, JoinAddr, View},
+    model::{Kind, Snapshot, Status},
+    reconcile::Question,
+    settings::Common,
+};
+
+/// Commands of people that wait at one time.
+pub(super) const COMMANDS: usize = 64;
+/// Questions of agents that wait at one time to be taken.
+pub(super) const QUESTIONS: usize = 256;
+
+/// What gossip knows, as a source's snapshot that follows it.
+pub(super) fn snapshots(daemon: &Daemon) -> watch::Receiver<Arc<Snapshot>> {
+    let mut views = daemon.handle.watch();
+    let (sender, receiver) = watch::channel(snapshot(&views.borrow_and_update()));
+    daemon.tasks.spawn(async move {
+        while views.changed().await.is_ok() {
+            let newest = snapshot(&views.borrow_and_update());
+            if sender.send(newest).is_err() {
+                break;
+            }
+        }
+    });
+    receiver
+}
+
+fn snapshot(view: &View) -> Arc<Snapshot> {
+    Arc::new(view.snapshot.clone())
+}
+
+/// The questions of agents that leave, in the loop's words.
+pub(super) fn questions(daemon: &Daemon) -> mpsc::Receiver<Question> {
+    let (sender, receiver) = mpsc::channel(QUESTIONS);
+    if let Some(mut asked) = daemon.handle.drain_questions() {
+        daemon.tasks.spawn(async move {
+            while let Some(DrainQuestion { node, epoch, version, answer }) = asked.recv().await {
+                if sender.send(Question { node, age: (epoch, version), answer }).await.is_err() {
+                    break;
+                }
+            }
+        });
+    }
+    receiver
+}
+
+/// What the admin server reads.
+pub(super) fn sources(
+    daemon: &Daemon,
+    common: &Common,
+    kind: Kind,
+    status: Option<watch::Receiver<Arc<Status>>>,
+    commands: mpsc::Sender<admin::Command>,
+) -> Sources {
+    let handle = daemon.handle.clone();
+    Sources {
+        me: Me { node: common.node.clone(), kind },
+        start: daemon.handle.started(),
+        members: snapshots(daemon),
+        status,
+        commands,
+        counts: Arc::new(move || counts(&handle)),
+        stopping: daemon.stopping.clone(),
+    }
+}
+
+fn counts(handle: &Handle) -> admin::Counts {
+    let counts = handle.counts();
+    admin::Counts {
+        packets_in: counts.packets_in,
+        packets_out: counts.packets_out,
+        rejected: counts.rejected,
+        exchanges_ok: counts.exchanges_ok,
+        exchanges_failed: counts.exchanges_failed,
+        heard: handle.heard(),
+    }
+}
+
+/// Joins by addresses as a person wrote them.
+pub(super) async fn join(handle: Handle, addrs: Vec<String>, answer: oneshot::Sender<Vec<Joined>>) {
+    let (mut joined, mut good) = (Vec::new(), Vec::new());
+    for addr in addrs {
+        match addr.parse::<JoinAddr>() {
+            Ok(parsed) => good.push((addr, parsed)),
+            Err(error) => joined.push(Joined { addr, result: Err(error.to_string()) }),
+        }
+    }
+    let (names, parsed): (Vec<_>, Vec<_>) = good.into_iter().unzip();
+    let results = handle.join(parsed).await;
+    joined.extend(names.into_iter().zip(results).map(|(addr, (_, result))| Joined { addr, result }));
+    // Whoever asked may be gone.
+    let _nobody_waits = answer.send(joined);
+}

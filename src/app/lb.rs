@@ -1,0 +1,175 @@
+//! The balancer: hears the cluster, keeps its data plane in step, and ends or keeps it at the end.
+
+use std::{sync::Arc, time::Duration};
+
+use backchat_contract::{Driver, Mode, Structure};
+use tokio::{
+    sync::{mpsc, watch},
+    task::JoinHandle,
+};
+use tokio_util::sync::CancellationToken;
+
+use super::{Daemon, Error, LAST_WORDS, bridge, ended};
+use crate::{
+    admin,
+    cluster::Announcement,
+    drivers,
+    lifecycle::signals::Stop,
+    model::{Kind, Policy, State, Status, Windows},
+    reconcile::{self, Inbox, Pace, Query, inbox::Snapshots},
+    settings::{Lb, Managed, OnExit, Plane, Run},
+};
+
+/// How long HAProxy may take to end what it serves when its daemon ends.
+const STOP_LIMIT: Duration = Duration::from_secs(10);
+
+/// Runs until a signal or a `leave` command ends it; with `--once` until the desired set was reached.
+pub async fn lb(settings: Lb) -> Result<(), Error> {
+    // One match picks the driver; nothing behind it knows which it is.
+    match &settings.plane {
+        Plane::Managed(managed) => {
+            let keep = managed.on_exit == OnExit::Keep || settings.run == Run::Once;
+            run(drivers::managed(&wanted(managed, &settings))?, &settings, keep).await
+        }
+        Plane::Attached { socket } => run(drivers::attached(socket), &settings, true).await,
+    }
+}
+
+fn wanted<'a>(managed: &'a Managed, settings: &'a Lb) -> drivers::Managed<'a> {
+    drivers::Managed {
+        program: &managed.program,
+        listen: &managed.listen,
+        template: managed.template.as_deref(),
+        spares: managed.spares.into(),
+        run_dir: &settings.common.run_dir,
+    }
+}
+
+async fn run<D: Driver + 'static>(driver: D, settings: &Lb, keep: bool) -> Result<(), Error> {
+    let mut signals = Stop::new().map_err(Error::Signals)?;
+    let first = Announcement { state: State::Serving, services: Vec::new(), tags: settings.common.tags.clone() };
+    let (mut daemon, server) = Daemon::start(&settings.common, Kind::Balancer, first).await?;
+    let (sender, mut commands) = mpsc::channel(bridge::COMMANDS);
+    let mut plane = Loop::start(driver, settings, &daemon);
+    let status = Some(plane.status.clone());
+    daemon.serve(server, bridge::sources(&daemon, &settings.common, Kind::Balancer, status, sender));
+    tracing::info!(node = %settings.common.node, "balancer runs");
+
+    let result = loop {
+        // Cancel-safe: signals, channels and join handles keep what was not taken.
+        tokio::select! {
+            signal = signals.recv() => { tracing::info!(signal, "leaving"); break Ok(()); }
+            error = ended(&mut daemon.cluster) => break Err(error),
+            result = reached(&mut plane.status), if settings.run == Run::Once => break result,
+            Some(command) = commands.recv() => {
+                if serve(command, &daemon, &plane.queries) {
+                    break Ok(());
+                }
+            }
+        }
+    };
+    daemon.stopping.cancel();
+    if result.is_ok() {
+        daemon.leave(LAST_WORDS).await;
+    }
+    let stopped = plane.end(keep, signals, &daemon).await;
+    daemon.end().await;
+    result.and(stopped)
+}
+
+/// The reconcile loop as its owner sees it.
+struct Loop<D> {
+    task: JoinHandle<D>,
+    stop: CancellationToken,
+    status: watch::Receiver<Arc<Status>>,
+    queries: mpsc::Sender<Query>,
+}
+
+impl<D: Driver + 'static> Loop<D> {
+    fn start(driver: D, settings: &Lb, daemon: &Daemon) -> Self {
+        let (publish, status) = watch::channel(Arc::new(Status::default()));
+        let (queries, asked) = mpsc::channel(bridge::COMMANDS);
+        let inbox = Inbox {
+            snapshots: Snapshots::new(vec![bridge::snapshots(daemon)]),
+            questions: bridge::questions(daemon),
+            queries: asked,
+        };
+        // Not a child of the daemon's token: the data plane outlives the goodbye.
+        let stop = CancellationToken::new();
+        let times = (daemon.handle.started(), stop.clone());
+        let task = daemon.tasks.spawn(reconcile::run(driver, loop_settings(settings), inbox, publish, times));
+        Self { task, stop, status, queries }
+    }
+
+    /// Ends the loop, and the data plane with it unless it is to be kept. A second signal hurries.
+    async fn end(self, keep: bool, signals: Stop, daemon: &Daemon) -> Result<(), Error> {
+        self.stop.cancel();
+        let mut driver = self.task.await.map_err(|_| Error::Task("the reconcile loop"))?;
+        if keep {
+            tracing::info!("the data plane serves on");
+            return Ok(());
+        }
+        let hurry = CancellationToken::new();
+        daemon.tasks.spawn({
+            let (hurry, stop) = (hurry.clone(), daemon.stop.clone());
+            async move { stop.run_until_cancelled(signals.hurry(hurry)).await }
+        });
+        tokio::select! {
+            stopped = driver.stop(STOP_LIMIT) => return Ok(stopped?),
+            () = hurry.cancelled() => {}
+        }
+        Ok(driver.stop(Duration::ZERO).await?)
+    }
+}
+
+fn loop_settings(settings: &Lb) -> reconcile::Settings {
+    reconcile::Settings {
+        policy: Policy {
+            roles: settings.common.roles.iter().map(ToString::to_string).collect(),
+            default_service: settings.default_service.clone(),
+            allow_loopback: settings.allow_loopback,
+            keep_empty: settings.empty_service,
+        },
+        mode: Mode { structure: if settings.force { Structure::Forced } else { Structure::Allowed } },
+        pace: Pace::default(),
+        windows: Windows { failure: settings.guard_window, ..Windows::default() },
+    }
+}
+
+/// `--once`: ends when the desired set was read back, or when something keeps it from being reached.
+async fn reached(status: &mut watch::Receiver<Arc<Status>>) -> Result<(), Error> {
+    loop {
+        if status.changed().await.is_err() {
+            return Err(Error::Task("the reconcile loop"));
+        }
+        let now = Arc::clone(&status.borrow_and_update());
+        if let Some(error) = &now.error {
+            return Err(Error::NotReached(error.clone()));
+        }
+        if now.converged && now.synced {
+            let held = now.held.first().map(|hold| format!("held: {}", hold.why));
+            return held.map_or(Ok(()), |why| Err(Error::Held(why)));
+        }
+    }
+}
+
+/// Does what was asked; says whether the balancer is to leave.
+fn serve(command: admin::Command, daemon: &Daemon, queries: &mpsc::Sender<Query>) -> bool {
+    let query = match command {
+        admin::Command::Join { addrs, answer } => {
+            daemon.tasks.spawn(bridge::join(daemon.handle.clone(), addrs, answer));
+            return false;
+        }
+        admin::Command::Leave { answer } => {
+            let _nobody_waits = answer.send(());
+            return true;
+        }
+        admin::Command::Plan { assume, answer } => Query::Plan { assume, answer },
+        admin::Command::Release { hold, answer } => Query::Release { hold, answer },
+    };
+    if queries.try_send(query).is_err() {
+        // The answer's sender was dropped with it, which tells the asker.
+        tracing::warn!("too many queries wait: one was refused");
+    }
+    false
+}

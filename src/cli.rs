@@ -1,0 +1,200 @@
+//! The command line: one file a command. The only place that prints.
+//!
+//! Arguments become a `Job` with all its settings checked, and only then anything starts.
+
+mod agent;
+mod client;
+mod completions;
+mod connection;
+mod demo;
+mod demo_web;
+mod exit;
+mod join;
+mod keygen;
+mod lb;
+mod leave;
+mod members;
+mod output;
+mod plan;
+mod release;
+mod routes;
+mod services;
+mod status;
+#[cfg(test)]
+mod tests;
+mod version;
+
+use std::{ffi::OsString, process::ExitCode};
+
+use clap::{Arg, ArgAction, CommandFactory, FromArgMatches, Parser, Subcommand};
+
+pub use exit::Exit;
+
+use crate::{
+    lifecycle::init,
+    settings::{self, Log},
+};
+
+/// Agents gossip, your load balancer follows: HAProxy always knows who is there
+#[derive(Parser)]
+#[command(name = "backchat", version, disable_help_subcommand = true, after_help = EXAMPLES)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+const EXAMPLES: &str = "\
+Start here:
+  backchat demo                                                      see it work, on this machine alone
+  backchat lb --bind 10.0.0.2:7946 --key-file key                    beside the load balancer
+  backchat agent --join 10.0.0.2 --service web:8080 --key-file key   beside each web server
+  backchat status                                                    ask the daemon of this host
+
+Exit status: 0 done, 1 failed, 2 changes (plan), 64 wrong usage, 69 daemon or data plane not reached,
+75 held or not synced, 78 bad configuration.";
+
+#[derive(Subcommand)]
+enum Command {
+    Agent(Box<agent::Flags>),
+    Lb(Box<lb::Flags>),
+    Plan(plan::Flags),
+    Members(members::Flags),
+    Services(services::Flags),
+    Routes(routes::Flags),
+    Status(status::Flags),
+    Join(join::Flags),
+    Leave(leave::Flags),
+    Release(release::Flags),
+    Keygen(keygen::Flags),
+    Demo(demo::Flags),
+    #[command(hide = true)]
+    DemoWeb(demo_web::Flags),
+    Version(version::Flags),
+    Completions(completions::Flags),
+}
+
+/// What is to be done, all settings checked.
+pub struct Job {
+    name: &'static str,
+    work: Work,
+}
+
+enum Work {
+    Agent(settings::Agent),
+    Lb(settings::Lb),
+    Other(Command),
+}
+
+/// The whole command line as clap knows it.
+fn command() -> clap::Command {
+    let help = Arg::new("help").short('h').long("help").action(ArgAction::HelpShort).global(true).help("Print help");
+    // Of a single value the last one wins; a list takes all. One help page, with a line or two a flag: what
+    // stands in the environment is said once, by the daemons' pages.
+    Cli::command()
+        .args_override_self(true)
+        .disable_help_flag(true)
+        .arg(help)
+        .mut_subcommands(|sub| sub.mut_args(|arg| arg.hide_env(true)))
+}
+
+/// Reads the arguments, the environment and the file they name. What is wrong was said when this fails.
+///
+/// # Errors
+/// With the status to end with: 0 for `--help`, too.
+pub fn job(args: impl IntoIterator<Item = OsString>) -> Result<Job, Exit> {
+    let cli = command().try_get_matches_from(args).and_then(|matches| Cli::from_arg_matches(&matches));
+    let command = cli.map_err(|error| exit::usage(&error))?.command;
+    let name = command.name();
+    let work = match command {
+        Command::Agent(flags) => flags.settings().map(Work::Agent),
+        Command::Lb(flags) => flags.settings().map(Work::Lb),
+        other => Ok(Work::Other(other)),
+    };
+    work.map(|work| Job { name, work }).map_err(|error| exit::failed(name, &error))
+}
+
+impl Job {
+    /// What to log; `None` for commands that print what they have to say.
+    pub fn log(&self) -> Option<&Log> {
+        match &self.work {
+            Work::Agent(settings) => Some(&settings.common.log),
+            Work::Lb(settings) => Some(&settings.common.log),
+            Work::Other(_) => None,
+        }
+    }
+
+    /// Does it. What went wrong was said when this returns.
+    pub fn run(self) -> ExitCode {
+        let runtime = match self.runtime().enable_all().build() {
+            Ok(runtime) => runtime,
+            Err(error) => return exit::failed(self.name, &error.into()).into(),
+        };
+        let name = self.name;
+        let result = runtime.block_on(self.work());
+        // A blocked look-up of a name must not keep the program from ending.
+        runtime.shutdown_background();
+        result.unwrap_or_else(|error| exit::failed(name, &error).into())
+    }
+
+    /// Threads where there is work for them: beside a data plane, where a large plan must not keep gossip waiting.
+    fn runtime(&self) -> tokio::runtime::Builder {
+        if let Work::Lb(..) = self.work {
+            let mut builder = tokio::runtime::Builder::new_multi_thread();
+            builder.worker_threads(2);
+            return builder;
+        }
+        tokio::runtime::Builder::new_current_thread()
+    }
+
+    async fn work(self) -> anyhow::Result<ExitCode> {
+        if self.log().is_some() && init::is_first_process() {
+            return Ok(init::run().await?);
+        }
+        match self.work {
+            Work::Agent(settings) => agent::run(settings).await,
+            Work::Lb(settings) => lb::run(settings).await,
+            Work::Other(command) => command.run().await.map(ExitCode::from),
+        }
+    }
+}
+
+impl Command {
+    fn name(&self) -> &'static str {
+        match self {
+            Self::Agent(_) => "agent",
+            Self::Lb(_) => "lb",
+            Self::Plan(_) => "plan",
+            Self::Members(_) => "members",
+            Self::Services(_) => "services",
+            Self::Routes(_) => "routes",
+            Self::Status(_) => "status",
+            Self::Join(_) => "join",
+            Self::Leave(_) => "leave",
+            Self::Release(_) => "release",
+            Self::Keygen(_) => "keygen",
+            Self::Demo(_) => "demo",
+            Self::DemoWeb(_) => "demo-web",
+            Self::Version(_) => "version",
+            Self::Completions(_) => "completions",
+        }
+    }
+
+    async fn run(self) -> anyhow::Result<Exit> {
+        match self {
+            Self::Plan(flags) => plan::run(flags).await,
+            Self::Members(flags) => members::run(flags).await,
+            Self::Services(flags) => services::run(flags).await,
+            Self::Routes(flags) => routes::run(flags).await,
+            Self::Status(flags) => status::run(flags).await,
+            Self::Join(flags) => join::run(flags).await,
+            Self::Leave(flags) => leave::run(flags).await,
+            Self::Release(flags) => release::run(flags).await,
+            Self::Keygen(flags) => keygen::run(&flags),
+            Self::Demo(flags) => demo::run(flags).await,
+            Self::DemoWeb(flags) => demo_web::run(flags).await,
+            Self::Version(flags) => version::run(&flags),
+            Self::Completions(flags) => completions::run(&flags),
+            Self::Agent(_) | Self::Lb(_) => unreachable!("daemons are jobs of their own"),
+        }
+    }
+}

@@ -1,0 +1,48 @@
+//! `backchat agent`: gossip beside a service.
+
+use std::{path::PathBuf, process::ExitCode};
+
+use crate::{
+    app,
+    config::{self, Layer},
+    settings::{self, Host},
+};
+
+/// Gossip beside a service: tell every balancer where it is, and take it out before it ends
+#[derive(clap::Args)]
+#[command(after_help = EXAMPLES)]
+pub(super) struct Flags {
+    #[command(flatten)]
+    layer: config::Agent,
+
+    /// Read flags from a TOML file
+    #[arg(long, env = "BACKCHAT_CONFIG", value_name = "FILE", help_heading = "Daemon")]
+    config: Option<PathBuf>,
+}
+
+const EXAMPLES: &str = "\
+Examples:
+  backchat agent --join proxy --service web:8080 --key-file key
+  backchat agent --join proxy --service web:8080,host=www.example.com,weight=50 --insecure
+  backchat agent --join proxy --tag role=web --tag port=8080 --insecure       as with Serf
+  backchat agent --bind 127.0.0.1:7950 --join 127.0.0.1 --service web:8080    on one machine, without a key
+
+On SIGTERM it drains, leaves and ends; balancers lose no request. SIGKILL is noticed as a crash.
+
+Every flag may stand in the environment too: --run-dir as BACKCHAT_RUN_DIR. A flag counts more than the
+environment, that more than --config FILE, where the keys are the flags' names.";
+
+impl Flags {
+    pub(super) fn settings(self) -> anyhow::Result<settings::Agent> {
+        let layer = match &self.config {
+            Some(path) => self.layer.over(config::read(path)?),
+            None => self.layer,
+        };
+        Ok(settings::Agent::new(layer, &Host::ask())?)
+    }
+}
+
+pub(super) async fn run(settings: settings::Agent) -> anyhow::Result<ExitCode> {
+    app::agent(settings).await?;
+    Ok(ExitCode::SUCCESS)
+}

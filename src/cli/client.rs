@@ -1,0 +1,274 @@
+//! The client of the admin API: finds the daemon, asks, and says what is wrong in words.
+
+use std::{
+    fs, io,
+    os::unix::net::UnixStream,
+    path::{Path, PathBuf},
+    sync::Arc,
+    time::Duration,
+};
+
+use serde::{Serialize, de::DeserializeOwned};
+
+use super::Exit;
+use crate::admin::{
+    Addr,
+    answers::{self, Format},
+};
+
+/// Longer than any command of the daemon takes.
+const DEADLINE: Duration = Duration::from_secs(30);
+
+/// Why there is no answer.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum ClientError {
+    /// Nobody listens.
+    #[error("no daemon at {addr}; {}", others(found, roots))]
+    Nobody { addr: Addr, found: Vec<Found>, roots: Arc<[PathBuf]> },
+    /// No daemon on this host.
+    #[error("no daemon below {}; start 'backchat agent' or 'backchat lb', or say --admin", folders(.0))]
+    NoneHere(Arc<[PathBuf]>),
+    /// More than one.
+    #[error("several daemons run here: {}; choose one, like --admin {}", names(.0), .0.first().map(|f| f.addr.to_string()).unwrap_or_default())]
+    Several(Vec<Found>),
+    /// The socket is somebody else's.
+    #[error("{0}: permission denied; ask as the user who runs the daemon, or as root")]
+    Denied(Addr),
+    /// The daemon answered that it cannot.
+    #[error("{text}")]
+    Refused { status: u16, text: String },
+    /// Something else went wrong on the way.
+    #[error("{addr}: {text}")]
+    Broken { addr: Addr, text: String },
+}
+
+/// A daemon of this host.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct Found {
+    node: String,
+    addr: Addr,
+}
+
+/// An answer, as it came and as it was understood.
+pub(super) struct Answer<T> {
+    /// The text, for `--format json`.
+    pub(super) text: String,
+    /// What it says.
+    pub(super) value: T,
+}
+
+/// One daemon to ask.
+pub(super) struct Client {
+    http: reqwest::Client,
+    addr: Addr,
+    roots: Arc<[PathBuf]>,
+}
+
+impl ClientError {
+    /// Which status it ends with.
+    pub(super) fn exit(&self) -> Exit {
+        match self {
+            Self::NoneHere(_)
+            | Self::Nobody { .. }
+            | Self::Denied(_)
+            | Self::Broken { .. }
+            | Self::Refused { status: 503 | 504, .. } => Exit::Unreachable,
+            Self::Several(_) | Self::Refused { status: 400 | 501, .. } => Exit::Usage,
+            Self::Refused { .. } => Exit::Failed,
+        }
+    }
+}
+
+impl Client {
+    /// The daemon at this address, else the only one whose run folder lies below one of the roots.
+    pub(super) fn open(given: Option<Addr>, roots: Arc<[PathBuf]>) -> Result<Self, ClientError> {
+        let addr = match given {
+            Some(addr) => addr,
+            None => only(&roots)?,
+        };
+        let builder = reqwest::Client::builder().timeout(DEADLINE).no_proxy();
+        let builder = match &addr {
+            Addr::Unix(path) => builder.unix_socket(path.as_path()),
+            Addr::Tcp(_) => builder,
+        };
+        let http = builder.build().map_err(|e| broken(&addr, &e))?;
+        Ok(Self { http, addr, roots })
+    }
+
+    pub(super) async fn get<T: Format + DeserializeOwned>(&self, path: &str) -> Result<Answer<T>, ClientError> {
+        self.send(self.http.get(self.url(path))).await
+    }
+
+    pub(super) async fn post<T: Format + DeserializeOwned>(
+        &self,
+        path: &str,
+        body: &impl Serialize,
+    ) -> Result<Answer<T>, ClientError> {
+        self.send(self.http.post(self.url(path)).json(body)).await
+    }
+
+    fn url(&self, path: &str) -> String {
+        match &self.addr {
+            Addr::Unix(_) => format!("http://localhost{path}"),
+            Addr::Tcp(addr) => format!("http://{addr}{path}"),
+        }
+    }
+
+    async fn send<T: Format + DeserializeOwned>(
+        &self,
+        request: reqwest::RequestBuilder,
+    ) -> Result<Answer<T>, ClientError> {
+        let response = request.send().await.map_err(|e| self.unsent(&e))?;
+        let status = response.status();
+        let text = response.text().await.map_err(|e| broken(&self.addr, &e))?;
+        if !status.is_success() {
+            let said = serde_json::from_str::<answers::Error>(&text).map(|e| e.error);
+            let text = said.unwrap_or_else(|_| format!("{}: the answer was {status}", self.addr));
+            return Err(ClientError::Refused { status: status.as_u16(), text });
+        }
+        let value = self.understand(&text)?;
+        Ok(Answer { text, value })
+    }
+
+    fn understand<T: Format + DeserializeOwned>(&self, text: &str) -> Result<T, ClientError> {
+        #[derive(serde::Deserialize)]
+        struct Head {
+            format: String,
+        }
+        let wrong = |text: String| ClientError::Broken { addr: self.addr.clone(), text };
+        let foreign = || wrong("what answers there is no backchat".into());
+        let head: Head = serde_json::from_str(text).map_err(|_| foreign())?;
+        if head.format != T::FORMAT {
+            let (theirs, ours) = (head.format, T::FORMAT);
+            return Err(wrong(format!("it answers in {theirs:.40?}, expected {ours}: another version of backchat")));
+        }
+        serde_json::from_str(text).map_err(|e| wrong(format!("cannot read the answer: {e}")))
+    }
+
+    /// The connect failed, or broke: what the system said, in words that help.
+    fn unsent(&self, error: &reqwest::Error) -> ClientError {
+        match io_kind(error) {
+            Some(io::ErrorKind::PermissionDenied) => ClientError::Denied(self.addr.clone()),
+            Some(io::ErrorKind::NotFound | io::ErrorKind::ConnectionRefused) => {
+                ClientError::Nobody { addr: self.addr.clone(), found: find(&self.roots), roots: self.roots.clone() }
+            }
+            _ => broken(&self.addr, error),
+        }
+    }
+}
+
+fn broken(addr: &Addr, error: &reqwest::Error) -> ClientError {
+    let text = if error.is_timeout() {
+        format!("no answer within {} s", DEADLINE.as_secs())
+    } else {
+        chain(error).last().map_or_else(|| error.to_string(), ToString::to_string)
+    };
+    ClientError::Broken { addr: addr.clone(), text }
+}
+
+fn chain(error: &reqwest::Error) -> impl Iterator<Item = &(dyn std::error::Error + 'static)> {
+    std::iter::successors(Some(error as &(dyn std::error::Error + 'static)), |e| e.source())
+}
+
+fn io_kind(error: &reqwest::Error) -> Option<io::ErrorKind> {
+    chain(error).find_map(|e| e.downcast_ref::<io::Error>()).map(io::Error::kind)
+}
+
+/// The only daemon of this host.
+fn only(roots: &Arc<[PathBuf]>) -> Result<Addr, ClientError> {
+    let found = find(roots);
+    match found.as_slice() {
+        [] => Err(ClientError::NoneHere(roots.clone())),
+        [one] => Ok(one.addr.clone()),
+        _ => Err(ClientError::Several(found)),
+    }
+}
+
+/// The daemons of this host: run folders with an admin socket that somebody listens on, or that we may not try.
+fn find(roots: &[PathBuf]) -> Vec<Found> {
+    let folders = roots.iter().filter_map(|root| fs::read_dir(root).ok()).flatten().flatten();
+    let mut found: Vec<Found> = folders.filter_map(|folder| living(&folder.path())).collect();
+    found.sort();
+    found
+}
+
+fn living(folder: &Path) -> Option<Found> {
+    let path = folder.join("admin.sock");
+    let dead = |e: io::Error| matches!(e.kind(), io::ErrorKind::NotFound | io::ErrorKind::ConnectionRefused);
+    if UnixStream::connect(&path).is_err_and(dead) {
+        return None;
+    }
+    Some(Found { node: folder.file_name()?.to_string_lossy().into_owned(), addr: Addr::Unix(path) })
+}
+
+fn names(found: &[Found]) -> String {
+    found.iter().map(|f| f.node.as_str()).collect::<Vec<_>>().join(", ")
+}
+
+fn folders(roots: &[PathBuf]) -> String {
+    roots.iter().map(|root| root.display().to_string()).collect::<Vec<_>>().join(" and ")
+}
+
+fn others(found: &[Found], roots: &[PathBuf]) -> String {
+    match found.first() {
+        Some(first) => format!("found {}: try --admin {}", names(found), first.addr),
+        None => format!("none below {} either", folders(roots)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::net::UnixListener;
+
+    use super::*;
+
+    /// Folders with sockets: of those that `live` somebody listens on.
+    fn host(live: &[&str], dead: &[&str]) -> (tempfile::TempDir, Arc<[PathBuf]>, Vec<UnixListener>) {
+        let dir = tempfile::tempdir().unwrap();
+        let bind = |name: &&str| {
+            fs::create_dir(dir.path().join(name)).unwrap();
+            UnixListener::bind(dir.path().join(name).join("admin.sock")).unwrap()
+        };
+        let listeners = live.iter().map(bind).collect();
+        dead.iter().for_each(|name| drop(bind(name)));
+        fs::create_dir(dir.path().join("empty")).unwrap();
+        let roots = Arc::from([dir.path().to_owned(), dir.path().join("missing")]);
+        (dir, roots, listeners)
+    }
+
+    fn error(result: Result<impl Sized, ClientError>, dir: &Path) -> String {
+        let Err(error) = result else { panic!("it worked") };
+        format!("{:?} {}", error.exit(), error).replace(&dir.display().to_string(), "/run/backchat")
+    }
+
+    #[test]
+    fn the_only_daemon_is_found() {
+        let (dir, roots, _listeners) = host(&["web1"], &["old"]);
+        assert_eq!(only(&roots).unwrap(), Addr::Unix(dir.path().join("web1/admin.sock")));
+    }
+
+    #[tokio::test]
+    async fn what_is_wrong_is_said_with_a_way_out() {
+        let (dir, roots, _listeners) = host(&[], &["old"]);
+        let none = error(Client::open(None, roots), dir.path());
+        let (dir, roots, _listeners) = host(&["proxy", "web1"], &["old"]);
+        let several = error(Client::open(None, roots.clone()), dir.path());
+        let at = |name: &str| Some(Addr::Unix(dir.path().join(name).join("admin.sock")));
+        let old = Client::open(at("old"), roots.clone()).unwrap().get::<answers::Members>("/v1/members").await;
+        let old = error(old, dir.path());
+        let nowhere = Arc::from([dir.path().join("empty")]);
+        let missing = Client::open(at("missing"), nowhere).unwrap().get::<answers::Members>("/v1/members").await;
+        let missing = error(missing, dir.path());
+        insta::assert_snapshot!([none, several, old, missing].join("\n"));
+    }
+
+    #[test]
+    fn an_answer_of_another_kind_is_not_understood() {
+        let client = Client::open(Some("127.0.0.1:1".parse().unwrap()), Arc::from([])).unwrap();
+        let check = |text: &str| error(client.understand::<answers::Members>(text), Path::new("/nowhere"));
+        assert!(client.understand::<answers::Members>(r#"{"format":"backchat.members/1","members":[]}"#).is_ok());
+        let texts =
+            [check("hello"), check(r#"{"format":"backchat.members/2"}"#), check(r#"{"format":"backchat.members/1"}"#)];
+        insta::assert_snapshot!(texts.join("\n"));
+    }
+}

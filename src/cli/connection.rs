@@ -1,0 +1,46 @@
+//! What every client command takes: which daemon to ask, and how to show its answer.
+
+use std::sync::Arc;
+
+use super::client::{Client, ClientError};
+use crate::{admin::Addr, settings::Host};
+
+/// Which daemon to ask.
+#[derive(clap::Args)]
+pub(super) struct Connection {
+    /// The daemon to ask; without it the only one on this host
+    #[arg(long, env = "BACKCHAT_ADMIN", value_name = "unix:PATH|ADDR:PORT", value_delimiter = ',')]
+    admin: Option<Vec<Addr>>,
+}
+
+impl Connection {
+    pub(super) fn open(self) -> Result<Client, ClientError> {
+        // Of several flags the last one wins; a daemon's list in the environment names the same daemon throughout.
+        let addr = self.admin.and_then(|addrs| addrs.into_iter().last());
+        Client::open(addr, Arc::from(Host::ask().run_roots()))
+    }
+}
+
+/// How to show the answer.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
+pub(super) enum Format {
+    /// A table for people.
+    #[default]
+    Text,
+    /// A table with more columns.
+    Wide,
+    /// As the admin API answers.
+    Json,
+}
+
+/// How to show the answer.
+#[derive(clap::Args)]
+pub(super) struct Show {
+    /// How to show the answer
+    #[arg(long, short = 'o', value_enum, default_value_t)]
+    pub(super) format: Format,
+
+    /// No line of column names
+    #[arg(long)]
+    pub(super) no_headers: bool,
+}

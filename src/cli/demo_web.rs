@@ -1,0 +1,52 @@
+//! `backchat demo-web`: the web server of the demo, as a process of its own, so that `kill -9` is what it is. Hidden:
+//! it serves nothing of use.
+
+use std::{io::Read as _, net::SocketAddr};
+
+use anyhow::Context as _;
+use tokio::{
+    signal::unix::{SignalKind, signal},
+    sync::oneshot,
+};
+
+use super::Exit;
+use crate::demo::Web;
+
+/// A web server that answers its name
+#[derive(clap::Args)]
+pub(super) struct Flags {
+    /// Where to listen
+    #[arg(long, value_name = "ADDR:PORT")]
+    listen: SocketAddr,
+
+    /// What to answer
+    #[arg(long)]
+    name: String,
+}
+
+/// Serves until SIGTERM or SIGINT, or until whoever started it is gone: standard input tells.
+pub(super) async fn run(flags: Flags) -> anyhow::Result<Exit> {
+    let web =
+        Web::start(flags.listen, &flags.name).await.with_context(|| format!("cannot listen on {}", flags.listen))?;
+    let (mut terminate, mut interrupt) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
+    // Cancel-safe: all three only wait, and it ends with any.
+    tokio::select! {
+        _ = terminate.recv() => {}
+        _ = interrupt.recv() => {}
+        _ = input_closed() => {}
+    }
+    web.stop().await?;
+    Ok(Exit::Done)
+}
+
+/// Resolves when standard input ends. A thread of its own: tokio's reader would hold up the end of the program.
+fn input_closed() -> oneshot::Receiver<()> {
+    let (tell, told) = oneshot::channel();
+    std::thread::spawn(move || {
+        let mut sink = [0; 64];
+        while std::io::stdin().read(&mut sink).is_ok_and(|read| read > 0) {}
+        // Nobody waits any more where the server ends by itself.
+        let _ = tell.send(());
+    });
+    told
+}

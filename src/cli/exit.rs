@@ -1,0 +1,128 @@
+//! How the program ends: the statuses, and which error has which. In one place, so that scripts can rely on it.
+
+use std::process::ExitCode;
+
+use backchat_contract::DriverError;
+use clap::error::ErrorKind;
+
+use super::{client::ClientError, output};
+use crate::{app, cluster::keyring::KeyFileError, config::FileError, settings};
+
+/// The statuses; INTERFACE of every command.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+pub enum Exit {
+    /// Done; nothing to change.
+    Done = 0,
+    /// Failed.
+    Failed = 1,
+    /// There are changes (`plan` alone).
+    Changes = 2,
+    /// Wrong usage.
+    Usage = 64,
+    /// The daemon or the data plane cannot be reached.
+    Unreachable = 69,
+    /// Held back, or not synced.
+    Held = 75,
+    /// Bad configuration.
+    Config = 78,
+}
+
+impl From<Exit> for ExitCode {
+    fn from(exit: Exit) -> Self {
+        Self::from(exit as u8)
+    }
+}
+
+/// Says what clap has to say. Help and version are what was asked for; all else is wrong usage.
+pub(super) fn usage(error: &clap::Error) -> Exit {
+    // A closed pipe: whoever asked does not read any more.
+    let _closed = error.print();
+    match error.kind() {
+        ErrorKind::DisplayHelp | ErrorKind::DisplayVersion => Exit::Done,
+        _ => Exit::Usage,
+    }
+}
+
+/// Says on one line of standard error what failed, and which status that is. A closed standard output is nobody's
+/// failure: `backchat members | head -1` is well.
+pub(super) fn failed(command: &str, error: &anyhow::Error) -> Exit {
+    if output::is_closed_pipe(error) {
+        return Exit::Done;
+    }
+    output::complain(&format!("{command}: {error:#}"));
+    status(error)
+}
+
+fn status(error: &anyhow::Error) -> Exit {
+    error.chain().find_map(of).unwrap_or(Exit::Failed)
+}
+
+/// The status of an error that has one of its own.
+fn of(error: &(dyn std::error::Error + 'static)) -> Option<Exit> {
+    if let Some(error) = error.downcast_ref::<settings::Error>() {
+        let not_yet = matches!(error, settings::Error::NotYet(..) | settings::Error::Flags(_));
+        return Some(if not_yet { Exit::Usage } else { Exit::Config });
+    }
+    if let Some(error) = error.downcast_ref::<ClientError>() {
+        return Some(error.exit());
+    }
+    if let Some(error) = error.downcast_ref::<app::Error>() {
+        return match error {
+            app::Error::Held(_) => Some(Exit::Held),
+            app::Error::NotReached(_) => Some(Exit::Unreachable),
+            app::Error::Key(_) => Some(Exit::Config),
+            app::Error::Driver(error) => driver(error),
+            _ => None,
+        };
+    }
+    (error.is::<FileError>() || error.is::<KeyFileError>()).then_some(Exit::Config)
+}
+
+fn driver(error: &DriverError) -> Option<Exit> {
+    match error {
+        DriverError::Unreachable { .. } | DriverError::Deadline { .. } => Some(Exit::Unreachable),
+        DriverError::Check { .. } => Some(Exit::Config),
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::cluster;
+
+    fn check(error: impl Into<anyhow::Error>, expected: Exit) {
+        let error = error.into();
+        let text = format!("{error:#}");
+        assert_eq!(status(&error), expected, "{text}");
+        assert_eq!(status(&error.context("behind something")), expected, "{text}");
+    }
+
+    #[test]
+    fn each_error_has_its_status() {
+        check(settings::Error::NoRunDir, Exit::Config);
+        check(settings::Error::NotYet("--driver", "haproxy is the only one"), Exit::Usage);
+        check(settings::Error::Flags("a and b".into()), Exit::Usage);
+        check(FileError::Line { path: "f".into(), line: 1, message: "m".into() }, Exit::Config);
+        let driver = |error| app::Error::Driver(error);
+        check(driver(DriverError::Unreachable { plane: "p".into(), cause: "c".into() }), Exit::Unreachable);
+        check(driver(DriverError::Check { file: "f".into(), message: "m".into() }), Exit::Config);
+        check(driver(DriverError::Reload { message: "m".into() }), Exit::Failed);
+        check(app::Error::Held("h".into()), Exit::Held);
+        check(app::Error::NotReached("n".into()), Exit::Unreachable);
+        check(app::Error::Cluster(cluster::Error::Ended), Exit::Failed);
+        check(anyhow::anyhow!("anything else"), Exit::Failed);
+    }
+
+    #[test]
+    fn help_is_no_error() {
+        let kind = |flags: &[&str]| usage(&super::super::command().try_get_matches_from(flags).unwrap_err());
+        assert_eq!(kind(&["backchat", "--help"]), Exit::Done);
+        assert_eq!(kind(&["backchat", "lb", "--help"]), Exit::Done);
+        assert_eq!(kind(&["backchat", "--version"]), Exit::Done);
+        assert_eq!(kind(&["backchat"]), Exit::Usage);
+        assert_eq!(kind(&["backchat", "lb", "--nonsense"]), Exit::Usage);
+        assert_eq!(kind(&["backchat", "explain"]), Exit::Usage);
+    }
+}

@@ -1,0 +1,36 @@
+//! `backchat join`: the running daemon tries addresses once, now.
+
+use super::{Exit, connection::Connection, output};
+use crate::{
+    admin::answers::{Join, JoinRequest},
+    cluster::JoinAddr,
+};
+
+/// Let this host's daemon join by these addresses, once and now
+#[derive(clap::Args)]
+#[command(after_help = "\
+Examples:
+  backchat join 10.0.0.2
+  backchat join seed.example.com:7946 [2001:db8::2]:7946
+
+Status 1 where none of them answered. What --join gave at the start is tried for ever anyway.")]
+pub(super) struct Flags {
+    /// Members to join by
+    #[arg(required = true, value_name = "ADDR[:PORT]")]
+    addrs: Vec<JoinAddr>,
+
+    #[command(flatten)]
+    connection: Connection,
+}
+
+pub(super) async fn run(flags: Flags) -> anyhow::Result<Exit> {
+    let request = JoinRequest { addrs: flags.addrs.iter().map(ToString::to_string).collect() };
+    let answer = flags.connection.open()?.post::<Join>("/v1/join", &request).await?.value;
+    for joined in &answer.joined {
+        output::print(&format!("joined by {}: {} members known\n", output::safe(&joined.addr), joined.members))?;
+    }
+    for failed in &answer.failed {
+        output::complain(&format!("join: {}: {}", failed.addr, failed.why));
+    }
+    Ok(if answer.joined.is_empty() { Exit::Failed } else { Exit::Done })
+}

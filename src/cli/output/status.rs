@@ -1,0 +1,123 @@
+//! The lines of `status`: ok, warn, HELD, FAIL.
+
+use std::fmt::Write;
+
+use super::{age, paint, safe};
+use crate::{
+    admin::answers::{Hold, Status},
+    model::{Kind, Liveness},
+};
+
+/// How bad it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Mark {
+    Ok,
+    Warn,
+    Held,
+    Fail,
+}
+
+/// One line.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(in crate::cli) struct Line {
+    mark: Mark,
+    about: &'static str,
+    text: String,
+}
+
+impl Line {
+    fn new(mark: Mark, about: &'static str, text: impl Into<String>) -> Self {
+        Self { mark, about, text: text.into() }
+    }
+
+    /// Whether it makes the command fail.
+    pub(in crate::cli) fn is_bad(&self) -> bool {
+        matches!(self.mark, Mark::Held | Mark::Fail)
+    }
+}
+
+/// Everything there is to say.
+pub(in crate::cli) fn lines(s: &Status) -> Vec<Line> {
+    let mut lines = vec![gossip(s)];
+    if s.kind == Kind::Balancer {
+        lines.push(plane(s));
+        lines.extend(
+            s.blocked.iter().map(|why| Line::new(Mark::Warn, "file", format!("{why}; --force writes over it"))),
+        );
+    }
+    lines.extend(s.held.iter().map(held));
+    lines.extend(
+        s.rejections.iter().map(|r| Line::new(Mark::Warn, "refused", format!("{}: {}: {}", r.node, r.subject, r.why))),
+    );
+    lines
+}
+
+/// As text; only what is not ok where `short`.
+pub(in crate::cli) fn text(lines: &[Line], short: bool) -> String {
+    let mut text = String::new();
+    for line in lines.iter().filter(|line| !short || line.mark != Mark::Ok) {
+        let mark = match line.mark {
+            Mark::Ok => "ok",
+            Mark::Warn => "warn",
+            Mark::Held => "HELD",
+            Mark::Fail => "FAIL",
+        };
+        // Writing to a String cannot fail.
+        let _ok = writeln!(text, "{mark:<4}  {:<10}  {}", line.about, safe(&line.text));
+    }
+    paint::lines(&text, |line| match line.split_whitespace().next() {
+        Some("ok") => Some(paint::GOOD),
+        Some("warn") => Some(paint::ODD),
+        Some("HELD") => Some(paint::HELD),
+        _ => Some(paint::BAD),
+    })
+}
+
+fn gossip(s: &Status) -> Line {
+    let count = |liveness| s.members.get(&liveness).copied().unwrap_or(0);
+    let gone = count(Liveness::Left);
+    let known = s.members.values().sum::<usize>().saturating_sub(gone);
+    let alive = count(Liveness::Alive) + count(Liveness::Suspect);
+    let suspects = match count(Liveness::Suspect) {
+        0 => String::new(),
+        n => format!(" ({n} suspect)"),
+    };
+    let heard =
+        s.heard_ms.map_or_else(|| "no other member heard yet".to_owned(), |ms| format!("heard {}", age::ago(ms)));
+    let text = format!("{alive} of {known} alive{suspects}, {heard}");
+    if s.synced {
+        Line::new(Mark::Ok, "gossip", text)
+    } else {
+        Line::new(Mark::Warn, "gossip", format!("{text}; not synced: nothing is removed"))
+    }
+}
+
+fn plane(s: &Status) -> Line {
+    let plane = "data plane";
+    let Some((driver, version)) = s.driver.as_ref().zip(s.driver_version.as_ref()).filter(|(_, v)| !v.is_empty())
+    else {
+        let why = s.error.clone().unwrap_or_else(|| "not read yet".to_owned());
+        return Line::new(if s.error.is_some() { Mark::Fail } else { Mark::Warn }, plane, why);
+    };
+    if let Some(error) = &s.error {
+        return Line::new(Mark::Fail, plane, format!("{driver} {version}: {error}"));
+    }
+    let generation = s.generation.unwrap_or(0);
+    let read =
+        s.read_back_ms.map_or_else(|| "not read back yet".to_owned(), |ms| format!("read back {}", age::ago(ms)));
+    let reloads = if s.reloads == 1 { "1 reload".to_owned() } else { format!("{} reloads", s.reloads) };
+    let text = format!("{driver} {version}, generation {generation} {read}, {reloads} in {}", age::since(s.uptime_ms));
+    match &s.waiting {
+        Some(why) => Line::new(Mark::Ok, plane, format!("{text}; waiting: {why}")),
+        None if s.converged == Some(true) => Line::new(Mark::Ok, plane, text),
+        None => Line::new(Mark::Warn, plane, format!("{text}; not converged yet")),
+    }
+}
+
+fn held(hold: &Hold) -> Line {
+    Line::new(
+        Mark::Held,
+        "guard",
+        format!("{}: {}; 'backchat release {}' lets it go", hold.endpoints.join(", "), hold.why, hold.id),
+    )
+}

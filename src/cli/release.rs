@@ -1,0 +1,25 @@
+//! `backchat release`: lets a change go that the guard holds back.
+
+use super::{Exit, connection::Connection, output};
+use crate::admin::answers::{Release, ReleaseRequest};
+
+/// Let a change go that the guard holds back: 'backchat status' names it
+#[derive(clap::Args)]
+#[command(after_help = "\
+Examples:
+  backchat release h3c9")]
+pub(super) struct Flags {
+    /// The hold
+    #[arg(value_name = "HOLD")]
+    hold: String,
+
+    #[command(flatten)]
+    connection: Connection,
+}
+
+pub(super) async fn run(flags: Flags) -> anyhow::Result<Exit> {
+    let request = ReleaseRequest { hold: flags.hold };
+    let answer = flags.connection.open()?.post::<Release>("/v1/release", &request).await?;
+    output::print(&format!("released {}\n", output::safe(&answer.value.hold)))?;
+    Ok(Exit::Done)
+}

@@ -1,0 +1,118 @@
+//! What a node remembers of its lives: the epoch of the last one and whom it knew. In `--data-dir`;
+//! without one, the wall clock in milliseconds orders the lives, and the join handshake corrects it.
+
+use std::{
+    fs::{self, File},
+    io::{self, Write},
+    net::SocketAddr,
+    path::{Path, PathBuf},
+};
+
+use serde::{Deserialize, Serialize};
+
+use super::error::Error;
+use crate::model::NodeName;
+
+const FORMAT: &str = "backchat.cluster/1";
+const FILE: &str = "cluster.json";
+
+/// What is kept from one life to the next.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Kept {
+    format: String,
+    /// The highest epoch this node had.
+    pub(super) epoch: u64,
+    /// The members it knew to be living.
+    pub(super) members: Vec<KeptMember>,
+}
+
+/// A member as it is remembered.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct KeptMember {
+    /// Its name.
+    pub(super) name: NodeName,
+    /// Where it gossiped.
+    pub(super) addr: SocketAddr,
+}
+
+/// Where it is kept.
+#[derive(Clone, Debug)]
+pub(super) struct Store {
+    dir: PathBuf,
+}
+
+impl Kept {
+    pub(super) fn new(epoch: u64, members: Vec<KeptMember>) -> Self {
+        Self { format: FORMAT.into(), epoch, members }
+    }
+}
+
+impl Store {
+    /// Makes the folder where it is not there.
+    pub(super) fn open(dir: &Path) -> Result<Self, Error> {
+        fs::create_dir_all(dir).map_err(|source| Error::State { action: "make", path: dir.to_owned(), source })?;
+        Ok(Self { dir: dir.to_owned() })
+    }
+
+    /// What was kept. A file that makes no sense is set aside, for an operator to look at: the clock and
+    /// the join handshake do without it, and not starting would help nobody.
+    pub(super) fn read(&self) -> Result<Option<Kept>, Error> {
+        let path = self.dir.join(FILE);
+        let text = match fs::read(&path) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+            result => result.map_err(|source| Error::State { action: "read", path: path.clone(), source })?,
+        };
+        match serde_json::from_slice::<Kept>(&text) {
+            Ok(kept) if kept.format == FORMAT => Ok(Some(kept)),
+            other => {
+                let why = other.map_or_else(|e| e.to_string(), |kept| format!("format {:?}", kept.format));
+                let aside = path.with_extension("json.unreadable");
+                tracing::warn!("{} is not what this version writes ({why}): set aside", path.display());
+                fs::rename(&path, aside).map_err(|source| Error::State { action: "set aside", path, source })?;
+                Ok(None)
+            }
+        }
+    }
+
+    /// Keeps it: whole or not at all, and lasting once this returns.
+    pub(super) fn write(&self, kept: &Kept) -> Result<(), Error> {
+        self.replace(kept).map_err(|source| Error::State { action: "write", path: self.dir.join(FILE), source })
+    }
+
+    fn replace(&self, kept: &Kept) -> io::Result<()> {
+        let mut file = tempfile::NamedTempFile::new_in(&self.dir)?;
+        file.write_all(&serde_json::to_vec_pretty(kept)?)?;
+        file.as_file().sync_all()?;
+        file.persist(self.dir.join(FILE))?;
+        File::open(&self.dir)?.sync_all()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_kept_is_read_again() {
+        let dir = tempfile::tempdir().unwrap();
+        let store = Store::open(&dir.path().join("deep/er")).unwrap();
+        assert_eq!(store.read().unwrap(), None);
+        let addr = "[::1]:7946".parse().unwrap();
+        let kept = Kept::new(7, vec![KeptMember { name: "web1".parse().unwrap(), addr }]);
+        store.write(&kept).unwrap();
+        assert_eq!(store.read().unwrap(), Some(kept));
+        let files = fs::read_dir(dir.path().join("deep/er")).unwrap().count();
+        assert_eq!(files, 1, "a temporary file is left");
+    }
+
+    #[test]
+    fn a_damaged_file_is_set_aside() {
+        for text in ["", "{", r#"{"format":"backchat.cluster/9","epoch":1,"members":[]}"#] {
+            let dir = tempfile::tempdir().unwrap();
+            let store = Store::open(dir.path()).unwrap();
+            fs::write(dir.path().join(FILE), text).unwrap();
+            assert_eq!(store.read().unwrap(), None, "{text}");
+            assert_eq!(fs::read_to_string(dir.path().join("cluster.json.unreadable")).unwrap(), text);
+        }
+    }
+}

@@ -1,0 +1,116 @@
+//! What the rest of the program holds of the cluster: a view to watch, and a few things to ask for.
+
+use std::{
+    collections::BTreeMap,
+    sync::{Arc, Mutex},
+    time::Duration,
+};
+
+use tokio::{
+    sync::{mpsc, oneshot, watch},
+    time::Instant,
+};
+
+use super::{
+    counters::{Counters, Counts},
+    drained::{self, Drained},
+    error::Error,
+    join::{JoinAddr, Joiner},
+    mailbox::{Command, Mailbox},
+    sync::Speaker,
+    view::View,
+};
+use crate::model::{Moment, NodeName, RawOffer, State};
+
+/// What a node says of itself.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Announcement {
+    /// How it is.
+    pub state: State,
+    /// What it offers.
+    pub services: Vec<RawOffer>,
+    /// Free tags.
+    pub tags: BTreeMap<String, String>,
+}
+
+/// An agent asks this balancer whether it has been drained.
+#[derive(Debug)]
+pub struct DrainQuestion {
+    /// Which node asks.
+    pub node: NodeName,
+    /// In which life.
+    pub epoch: u64,
+    /// From which version of its record on.
+    pub version: u64,
+    /// Where the answer goes. While nothing is sent the asker waits; one that is dropped makes it ask again.
+    pub answer: oneshot::Sender<bool>,
+}
+
+/// A running node, to be asked. Cheap to clone; every call ends with [`Error::Ended`] once the node has.
+#[derive(Clone, Debug)]
+pub struct Handle {
+    pub(super) views: watch::Receiver<Arc<View>>,
+    pub(super) speaker: watch::Receiver<Speaker>,
+    pub(super) mailbox: Mailbox,
+    pub(super) counters: Arc<Counters>,
+    pub(super) started: Instant,
+    pub(super) drains: Arc<Mutex<Option<mpsc::Receiver<DrainQuestion>>>>,
+}
+
+impl Handle {
+    /// The newest view. Changes at every change of a member, the first at once, in storms every 20 ms.
+    pub fn watch(&self) -> watch::Receiver<Arc<View>> {
+        self.views.clone()
+    }
+
+    /// What the moments of the view count from.
+    pub fn started(&self) -> Instant {
+        self.started
+    }
+
+    /// When another node was last heard, if ever.
+    pub fn heard(&self) -> Option<Moment> {
+        self.counters.last_heard()
+    }
+
+    /// The counters, for the metrics.
+    pub fn counts(&self) -> Counts {
+        self.counters.read()
+    }
+
+    /// Says something else of this node from now on; the same again changes nothing. Returns the version.
+    pub async fn announce(&self, announcement: Announcement) -> Result<u64, Error> {
+        self.mailbox.ask(|answer| Command::Announce(announcement, answer)).await?
+    }
+
+    /// Tries each address once, all at the same time; says how many members are known after each that worked.
+    pub async fn join(&self, addrs: Vec<JoinAddr>) -> Vec<(JoinAddr, Result<usize, String>)> {
+        let joiner = self.joiner();
+        let tries = addrs.into_iter().map(|addr| async {
+            let result = joiner.once(&addr).await.map(|_| self.views.borrow().snapshot.members.len());
+            (addr, result)
+        });
+        futures_util::future::join_all(tries).await
+    }
+
+    /// Leaves the cluster; returns once that is told, after half a second at most. The task ends with it.
+    pub async fn leave(&self) -> Result<(), Error> {
+        Ok(self.mailbox.ask(Command::Leave).await?)
+    }
+
+    /// Asks every living balancer whether it has drained what this node says of itself now, and waits for
+    /// all answers: asks again where a question was cut off, asks balancers that appear, and drops those
+    /// that fail. Says who confirmed, and who did not until the deadline.
+    pub async fn wait_drained(&self, deadline: Duration) -> Drained {
+        drained::wait(self.views.clone(), self.speaker.clone(), deadline).await
+    }
+
+    /// At a balancer, once: the questions of agents that leave.
+    pub fn drain_questions(&self) -> Option<mpsc::Receiver<DrainQuestion>> {
+        self.drains.lock().unwrap_or_else(std::sync::PoisonError::into_inner).take()
+    }
+
+    pub(super) fn joiner(&self) -> Joiner {
+        Joiner { speaker: self.speaker.clone(), mailbox: self.mailbox.clone(), counters: Arc::clone(&self.counters) }
+    }
+}

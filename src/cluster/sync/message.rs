@@ -1,0 +1,211 @@
+//! What is said over a stream: who one is, then one question and its answer.
+//!
+//! The first byte of a payload says what it is; what follows is CBOR with numbered fields, of which
+//! unknown ones are skipped: version N reads N−1 and N+1. A question that this version does not know
+//! ends the stream, and the asker goes on without. Pure.
+
+use minicbor::{Decode, Encode, bytes::ByteArray};
+
+use crate::cluster::{cbor, identity::Identity, wire::Rejected};
+
+/// The first thing either end says.
+#[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
+#[cbor(map)]
+pub(in crate::cluster) struct Hello {
+    /// Who speaks.
+    #[n(0)]
+    pub(in crate::cluster) from: Identity,
+    /// Made up for this stream.
+    #[n(1)]
+    pub(in crate::cluster) number: ByteArray<16>,
+}
+
+/// What the end that opened the stream wants.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(in crate::cluster) enum Question {
+    /// Tell one another everything: three bodies follow the welcome, the caller's first.
+    Exchange {
+        /// Whether the caller joins, so that its name is to be looked at first.
+        joining: bool,
+    },
+    /// Are you there? Nothing follows, [`Reply::Here`] comes back: asked where a name was held last.
+    Presence,
+    /// Tell me when you have drained me.
+    Drained(DrainAsk),
+}
+
+/// See [`Question::Drained`].
+#[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
+#[cbor(map)]
+pub(in crate::cluster) struct DrainAsk {
+    /// Whose endpoints.
+    #[n(0)]
+    pub(in crate::cluster) node: String,
+    /// Of which life.
+    #[n(1)]
+    pub(in crate::cluster) epoch: u64,
+    /// From which version of its record on.
+    #[n(2)]
+    pub(in crate::cluster) version: u64,
+    /// How long the asker waits, in milliseconds.
+    #[n(3)]
+    pub(in crate::cluster) wait_ms: u64,
+}
+
+/// What comes back.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(in crate::cluster) enum Reply {
+    /// To [`Question::Presence`].
+    Here,
+    /// To [`Question::Exchange`]: go on.
+    Welcome {
+        /// The highest epoch that is known of the caller's name.
+        known: Option<u64>,
+    },
+    /// To [`Question::Exchange`]: the caller's name is held by another, which answers.
+    Held(Identity),
+    /// To [`Question::Drained`]: whether it is.
+    Drained(bool),
+}
+
+const HELLO: u8 = 1;
+const EXCHANGE: u8 = 2;
+const PRESENCE: u8 = 3;
+const DRAINED: u8 = 4;
+
+impl Hello {
+    pub(in crate::cluster) fn to_bytes(&self) -> Vec<u8> {
+        cbor::behind(&[HELLO], self)
+    }
+
+    pub(in crate::cluster) fn from_bytes(payload: &[u8]) -> Result<Self, Rejected> {
+        match payload.split_first() {
+            Some((&HELLO, body)) => read(body),
+            _ => Err(Rejected::Malformed),
+        }
+    }
+}
+
+/// The body of a message that says nothing yet: later versions may add fields.
+#[derive(Encode, Decode)]
+#[cbor(map)]
+struct Empty {}
+
+#[derive(Encode, Decode)]
+#[cbor(map)]
+struct ExchangeBody {
+    #[n(0)]
+    joining: Option<bool>,
+}
+
+#[derive(Encode, Decode)]
+#[cbor(map)]
+struct WelcomeBody {
+    #[n(0)]
+    holder: Option<Identity>,
+    #[n(1)]
+    known: Option<u64>,
+}
+
+#[derive(Encode, Decode)]
+#[cbor(map)]
+struct DrainedBody {
+    #[n(0)]
+    drained: bool,
+}
+
+impl Question {
+    pub(in crate::cluster) fn to_bytes(&self) -> Vec<u8> {
+        match self {
+            Self::Exchange { joining } => cbor::behind(&[EXCHANGE], &ExchangeBody { joining: Some(*joining) }),
+            Self::Presence => cbor::behind(&[PRESENCE], &Empty {}),
+            Self::Drained(ask) => cbor::behind(&[DRAINED], ask),
+        }
+    }
+
+    pub(in crate::cluster) fn from_bytes(payload: &[u8]) -> Result<Self, Rejected> {
+        match payload.split_first() {
+            Some((&EXCHANGE, body)) => {
+                read(body).map(|ExchangeBody { joining }| Self::Exchange { joining: joining.unwrap_or_default() })
+            }
+            Some((&PRESENCE, body)) => read(body).map(|Empty {}| Self::Presence),
+            Some((&DRAINED, body)) => read(body).map(Self::Drained),
+            _ => Err(Rejected::Malformed),
+        }
+    }
+}
+
+impl Reply {
+    pub(in crate::cluster) fn to_bytes(&self) -> Vec<u8> {
+        match self {
+            Self::Here => cbor::behind(&[PRESENCE], &Empty {}),
+            Self::Welcome { known } => cbor::behind(&[EXCHANGE], &WelcomeBody { holder: None, known: *known }),
+            Self::Held(holder) => cbor::behind(&[EXCHANGE], &WelcomeBody { holder: Some(holder.clone()), known: None }),
+            Self::Drained(drained) => cbor::behind(&[DRAINED], &DrainedBody { drained: *drained }),
+        }
+    }
+
+    pub(in crate::cluster) fn from_bytes(payload: &[u8]) -> Result<Self, Rejected> {
+        match payload.split_first() {
+            Some((&PRESENCE, body)) => read(body).map(|Empty {}| Self::Here),
+            Some((&EXCHANGE, body)) => {
+                read(body).map(|WelcomeBody { holder, known }| holder.map_or(Self::Welcome { known }, Self::Held))
+            }
+            Some((&DRAINED, body)) => read(body).map(|DrainedBody { drained }| Self::Drained(drained)),
+            _ => Err(Rejected::Malformed),
+        }
+    }
+}
+
+fn read<'b, T: Decode<'b, ()>>(body: &'b [u8]) -> Result<T, Rejected> {
+    minicbor::decode(body).map_err(|_| Rejected::Malformed)
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn identity() -> Identity {
+        Identity::new("web1".parse().unwrap(), 7, "10.0.0.1:7946".parse().unwrap())
+    }
+
+    #[test]
+    fn what_is_said_is_heard() {
+        let ask = DrainAsk { node: "web1".into(), epoch: 7, version: 2, wait_ms: 5000 };
+        for question in [Question::Exchange { joining: true }, Question::Presence, Question::Drained(ask)] {
+            assert_eq!(Question::from_bytes(&question.to_bytes()), Ok(question));
+        }
+        let held = Reply::Held(identity());
+        for reply in [Reply::Here, Reply::Welcome { known: Some(7) }, held, Reply::Drained(true), Reply::Drained(false)]
+        {
+            assert_eq!(Reply::from_bytes(&reply.to_bytes()), Ok(reply));
+        }
+        let hello = Hello { from: identity(), number: [7; 16].into() };
+        assert_eq!(Hello::from_bytes(&hello.to_bytes()), Ok(hello));
+    }
+
+    #[test]
+    fn fields_of_a_later_version_are_skipped() {
+        // {0: "web1", 1: 7, 2: 2, 3: 5000, 9: [1, {2: "x"}]}
+        let mut later = vec![DRAINED];
+        minicbor::Encoder::new(&mut later)
+            .map(5)
+            .and_then(|e| e.u8(0)?.str("web1")?.u8(1)?.u64(7)?.u8(2)?.u64(2)?.u8(3)?.u64(5000))
+            .and_then(|e| e.u8(9)?.array(2)?.u8(1)?.map(1)?.u8(2)?.str("x"))
+            .unwrap();
+        let ask = DrainAsk { node: "web1".into(), epoch: 7, version: 2, wait_ms: 5000 };
+        assert_eq!(Question::from_bytes(&later), Ok(Question::Drained(ask)));
+        assert_eq!(Question::from_bytes(&[EXCHANGE, 0xa1, 0x05, 0x01]), Ok(Question::Exchange { joining: false }));
+    }
+
+    proptest! {
+        #[test]
+        fn any_bytes_are_read_or_refused(bytes in prop::collection::vec(any::<u8>(), 0..64), kind in 0u8..6) {
+            let bytes = [vec![kind], bytes].concat();
+            // Either result will do: what must not happen is a panic.
+            let _ = (Hello::from_bytes(&bytes), Question::from_bytes(&bytes), Reply::from_bytes(&bytes));
+        }
+    }
+}

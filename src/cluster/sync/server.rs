@@ -1,0 +1,177 @@
+//! The end that is called: takes streams, a bounded number of them, and answers what is asked.
+
+use std::{net::SocketAddr, sync::Arc, time::Duration};
+
+use tokio::{
+    net::{TcpListener, TcpStream},
+    sync::{Semaphore, mpsc, oneshot, watch},
+    task::JoinSet,
+    time::{sleep, timeout},
+};
+
+use super::{
+    client::{presence, read},
+    message::{DrainAsk, Question, Reply},
+    session::{STEP, Session, Speaker, SyncError},
+};
+use crate::{
+    cluster::{
+        DrainQuestion,
+        counters::Counters,
+        exchange::MAX_EXCHANGE,
+        identity::Identity,
+        mailbox::{Command, Mailbox},
+        wire::Rejected,
+    },
+    model::Liveness,
+};
+
+/// Streams that have not shown a key, at one time. More are closed at once: a flood must not keep the
+/// cluster's own from being taken.
+const STRANGERS: usize = 128;
+/// Streams that have, at one time.
+const SESSIONS: usize = 1024;
+/// How long an agent may ask to wait for its drain.
+const LONGEST_DRAIN: Duration = Duration::from_secs(3600);
+
+/// Takes streams until it is dropped.
+pub(in crate::cluster) struct Server {
+    pub(in crate::cluster) listener: TcpListener,
+    pub(in crate::cluster) desk: Desk,
+}
+
+/// What it takes to answer one stream.
+#[derive(Clone)]
+pub(in crate::cluster) struct Desk {
+    pub(in crate::cluster) speaker: watch::Receiver<Speaker>,
+    pub(in crate::cluster) mailbox: Mailbox,
+    /// Where questions about drains go; agents answer none.
+    pub(in crate::cluster) drains: Option<mpsc::Sender<DrainQuestion>>,
+    pub(in crate::cluster) counters: Arc<Counters>,
+    /// Room for those that have shown a key.
+    pub(in crate::cluster) sessions: Arc<Semaphore>,
+}
+
+impl Desk {
+    pub(in crate::cluster) fn new(
+        speaker: watch::Receiver<Speaker>,
+        mailbox: Mailbox,
+        drains: Option<mpsc::Sender<DrainQuestion>>,
+        counters: Arc<Counters>,
+    ) -> Self {
+        Self { speaker, mailbox, drains, counters, sessions: Arc::new(Semaphore::new(SESSIONS)) }
+    }
+}
+
+impl Server {
+    /// Serves for ever; every stream ends with this future.
+    pub(in crate::cluster) async fn run(self) {
+        let strangers = Arc::new(Semaphore::new(STRANGERS));
+        let mut streams = JoinSet::new();
+        loop {
+            // Both arms are cancel-safe: a connection not accepted stays in the queue, a task not joined in the set.
+            tokio::select! {
+                accepted = self.listener.accept() => match accepted {
+                    Ok((stream, from)) => {
+                        // No room: the stream is dropped, which closes it.
+                        let Ok(place) = Arc::clone(&strangers).try_acquire_owned() else { continue };
+                        streams.spawn(self.desk.clone().serve(stream, from, place));
+                    }
+                    // Out of file descriptors, most likely: some are given back soon.
+                    Err(error) => {
+                        tracing::warn!(%error, "cannot take a connection");
+                        sleep(Duration::from_millis(100)).await;
+                    }
+                },
+                Some(_) = streams.join_next() => {}
+            }
+        }
+    }
+}
+
+type Place = tokio::sync::OwnedSemaphorePermit;
+
+impl Desk {
+    async fn serve(self, stream: TcpStream, from: SocketAddr, place: Place) {
+        match self.greet_and_answer(stream, place).await {
+            Ok(()) => self.counters.exchanged(true),
+            // Somebody only wanted to know whether we listen.
+            Err(SyncError::Closed) => {}
+            Err(error) => {
+                if let SyncError::Rejected(why) = &error {
+                    self.counters.rejected(*why);
+                }
+                self.counters.exchanged(false);
+                tracing::debug!(%from, "the caller {error}");
+            }
+        }
+    }
+
+    async fn greet_and_answer(&self, stream: TcpStream, place: Place) -> Result<(), SyncError> {
+        let speaker = self.speaker.borrow().clone();
+        let mut session = Session::answer(speaker, stream).await?;
+        let Ok(_session) = self.sessions.try_acquire() else { return Err(SyncError::Busy) };
+        drop(place);
+        match Question::from_bytes(&session.receive(STEP).await?)? {
+            Question::Presence => session.send(&Reply::Here.to_bytes()).await,
+            Question::Exchange { joining } => self.exchange(&mut session, joining).await,
+            Question::Drained(ask) => self.drained(&mut session, ask).await,
+        }
+    }
+
+    async fn exchange(&self, session: &mut Session, joining: bool) -> Result<(), SyncError> {
+        let caller = session.hello.from.clone();
+        let known = self.mailbox.ask(|answer| Command::Known(caller.clone(), answer)).await?;
+        let other = known.as_ref().filter(|known| {
+            joining && known.identity.is_rival(&caller) && matches!(known.liveness, Liveness::Alive | Liveness::Suspect)
+        });
+        if let Some(other) = other
+            && self.is_held(&other.identity).await
+        {
+            tracing::warn!("{caller} wants the name of {}, which answers: refused", other.identity);
+            return session.send(&Reply::Held(other.identity.clone()).to_bytes()).await;
+        }
+        let known = known.filter(|known| known.identity != caller).map(|known| known.identity.epoch());
+        session.send(&Reply::Welcome { known }.to_bytes()).await?;
+        let opening = read(&session.receive_body(MAX_EXCHANGE).await?)?;
+        let answer = self.mailbox.ask(|reply| Command::Opening(opening, reply)).await?;
+        session.send_body(&answer.encode()).await?;
+        let remainder = read(&session.receive_body(MAX_EXCHANGE).await?)?;
+        self.mailbox.send(Command::Remainder(remainder)).await?;
+        session.send(&Reply::Here.to_bytes()).await
+    }
+
+    /// Whether the holder of a name still answers at its address.
+    async fn is_held(&self, holder: &Identity) -> bool {
+        let speaker = self.speaker.borrow().clone();
+        if speaker.hello.from.name() == holder.name() {
+            return true;
+        }
+        match presence(speaker, holder.addr(), holder.name()).await {
+            Ok(()) => true,
+            Err(error) => {
+                tracing::info!("{holder} {error}: its name is free");
+                false
+            }
+        }
+    }
+
+    /// Waits for the data plane's word. The asker waits as long as nobody has an answer for it.
+    async fn drained(&self, session: &mut Session, ask: DrainAsk) -> Result<(), SyncError> {
+        let drains = self.drains.as_ref().ok_or(Rejected::Malformed)?;
+        let node = ask.node.parse().map_err(|_| Rejected::Malformed)?;
+        let limit = Duration::from_millis(ask.wait_ms).min(LONGEST_DRAIN);
+        let (answer, answered) = oneshot::channel();
+        let question = DrainQuestion { node, epoch: ask.epoch, version: ask.version, answer };
+        let wait = async {
+            drains.send(question).await.map_err(|_| SyncError::Stopping)?;
+            answered.await.map_err(|_| SyncError::Stopping)
+        };
+        // Dropping either future is harmless: a question whose asker is gone is answered into the void.
+        let drained = tokio::select! {
+            drained = timeout(limit, wait) => drained.unwrap_or(Ok(false))?,
+            () = session.gone() => return Err(SyncError::Closed),
+        };
+        session.send(&Reply::Drained(drained).to_bytes()).await
+    }
+}

@@ -1,0 +1,69 @@
+//! What an agent is told.
+
+use serde::Deserialize;
+
+use super::{Common, Layer, Offer, Span, Text, lay};
+use crate::model::{HostPattern, PathPrefix};
+
+/// What an agent is told.
+#[derive(Clone, Debug, Default, PartialEq, Eq, clap::Args)]
+pub struct Agent {
+    /// What both daemons are told.
+    #[command(flatten)]
+    pub common: Common,
+
+    /// What the agent alone is told.
+    #[command(flatten)]
+    pub own: Own,
+}
+
+/// What the agent alone is told.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize, clap::Args)]
+#[serde(rename_all = "kebab-case")]
+#[command(next_help_heading = "Service")]
+pub struct Own {
+    /// A service on this node: NAME:PORT[,host=HOST][,path=PATH][,weight=N][,protocol=http|tcp]
+    /// [repeatable, host= too; in the environment with ; between]
+    #[arg(long, env = "BACKCHAT_SERVICE", value_name = "SERVICE", value_delimiter = ';')]
+    pub service: Option<Vec<Offer>>,
+
+    /// A host that the only service answers: exact, *.example.com or * [repeatable]
+    #[arg(long, env = "BACKCHAT_HOST", value_name = "HOST", value_delimiter = ',')]
+    pub host: Option<Vec<Text<HostPattern>>>,
+
+    /// The path that the only service answers
+    #[arg(long, env = "BACKCHAT_PATH", value_name = "PATH")]
+    pub path: Option<Text<PathPrefix>>,
+
+    /// The only service's share of the traffic, 0 to 256
+    #[arg(long, env = "BACKCHAT_WEIGHT", value_name = "N")]
+    pub weight: Option<u32>,
+
+    /// How long balancers may take to let go of this node's requests when it leaves; 5s if left out
+    #[arg(long, env = "BACKCHAT_DRAIN_TIMEOUT", value_name = "TIME")]
+    pub drain_timeout: Option<Text<Span>>,
+
+    /// How long the goodbye may take after the drain; 5s if left out
+    #[arg(long, env = "BACKCHAT_STOP_TIMEOUT", value_name = "TIME")]
+    pub stop_timeout: Option<Text<Span>>,
+}
+
+impl Own {
+    fn over(self, mut below: Self) -> Self {
+        // A service of its own is not dressed in what a lower layer said of another one.
+        if self.service.is_some() {
+            (below.host, below.path, below.weight) = (None, None, None);
+        }
+        lay!(self over below: service, host, path, weight, drain_timeout, stop_timeout)
+    }
+}
+
+impl Layer for Agent {
+    fn over(self, below: Self) -> Self {
+        Self { common: self.common.over(below.common), own: self.own.over(below.own) }
+    }
+
+    fn from_toml(text: &str) -> Result<Self, toml::de::Error> {
+        Ok(Self { common: toml::from_str(text)?, own: toml::from_str(text)? })
+    }
+}

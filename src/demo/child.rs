@@ -1,0 +1,194 @@
+//! Child processes that end with us: real ones, so that SIGTERM and SIGKILL are what users' are.
+
+use std::{
+    ffi::OsStr,
+    fs::{self, File},
+    io,
+    path::{Path, PathBuf},
+    process::{ExitStatus, Stdio},
+    time::Duration,
+};
+
+use rustix::process::{Pid, Signal, kill_process};
+use tokio::process::{ChildStdin, Command};
+
+/// A running process. Dropped, it is killed.
+#[derive(Debug)]
+pub struct Child {
+    process: tokio::process::Child,
+    pid: Pid,
+    log: PathBuf,
+    // Held apart, for waiting on the process would close it.
+    _stdin: Option<ChildStdin>,
+}
+
+impl Child {
+    /// Starts `program`; what it writes goes to the end of the file `log`. Its standard input is a pipe that closes
+    /// when this process ends, however it ends.
+    pub fn start<A: AsRef<OsStr>>(program: &Path, args: impl IntoIterator<Item = A>, log: &Path) -> io::Result<Self> {
+        let out = File::options().create(true).append(true).open(log)?;
+        let mut process = Command::new(program)
+            .args(args)
+            .stdin(Stdio::piped())
+            .stdout(out.try_clone()?)
+            .stderr(out)
+            .kill_on_drop(true)
+            .spawn()
+            .map_err(|e| io::Error::new(e.kind(), format!("start {}: {e}", program.display())))?;
+        let pid = process.id().and_then(pid_from).ok_or_else(|| io::Error::other("a process without an id"))?;
+        let stdin = process.stdin.take();
+        Ok(Self { process, pid, log: log.to_owned(), _stdin: stdin })
+    }
+
+    /// Its process id.
+    pub fn pid(&self) -> u32 {
+        self.pid.as_raw_nonzero().get().unsigned_abs()
+    }
+
+    /// Whether it has not ended yet.
+    pub fn is_running(&mut self) -> bool {
+        matches!(self.process.try_wait(), Ok(None))
+    }
+
+    /// Sends SIGTERM: the polite word.
+    pub fn terminate(&self) -> io::Result<()> {
+        Ok(kill_process(self.pid, Signal::TERM)?)
+    }
+
+    /// Sends SIGKILL, and returns at once.
+    pub fn kill(&mut self) -> io::Result<()> {
+        self.process.start_kill()
+    }
+
+    /// How it ended; `None` where it still runs after `limit`.
+    pub async fn ended(&mut self, limit: Duration) -> io::Result<Option<ExitStatus>> {
+        match tokio::time::timeout(limit, self.process.wait()).await {
+            Ok(status) => status.map(Some),
+            Err(_) => Ok(None),
+        }
+    }
+
+    /// SIGTERM, and after `limit` SIGKILL. Returns how it ended.
+    pub async fn stop(mut self, limit: Duration) -> io::Result<ExitStatus> {
+        if self.is_running() {
+            self.terminate()?;
+        }
+        if let Some(status) = self.ended(limit).await? {
+            return Ok(status);
+        }
+        self.kill()?;
+        self.process.wait().await
+    }
+
+    /// The last lines of its log, for an error's text.
+    pub fn last_words(&self, lines: usize) -> String {
+        let text = fs::read_to_string(&self.log).unwrap_or_default();
+        let all: Vec<_> = text.lines().collect();
+        all[all.len().saturating_sub(lines)..].join("\n")
+    }
+}
+
+/// A temporary folder that takes with it every process whose command line names it.
+///
+/// A data plane outlives its `lb` on purpose; this is how a scene that ends early leaves nothing behind. The folder's
+/// random name makes sure that those processes are ours.
+#[derive(Debug)]
+pub struct Folder(tempfile::TempDir);
+
+impl Folder {
+    /// Makes one whose name begins with `prefix`.
+    pub fn new(prefix: &str) -> io::Result<Self> {
+        tempfile::Builder::new().prefix(prefix).tempdir().map(Self)
+    }
+
+    /// Where it is.
+    pub fn path(&self) -> &Path {
+        self.0.path()
+    }
+}
+
+impl Drop for Folder {
+    fn drop(&mut self) {
+        for pid in naming(self.path()) {
+            // Gone in the meantime: that is what was wanted.
+            let _ = kill_process(pid, Signal::KILL);
+        }
+    }
+}
+
+/// The processes, other than this one, whose command line holds `path`.
+fn naming(path: &Path) -> Vec<Pid> {
+    let wanted = path.as_os_str().as_encoded_bytes();
+    let entries = fs::read_dir("/proc").into_iter().flatten().flatten();
+    let pids = entries.filter_map(|entry| entry.file_name().to_str()?.parse().ok());
+    pids.filter(|pid| *pid != std::process::id())
+        .filter(|pid| {
+            let line = fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
+            line.windows(wanted.len()).any(|window| window == wanted)
+        })
+        .filter_map(pid_from)
+        .collect()
+}
+
+/// The parent of a process, or `None` where it is gone.
+pub fn parent_of(pid: u32) -> Option<u32> {
+    let status = fs::read_to_string(format!("/proc/{pid}/status")).ok()?;
+    status.lines().find_map(|line| line.strip_prefix("PPid:"))?.trim().parse().ok()
+}
+
+/// Sends SIGKILL to a process that is not a child of this one.
+pub fn kill_pid(pid: u32) -> io::Result<()> {
+    let pid = pid_from(pid).ok_or(io::ErrorKind::InvalidInput)?;
+    Ok(kill_process(pid, Signal::KILL)?)
+}
+
+fn pid_from(raw: u32) -> Option<Pid> {
+    Pid::from_raw(i32::try_from(raw).ok()?)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::process::ExitStatusExt as _;
+
+    use super::*;
+
+    const SOON: Duration = Duration::from_secs(10);
+
+    fn shell(folder: &Folder, script: &str) -> Child {
+        Child::start(Path::new("/bin/sh"), ["-c", script], &folder.path().join("log")).unwrap()
+    }
+
+    #[tokio::test]
+    async fn stop_asks_first_and_then_insists() {
+        let folder = Folder::new("backchat-test-").unwrap();
+        let status = shell(&folder, "trap 'exit 7' TERM; echo up; read x").stop(SOON).await.unwrap();
+        assert!(status.code() == Some(7) || status.signal() == Some(15), "TERM may come before the trap: {status}");
+        let mut deaf = shell(&folder, "trap '' TERM; echo deaf; while :; do read x; done");
+        while !deaf.last_words(1).contains("deaf") {
+            tokio::task::yield_now().await;
+        }
+        assert!(deaf.is_running());
+        let status = deaf.stop(Duration::from_millis(50)).await.unwrap();
+        assert_eq!(status.signal(), Some(9));
+    }
+
+    #[tokio::test]
+    async fn a_folder_takes_the_processes_that_name_it() {
+        let folder = Folder::new("backchat-test-").unwrap();
+        let script = format!("read x; : {}", folder.path().display());
+        let mut stays = shell(&folder, "read x");
+        let mut goes = shell(&folder, &script);
+        assert!(goes.ended(Duration::from_millis(20)).await.unwrap().is_none());
+        drop(folder);
+        let status = goes.ended(SOON).await.unwrap().expect("it was killed");
+        assert_eq!(status.signal(), Some(9));
+        assert!(stays.is_running());
+    }
+
+    #[tokio::test]
+    async fn a_missing_program_is_named() {
+        let folder = Folder::new("backchat-test-").unwrap();
+        let error = Child::start(Path::new("/no/such"), ["x"], &folder.path().join("log")).unwrap_err();
+        assert!(error.to_string().contains("/no/such"), "{error}");
+    }
+}

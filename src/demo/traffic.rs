@@ -1,0 +1,296 @@
+//! Keep-alive clients that never stop asking, and count what they get: the judge of every scene.
+//!
+//! One client holds one connection, as a browser or a proxy in front would, and asks again when it has its answer. A
+//! request that failed is counted and never repeated by us. It must not know which failures are whose fault.
+
+use std::{
+    collections::BTreeMap,
+    fmt,
+    net::SocketAddr,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::{Duration, Instant},
+};
+
+use reqwest::header::HOST;
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
+
+/// What to ask, and how hard.
+#[derive(Clone, Debug)]
+pub struct Load {
+    /// Where the balancer listens.
+    pub target: SocketAddr,
+    /// The Host header; the target itself where `None`.
+    pub host: Option<String>,
+    /// The path and query, beginning with `/`.
+    pub path: String,
+    /// How many clients, each with one connection.
+    pub clients: usize,
+    /// How long a client rests between an answer and the next request; none where zero.
+    pub rest: Duration,
+    /// A request that takes longer has failed.
+    pub timeout: Duration,
+}
+
+impl Load {
+    /// A steady load on `target`: 8 clients that rest for 5 ms, at most 5 s a request.
+    pub fn steady(target: SocketAddr) -> Self {
+        let (rest, timeout) = (Duration::from_millis(5), Duration::from_secs(5));
+        Self { target, host: None, path: "/".into(), clients: 8, rest, timeout }
+    }
+}
+
+/// How a request failed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Failure {
+    /// Nobody took the connection.
+    Connect,
+    /// The connection ended before the whole answer was there.
+    Broken,
+    /// No answer in time.
+    Timeout,
+    /// An answer, but an error: its HTTP status.
+    Status(u16),
+}
+
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Connect => f.write_str("not connected"),
+            Self::Broken => f.write_str("connection broken"),
+            Self::Timeout => f.write_str("timed out"),
+            Self::Status(code) => write!(f, "status {code}"),
+        }
+    }
+}
+
+/// What came of the requests so far.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Counts {
+    /// Requests that ended, well or not.
+    pub sent: u64,
+    /// Those that failed, by kind.
+    pub failed: BTreeMap<Failure, u64>,
+    /// Answers by the server that gave them, which is their text.
+    pub answers: BTreeMap<String, u64>,
+}
+
+impl Counts {
+    /// How many failed in all.
+    pub fn failures(&self) -> u64 {
+        self.failed.values().sum()
+    }
+
+    /// How many this server answered.
+    pub fn by(&self, server: &str) -> u64 {
+        self.answers.get(server).copied().unwrap_or_default()
+    }
+
+    /// What came since `earlier`, an older reading of the same traffic.
+    #[must_use]
+    pub fn since(&self, earlier: &Self) -> Self {
+        Self {
+            sent: self.sent.saturating_sub(earlier.sent),
+            failed: less(&self.failed, &earlier.failed),
+            answers: less(&self.answers, &earlier.answers),
+        }
+    }
+
+    fn record(&mut self, outcome: Result<String, Failure>) {
+        self.sent += 1;
+        match outcome {
+            Ok(server) => *self.answers.entry(server).or_default() += 1,
+            Err(failure) => *self.failed.entry(failure).or_default() += 1,
+        }
+    }
+}
+
+/// `0 of 812 requests failed`, and how where any did.
+impl fmt::Display for Counts {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} of {} requests failed", self.failures(), self.sent)?;
+        for (index, (failure, times)) in self.failed.iter().enumerate() {
+            write!(f, "{}{failure} {times}", if index == 0 { ": " } else { ", " })?;
+        }
+        Ok(())
+    }
+}
+
+fn less<K: Ord + Clone>(now: &BTreeMap<K, u64>, then: &BTreeMap<K, u64>) -> BTreeMap<K, u64> {
+    let left = now.iter().map(|(key, count)| (key.clone(), count - then.get(key).unwrap_or(&0).min(count)));
+    left.filter(|(_, count)| *count > 0).collect()
+}
+
+/// Running traffic. Dropped, it stops; [`Traffic::stop`] lets the requests under way end and be counted.
+#[derive(Debug)]
+pub struct Traffic {
+    counts: Arc<Mutex<Counts>>,
+    stop: CancellationToken,
+    clients: TaskTracker,
+}
+
+impl Traffic {
+    /// Sets the clients going.
+    pub fn start(load: &Load) -> Result<Self, reqwest::Error> {
+        let (counts, stop, clients) = (Arc::default(), CancellationToken::new(), TaskTracker::new());
+        for _ in 0..load.clients {
+            let client = Client::new(load)?;
+            clients.spawn(client.run(load.rest, Arc::clone(&counts), stop.clone()));
+        }
+        clients.close();
+        Ok(Self { counts, stop, clients })
+    }
+
+    /// What came of it so far.
+    pub fn counts(&self) -> Counts {
+        lock(&self.counts).clone()
+    }
+
+    /// Waits until `seen` holds, looking every millisecond, and says how long it took; `None` after `limit`.
+    pub async fn wait(&self, limit: Duration, mut seen: impl FnMut(&Counts) -> bool) -> Option<Duration> {
+        let begun = Instant::now();
+        while !seen(&lock(&self.counts)) {
+            if begun.elapsed() > limit {
+                return None;
+            }
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+        Some(begun.elapsed())
+    }
+
+    /// Stops asking, waits for the answers still out, and returns the last count.
+    pub async fn stop(self) -> Counts {
+        self.stop.cancel();
+        self.clients.wait().await;
+        self.counts()
+    }
+}
+
+impl Drop for Traffic {
+    fn drop(&mut self) {
+        self.stop.cancel();
+    }
+}
+
+fn lock(counts: &Mutex<Counts>) -> MutexGuard<'_, Counts> {
+    counts.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+struct Client {
+    http: reqwest::Client,
+    url: String,
+    host: String,
+}
+
+impl Client {
+    /// After a failure a client rests at least this long: a dead balancer is no reason to spin.
+    const AFTER_FAILURE: Duration = Duration::from_millis(10);
+
+    fn new(load: &Load) -> Result<Self, reqwest::Error> {
+        let http = reqwest::Client::builder()
+            .no_proxy()
+            .pool_max_idle_per_host(1)
+            .timeout(load.timeout)
+            .redirect(reqwest::redirect::Policy::none())
+            .build()?;
+        let url = format!("http://{}{}", load.target, load.path);
+        Ok(Self { http, url, host: load.host.clone().unwrap_or_else(|| load.target.to_string()) })
+    }
+
+    async fn run(self, rest: Duration, counts: Arc<Mutex<Counts>>, stop: CancellationToken) {
+        while !stop.is_cancelled() {
+            let outcome = self.ask().await;
+            let rest = if outcome.is_err() { rest.max(Self::AFTER_FAILURE) } else { rest };
+            lock(&counts).record(outcome);
+            // Cancel-safe: both arms only wait.
+            tokio::select! {
+                () = stop.cancelled() => {}
+                () = tokio::time::sleep(rest) => {}
+            }
+        }
+    }
+
+    /// One request. Returns the answer's text without the space around it.
+    async fn ask(&self) -> Result<String, Failure> {
+        let answer = self.http.get(&self.url).header(HOST, &self.host).send().await.map_err(|e| failure(&e))?;
+        if !answer.status().is_success() {
+            let status = answer.status().as_u16();
+            // Read to the end, so that the connection lives on; what it says does not matter.
+            let _ = answer.bytes().await;
+            return Err(Failure::Status(status));
+        }
+        answer.text().await.map(|text| text.trim().to_owned()).map_err(|e| failure(&e))
+    }
+}
+
+fn failure(error: &reqwest::Error) -> Failure {
+    match () {
+        () if error.is_timeout() => Failure::Timeout,
+        () if error.is_connect() => Failure::Connect,
+        () => Failure::Broken,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::{io::AsyncReadExt as _, net::TcpListener};
+
+    use super::*;
+    use crate::demo::Web;
+
+    const SOON: Duration = Duration::from_secs(10);
+
+    async fn check_failure(target: SocketAddr, path: &str, expected: Failure) {
+        let load = Load { path: path.into(), clients: 1, timeout: Duration::from_millis(200), ..Load::steady(target) };
+        let traffic = Traffic::start(&load).unwrap();
+        traffic.wait(SOON, |counts| counts.failures() > 1).await.expect("requests fail");
+        let counts = traffic.stop().await;
+        assert_eq!(counts.failed.keys().collect::<Vec<_>>(), [&expected]);
+        assert_eq!(counts.answers, BTreeMap::new());
+    }
+
+    #[tokio::test]
+    async fn it_counts_answers_by_server_and_stops_cleanly() {
+        let web = Web::start(([127, 0, 0, 1], 0).into(), "web1").await.unwrap();
+        let load = Load { clients: 3, rest: Duration::ZERO, ..Load::steady(web.addr()) };
+        let traffic = Traffic::start(&load).unwrap();
+        traffic.wait(SOON, |counts| counts.by("web1") > 50).await.expect("answers come");
+        let counts = traffic.stop().await;
+        assert_eq!((counts.failures(), counts.sent), (0, counts.by("web1")));
+        assert_eq!(web.served(), counts.sent, "what was begun was counted");
+    }
+
+    #[tokio::test]
+    async fn each_failure_has_its_kind() {
+        let closed = TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap();
+        check_failure(closed, "/", Failure::Connect).await;
+
+        let web = Web::start(([127, 0, 0, 1], 0).into(), "web1").await.unwrap();
+        check_failure(web.addr(), "/slow?ms=5000", Failure::Timeout).await;
+        check_failure(web.addr(), "/slow?ms=x", Failure::Status(400)).await;
+
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let rude = listener.local_addr().unwrap();
+        tokio::spawn(async move {
+            while let Ok((mut stream, _)) = listener.accept().await {
+                // A byte of the request is enough: closing now breaks it.
+                let _ = stream.read(&mut [0; 1]).await;
+            }
+        });
+        check_failure(rude, "/", Failure::Broken).await;
+    }
+
+    #[test]
+    fn counts_since_an_earlier_reading() {
+        let mut counts = Counts::default();
+        counts.record(Ok("web1".into()));
+        counts.record(Err(Failure::Connect));
+        let earlier = counts.clone();
+        assert_eq!(counts.since(&earlier).to_string(), "0 of 0 requests failed");
+        counts.record(Err(Failure::Status(503)));
+        counts.record(Err(Failure::Connect));
+        counts.record(Ok("web2".into()));
+        let since = counts.since(&earlier);
+        assert_eq!((since.by("web1"), since.by("web2")), (0, 1));
+        assert_eq!(since.to_string(), "2 of 3 requests failed: not connected 1, status 503 1");
+    }
+}

@@ -1,0 +1,241 @@
+//! `desired` by cases and by law.
+
+use proptest::prelude::*;
+
+use super::*;
+use crate::model::{RawOffer, RawRecord, Route};
+
+const SECOND: Moment = Duration::from_secs(1);
+
+/// A member that lives at 10.0.0.`host` and offers services written `name:port[@host…]`.
+fn member(name: &str, host: u8, services: &[&str]) -> Member {
+    let record = RawRecord {
+        node: name.into(),
+        epoch: u64::from(host),
+        version: 1,
+        services: services.iter().map(|s| offer(s)).collect(),
+        ..RawRecord::default()
+    };
+    Member {
+        name: name.parse().unwrap(),
+        epoch: u64::from(host),
+        addr: SocketAddr::from(([10, 0, 0, host], 7946)),
+        liveness: Liveness::Alive,
+        verdict: Verdict::Unasked,
+        since: Moment::ZERO,
+        record: Some(record),
+    }
+}
+
+fn offer(text: &str) -> RawOffer {
+    let mut parts = text.split('@');
+    let (name, port) = parts.next().unwrap().rsplit_once(':').unwrap();
+    RawOffer {
+        name: name.into(),
+        port: port.parse().unwrap(),
+        hosts: parts.map(str::to_owned).collect(),
+        path: None,
+        weight: None,
+        protocol: None,
+        healthy: true,
+    }
+}
+
+fn snapshot(members: impl IntoIterator<Item = Member>) -> Vec<Snapshot> {
+    let members = members.into_iter().map(|m| (m.name.clone(), m)).collect();
+    vec![Snapshot { source: "gossip".into(), synced: true, members }]
+}
+
+/// The desired set as lines: `web/web1 10.0.0.1:8080`, `* → web`, and the codes of the rejections.
+fn lines(desired: &Desired, refused: &[Rejection]) -> Vec<String> {
+    let endpoints = desired.endpoints().map(|(id, e)| match e.state {
+        EndpointState::Ready => format!("{id} {}", e.addr),
+        EndpointState::Drain => format!("{id} {} drain", e.addr),
+    });
+    let routes = desired.routes.iter().map(|(route, service)| format!("{route} → {service}"));
+    let refused = refused.iter().map(|r| format!("refused {} {}", r.node, r.code));
+    endpoints.chain(routes).chain(refused).collect()
+}
+
+fn check(members: impl IntoIterator<Item = Member>, expected: &[&str]) {
+    let (desired, _, refused) = desired(&snapshot(members), &Policy::default(), &Ledger::default(), SECOND);
+    assert_eq!(lines(&desired, &refused), expected);
+}
+
+#[test]
+fn members_become_endpoints_and_routes() {
+    check(
+        [member("web1", 1, &["web:8080"]), member("web2", 2, &["web:8080", "api:90@api.example.com"])],
+        &[
+            "api/web2 10.0.0.2:90",
+            "web/web1 10.0.0.1:8080",
+            "web/web2 10.0.0.2:8080",
+            "api.example.com/ → api",
+            "*/ → web",
+        ],
+    );
+}
+
+#[test]
+fn one_node_with_two_ports_of_a_service_is_two_endpoints() {
+    check([member("n", 1, &["web:1", "web:2"])], &["web/n:1 10.0.0.1:1", "web/n:2 10.0.0.1:2", "*/ → web"]);
+}
+
+#[test]
+fn balancers_the_gone_and_the_unhealthy_are_no_endpoints() {
+    let mut balancer = member("lb", 1, &["web:1"]);
+    balancer.record.as_mut().unwrap().kind = Kind::Balancer;
+    let failed = Member { liveness: Liveness::Failed, ..member("failed", 2, &["web:1"]) };
+    let mut left = member("left", 3, &["web:1"]);
+    left.record.as_mut().unwrap().state = State::Left;
+    let mut ill = member("ill", 4, &["web:1"]);
+    ill.record.as_mut().unwrap().services[0].healthy = false;
+    let silent = Member { record: None, ..member("silent", 5, &[]) };
+    check([balancer, failed, left, ill, silent], &[]);
+}
+
+#[test]
+fn draining_members_drain() {
+    let mut draining = member("web1", 1, &["web:1"]);
+    draining.record.as_mut().unwrap().state = State::Draining;
+    check([draining], &["web/web1 10.0.0.1:1 drain", "*/ → web"]);
+}
+
+#[test]
+fn a_hostile_member_is_left_out_and_the_others_go_on() {
+    let evil = member("evil", 1, &["we\nb:1", "web:0", "web:1@a;b"]);
+    check(
+        [evil, member("good", 2, &["web:1"])],
+        &["web/good 10.0.0.2:1", "*/ → web", "refused evil name", "refused evil host", "refused evil port"],
+    );
+}
+
+#[test]
+fn loopback_is_refused_unless_allowed() {
+    let local = || Member { addr: "127.0.0.1:7946".parse().unwrap(), ..member("web1", 1, &["web:1"]) };
+    check([local()], &["refused web1 address"]);
+    let policy = Policy { allow_loopback: true, ..Policy::default() };
+    let (set, _, refused) = desired(&snapshot([local()]), &policy, &Ledger::default(), SECOND);
+    assert_eq!(lines(&set, &refused), ["web/web1 127.0.0.1:1", "*/ → web"]);
+}
+
+#[test]
+fn a_new_node_on_an_old_address_takes_it_over() {
+    let reborn = Member { addr: "10.0.0.1:7946".parse().unwrap(), ..member("b", 9, &["web:1"]) };
+    check([member("a", 1, &["web:1"]), reborn], &["web/b 10.0.0.1:1", "*/ → web", "refused a duplicate"]);
+}
+
+#[test]
+fn the_incumbent_keeps_a_host() {
+    let old = || member("api1", 9, &["api:1@shop.example.com"]);
+    let (_, ledger, _) = desired(&snapshot([old()]), &Policy::default(), &Ledger::default(), SECOND);
+    // The newcomer's epoch is lower: it would win were there no ledger.
+    let new = || member("web9", 1, &["web:1@shop.example.com"]);
+    let (set, ledger, refused) = desired(&snapshot([old(), new()]), &Policy::default(), &ledger, SECOND);
+    assert_eq!(
+        lines(&set, &refused),
+        ["api/api1 10.0.0.9:1", "web/web9 10.0.0.1:1", "shop.example.com/ → api", "refused web9 conflict"]
+    );
+    assert_eq!(refused[0].why, "api1 holds it");
+    // Empty, the service keeps its host for a while; then the newcomer has it.
+    let (set, ledger, _) = desired(&snapshot([new()]), &Policy::default(), &ledger, 2 * SECOND);
+    assert_eq!(lines(&set, &[]), ["web/web9 10.0.0.1:1", "shop.example.com/ → api"]);
+    let (set, ledger, _) = desired(&snapshot([new()]), &Policy::default(), &ledger, 601 * SECOND);
+    assert_eq!(lines(&set, &[]), ["web/web9 10.0.0.1:1", "shop.example.com/ → api"]);
+    let (set, _, _) = desired(&snapshot([new()]), &Policy::default(), &ledger, 602 * SECOND);
+    assert_eq!(lines(&set, &[]), ["web/web9 10.0.0.1:1", "shop.example.com/ → web"]);
+}
+
+#[test]
+fn the_operator_says_which_service_is_the_default() {
+    let policy = Policy { default_service: Some("api".parse().unwrap()), ..Policy::default() };
+    let members = [member("web1", 1, &["web:1"]), member("api1", 2, &["api:1"])];
+    let (set, _, refused) = desired(&snapshot(members), &policy, &Ledger::default(), SECOND);
+    assert_eq!(
+        lines(&set, &refused),
+        ["api/api1 10.0.0.2:1", "web/web1 10.0.0.1:1", "*/ → api", "refused web1 conflict"]
+    );
+}
+
+#[test]
+fn the_first_decides_what_a_service_speaks() {
+    let mut tcp = member("web2", 2, &["web:1"]);
+    tcp.record.as_mut().unwrap().services[0].protocol = Some("tcp".into());
+    check([member("web1", 1, &["web:1"]), tcp], &["web/web1 10.0.0.1:1", "*/ → web", "refused web2 protocol"]);
+}
+
+/// `silent` of `all` members are suspects that answer nothing: how many endpoints drain?
+fn drained(all: u8, silent: u8, verdict: Verdict) -> usize {
+    let members = (0..all).map(|i| {
+        let mut m = member(&format!("web{i}"), i + 1, &["web:1"]);
+        if i < silent {
+            (m.liveness, m.verdict) = (Liveness::Suspect, verdict);
+        }
+        m
+    });
+    let (set, ..) = desired(&snapshot(members), &Policy::default(), &Ledger::default(), SECOND);
+    usize::from(all) - set.ready(&"web".parse().unwrap())
+}
+
+#[test]
+fn a_suspicion_is_a_question() {
+    assert_eq!(drained(9, 9, Verdict::Answered), 0);
+    assert_eq!(drained(9, 9, Verdict::Unasked), 0);
+    assert_eq!(drained(9, 2, Verdict::Silent), 2);
+    assert_eq!(drained(9, 9, Verdict::Silent), 3, "at most a third");
+    assert_eq!(drained(2, 2, Verdict::Refused), 1, "at least one");
+    assert_eq!(drained(1, 1, Verdict::Refused), 0, "never the last");
+}
+
+fn any_member() -> impl Strategy<Value = Member> {
+    let text = prop_oneof!["[a-c]{1,2}", ".{0,8}"];
+    let services = prop::collection::vec((text.clone(), 0u32..4, prop::collection::vec(text, 0..3)), 0..4);
+    let state = prop_oneof![Just(State::Serving), Just(State::Draining), Just(State::Left)];
+    let liveness = prop_oneof![Just(Liveness::Alive), Just(Liveness::Suspect), Just(Liveness::Failed)];
+    ("[a-f]", 0u8..6, 0u64..9, services, state, liveness).prop_map(|(name, host, epoch, services, state, liveness)| {
+        let mut m = member(&name, host, &[]);
+        (m.epoch, m.liveness) = (epoch, liveness);
+        let record = m.record.as_mut().unwrap();
+        record.state = state;
+        record.services =
+            services.into_iter().map(|(name, port, hosts)| RawOffer { name, port, hosts, ..offer("x:1") }).collect();
+        m
+    })
+}
+
+proptest! {
+    /// Total; the same input gives the same set; what was decided once holds when asked again.
+    #[test]
+    fn laws(members in prop::collection::vec(any_member(), 0..8)) {
+        let input = snapshot(members);
+        let policy = Policy::default();
+        let (first, ledger, refused) = desired(&input, &policy, &Ledger::default(), SECOND);
+        prop_assert_eq!(&desired(&input, &policy, &Ledger::default(), SECOND).0, &first);
+        let (again, settled, refused_again) = desired(&input, &policy, &ledger, SECOND);
+        prop_assert_eq!(&again, &first);
+        prop_assert_eq!(settled, ledger);
+        prop_assert_eq!(refused_again, refused);
+        // Every route has a service, every service with endpoints is there, no address serves for two nodes.
+        for service in first.routes.values() {
+            prop_assert!(first.services.contains_key(service));
+        }
+        let mut owners = BTreeMap::new();
+        for (id, e) in first.endpoints() {
+            let node = id.endpoint.as_str().split(':').next().unwrap().to_owned();
+            prop_assert_eq!(owners.entry(e.addr).or_insert(node.clone()), &node);
+        }
+    }
+
+    /// Whatever a member says, the endpoints of the others are as if it were not there, but for the routes
+    /// and addresses that it shares with them.
+    #[test]
+    fn one_member_never_holds_back_the_others(mut evil in any_member()) {
+        evil.name = "evil".parse().unwrap();
+        evil.addr = "10.9.9.9:7946".parse().unwrap();
+        let good = [member("good1", 1, &["good:80"]), member("good2", 2, &["good:80@good.example"])];
+        let (set, ..) = desired(&snapshot(good.into_iter().chain([evil])), &Policy::default(), &Ledger::default(), SECOND);
+        let good: ServiceName = "good".parse().unwrap();
+        prop_assert_eq!(set.ready(&good), 2);
+        prop_assert_eq!(set.routes.get(&Route { host: "good.example".parse().unwrap(), path: "/".parse().unwrap() }), Some(&good));
+    }
+}

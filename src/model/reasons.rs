@@ -1,0 +1,74 @@
+//! Why a change of a plan happens: the member behind it, in words. Pure.
+
+use backchat_contract::{Action, Change, ChangeKind, ChangeStatus, Reason};
+
+use super::{Held, Liveness, Member, Moment, Rejection, Snapshot, State, Verdict, guard::node_of};
+
+/// Says of each change why, as far as the snapshots know.
+pub fn explain(changes: &mut [Change], snapshots: &[Snapshot], now: Moment) {
+    for change in changes.iter_mut().filter(|c| c.kind == ChangeKind::Endpoint && c.reason.is_none()) {
+        let node = change.id.split_once('/').map_or("", |(_, endpoint)| endpoint);
+        let node = node.split(':').next().unwrap_or(node);
+        let member = snapshots.iter().flat_map(|s| s.members.values()).find(|m| m.name.as_str() == node);
+        change.reason = Some(member.map_or_else(unknown, |m| reason(m, change.action, now)));
+    }
+}
+
+/// What is held back and what was refused, as changes that are not done: a plan shows them too.
+pub fn not_done(held: &[Held], refused: &[Rejection]) -> Vec<Change> {
+    let kept = held.iter().flat_map(|hold| hold.endpoints.iter().map(move |id| (hold, id)));
+    let kept = kept.map(|(hold, id)| Change {
+        kind: ChangeKind::Endpoint,
+        action: Action::Remove,
+        id: id.to_string(),
+        before: Some("kept".into()),
+        after: None,
+        reason: Some(Reason {
+            code: "hold",
+            node: node_of(id).map(|n| n.to_string()),
+            text: format!("hold {}", hold.id),
+        }),
+        status: ChangeStatus::Held,
+    });
+    let refused = refused.iter().map(|r| Change {
+        kind: if r.code == "conflict" { ChangeKind::Route } else { ChangeKind::Endpoint },
+        action: Action::Add,
+        id: r.subject.strip_prefix("route ").unwrap_or(&r.subject).to_owned(),
+        before: None,
+        after: None,
+        reason: Some(Reason {
+            code: r.code,
+            node: Some(r.node.clone()),
+            text: format!("{} refused: {}", r.node, r.why),
+        }),
+        status: ChangeStatus::Refused,
+    });
+    kept.chain(refused).collect()
+}
+
+fn unknown() -> Reason {
+    Reason { code: "drift", node: None, text: "no member says so".into() }
+}
+
+fn reason(member: &Member, action: Action, now: Moment) -> Reason {
+    let ago = now.saturating_sub(member.since).as_secs();
+    let record = member.record.as_ref();
+    let state = record.map_or(State::Serving, |r| r.state);
+    let (code, text) = match (member.liveness, state) {
+        (Liveness::Failed, _) => ("failed", format!("failed {ago} s ago")),
+        (Liveness::Left, _) | (_, State::Left) => ("left", format!("left {ago} s ago")),
+        (_, State::Draining) => ("draining", "says that it drains".to_owned()),
+        (Liveness::Suspect, _) if action == Action::Drain => ("suspect", suspect(member.verdict).to_owned()),
+        _ if action == Action::Add => ("joined", format!("joined {ago} s ago")),
+        _ => ("record", format!("record {}", record.map_or(0, |r| r.version))),
+    };
+    Reason { code, node: Some(member.name.to_string()), text }
+}
+
+fn suspect(verdict: Verdict) -> &'static str {
+    match verdict {
+        Verdict::Refused => "suspect, refused our connect",
+        Verdict::Silent => "suspect, did not answer us",
+        Verdict::Unasked | Verdict::Answered => "suspect",
+    }
+}

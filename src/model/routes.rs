@@ -1,0 +1,83 @@
+//! Who has which host and path. The incumbent keeps a route; a newcomer is a rejection.
+
+use std::collections::BTreeMap;
+
+use super::{
+    HostPattern, Ledger, Protocol, Rejection, Route, ServiceName,
+    desired::{Policy, Serving},
+    ledger::{Claim, Standing},
+};
+
+/// Every route with the service that has it. `serving` comes oldest life first: of two that come at once,
+/// the older has it.
+pub(super) fn claims(
+    serving: &[Serving<'_>],
+    standings: &BTreeMap<ServiceName, Standing>,
+    policy: &Policy,
+    ledger: &Ledger,
+    refused: &mut Vec<Rejection>,
+) -> BTreeMap<Route, Claim> {
+    let mut claims = standing_claims(serving, standings, ledger);
+    if let Some(service) = policy.default_service.as_ref().filter(|s| standings.contains_key(*s)) {
+        claims.insert(default_route(), Claim { service: service.clone(), node: None });
+    }
+    for s in serving.iter().filter(|s| s.offer.protocol == Protocol::Http) {
+        for route in asked(s) {
+            let reserved = route == default_route() && policy.default_service.is_some();
+            if reserved && policy.default_service.as_ref() != Some(&s.offer.service) {
+                let why = "the operator's --default-service has it".to_owned();
+                refused.push(conflict(s, &route, why));
+                continue;
+            }
+            let claim = claims
+                .entry(route.clone())
+                .or_insert_with(|| Claim { service: s.offer.service.clone(), node: Some(s.member.name.to_string()) });
+            if claim.service != s.offer.service {
+                let holder = claim.node.clone().unwrap_or_else(|| format!("service {}", claim.service));
+                refused.push(conflict(s, &route, format!("{holder} holds it")));
+            }
+        }
+    }
+    claims
+}
+
+/// The claims of before that hold on: those still asked for by a member of their service, and those of a
+/// service that is empty for a while.
+fn standing_claims(
+    serving: &[Serving<'_>],
+    standings: &BTreeMap<ServiceName, Standing>,
+    ledger: &Ledger,
+) -> BTreeMap<Route, Claim> {
+    let mut askers: BTreeMap<(Route, &ServiceName), Vec<String>> = BTreeMap::new();
+    for s in serving {
+        for route in asked(s) {
+            askers.entry((route, &s.offer.service)).or_default().push(s.member.name.to_string());
+        }
+    }
+    let hold_on = |(route, claim): (&Route, &Claim)| {
+        let standing = standings.get(&claim.service)?;
+        if standing.empty_since.is_some() {
+            return Some((route.clone(), claim.clone()));
+        }
+        let nodes = askers.get(&(route.clone(), &claim.service))?;
+        // The claim passes on within the service when the member that made it is gone.
+        let node = claim.node.as_ref().filter(|n| nodes.contains(n)).or(nodes.first()).cloned();
+        Some((route.clone(), Claim { service: claim.service.clone(), node }))
+    };
+    ledger.claims.iter().filter_map(hold_on).collect()
+}
+
+/// The routes an offer asks for: its hosts, or the default.
+fn asked<'a>(s: &'a Serving<'_>) -> impl Iterator<Item = Route> + 'a {
+    let default = s.offer.hosts.is_empty().then_some(HostPattern::Any);
+    let hosts = s.offer.hosts.iter().cloned().chain(default);
+    hosts.map(|host| Route { host, path: s.offer.path.clone() })
+}
+
+fn default_route() -> Route {
+    Route { host: HostPattern::Any, path: "/".parse().expect("the root is a path") }
+}
+
+fn conflict(s: &Serving<'_>, route: &Route, why: String) -> Rejection {
+    Rejection { node: s.member.name.to_string(), subject: format!("route {route}"), why, code: "conflict" }
+}

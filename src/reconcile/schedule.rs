@@ -1,0 +1,157 @@
+//! When to step: the first change at once, the rest gathered, failures backed off. Pure; knows no clock.
+
+use std::time::Duration;
+
+use crate::model::Moment;
+
+/// The times a schedule keeps.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Pace {
+    /// A further change waits until nothing has changed for this long.
+    pub quiet: Duration,
+    /// No change waits longer than this.
+    pub most: Duration,
+    /// The data plane is looked at this often though nothing changed: drift is found by then.
+    pub resync: Duration,
+    /// The wait after a first failure; it doubles with each further one.
+    pub backoff: Duration,
+    /// The longest wait after a failure.
+    pub backoff_most: Duration,
+}
+
+impl Default for Pace {
+    /// For a data plane that takes changes without a reload.
+    fn default() -> Self {
+        Self {
+            quiet: Duration::from_millis(10),
+            most: Duration::from_millis(100),
+            resync: Duration::from_secs(1),
+            backoff: Duration::from_millis(100),
+            backoff_most: Duration::from_secs(5),
+        }
+    }
+}
+
+/// What a step came to, as far as the next one hangs on it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Outcome {
+    /// Nothing is left to do.
+    Converged,
+    /// Look again after this long.
+    Recheck(Duration),
+    /// It failed.
+    Failed,
+}
+
+/// Decides when the next step is due.
+#[derive(Clone, Debug)]
+pub struct Schedule {
+    pace: Pace,
+    /// The first and the latest change that no step has seen.
+    pending: Option<(Moment, Moment)>,
+    last: Option<(Moment, Outcome)>,
+    failures: u32,
+}
+
+impl Schedule {
+    /// A schedule whose first step is due at once.
+    pub fn new(pace: Pace) -> Self {
+        Self { pace, pending: None, last: None, failures: 0 }
+    }
+
+    /// Something changed: what does not matter, the step reads it all.
+    pub fn changed(&mut self, now: Moment) {
+        let first = self.pending.map_or(now, |(first, _)| first);
+        self.pending = Some((first, now));
+    }
+
+    /// A step began at `began` and ended at `now`. Changes that came in between stay pending.
+    pub fn stepped(&mut self, began: Moment, now: Moment, outcome: Outcome) {
+        self.pending = self.pending.filter(|(_, latest)| *latest > began).map(|(_, latest)| (latest, latest));
+        self.failures = if outcome == Outcome::Failed { self.failures.saturating_add(1) } else { 0 };
+        self.last = Some((now, outcome));
+    }
+
+    /// When the next step is due; a moment in the past means now.
+    pub fn due(&self) -> Moment {
+        let Some((ended, outcome)) = self.last else { return Moment::ZERO };
+        let wait = match outcome {
+            Outcome::Failed => return ended + self.backoff(),
+            Outcome::Converged => self.pace.resync,
+            Outcome::Recheck(after) => after.min(self.pace.resync),
+        };
+        let gathered = |(first, latest): (Moment, Moment)| {
+            // The first change after a quiet time goes at once; those that follow close upon a step are gathered.
+            if first >= ended + self.pace.quiet {
+                first
+            } else {
+                (latest + self.pace.quiet).min(first + self.pace.most)
+            }
+        };
+        self.pending.map_or(ended + wait, |pending| gathered(pending).min(ended + wait))
+    }
+
+    fn backoff(&self) -> Duration {
+        let doublings = self.failures.saturating_sub(1).min(16);
+        self.pace.backoff.saturating_mul(1 << doublings).min(self.pace.backoff_most)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const fn ms(n: u64) -> Moment {
+        Moment::from_millis(n)
+    }
+
+    /// A step ended at 1 s; changes come at these milliseconds: when is the next one due?
+    fn check(outcome: Outcome, changes: &[u64], due: u64) {
+        let mut schedule = Schedule::new(Pace::default());
+        schedule.stepped(ms(990), ms(1000), outcome);
+        changes.iter().for_each(|at| schedule.changed(ms(*at)));
+        assert_eq!(schedule.due(), ms(due), "{outcome:?} {changes:?}");
+    }
+
+    #[test]
+    fn the_first_step_is_due_at_once() {
+        assert_eq!(Schedule::new(Pace::default()).due(), Moment::ZERO);
+    }
+
+    #[test]
+    fn changes_are_gathered() {
+        check(Outcome::Converged, &[], 2000);
+        check(Outcome::Converged, &[1500], 1500);
+        check(Outcome::Converged, &[1001], 1011);
+        check(Outcome::Converged, &[1001, 1009, 1018], 1028);
+        check(Outcome::Converged, &[1001, 1050, 1099], 1101);
+        check(Outcome::Recheck(ms(50)), &[], 1050);
+        check(Outcome::Recheck(ms(50)), &[1001], 1011);
+    }
+
+    #[test]
+    fn failures_back_off_and_a_success_forgets_them() {
+        let mut schedule = Schedule::new(Pace::default());
+        let mut waits = Vec::new();
+        for _ in 0..8 {
+            schedule.stepped(ms(0), ms(0), Outcome::Failed);
+            schedule.changed(ms(1));
+            waits.push(schedule.due().as_millis());
+        }
+        assert_eq!(waits, [100, 200, 400, 800, 1600, 3200, 5000, 5000]);
+        schedule.stepped(ms(0), ms(0), Outcome::Converged);
+        schedule.stepped(ms(0), ms(0), Outcome::Failed);
+        assert_eq!(schedule.due(), ms(100));
+    }
+
+    #[test]
+    fn a_change_during_a_step_is_not_lost() {
+        let mut schedule = Schedule::new(Pace::default());
+        schedule.changed(ms(5));
+        schedule.changed(ms(15));
+        schedule.stepped(ms(10), ms(20), Outcome::Converged);
+        assert_eq!(schedule.due(), ms(25));
+        schedule.stepped(ms(25), ms(30), Outcome::Converged);
+        assert_eq!(schedule.due(), ms(1030));
+    }
+}

@@ -1,0 +1,46 @@
+//! Settings: what the daemons run by, checked as a whole, built once before anything is bound or started.
+//!
+//! Every field is a type that needs no second look. Pure: what the host says comes in as `Host`.
+//! It must not know clap or files.
+
+mod agent;
+mod common;
+mod host;
+mod lb;
+#[cfg(test)]
+mod tests;
+
+use std::net::SocketAddr;
+
+pub use agent::Agent;
+pub use common::{Common, KeySource, Log};
+pub use host::Host;
+pub use lb::{Lb, Managed, OnExit, Plane, Run};
+
+use crate::{admin, model::NameError};
+
+/// Why settings do not hold together. Each says what to do about it.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Error {
+    /// The host's name is no node name.
+    #[error("{0}; choose one by --node")]
+    HostName(NameError),
+    /// Anybody on the network could join.
+    #[error("{0} needs a key: 'backchat keygen --out key', then --key-file key; or --insecure")]
+    NoKey(SocketAddr),
+    /// An ordinary user without a folder for sockets.
+    #[error("no folder for sockets: $XDG_RUNTIME_DIR is not set; choose one by --run-dir")]
+    NoRunDir,
+    /// The default admin socket's path does not fit.
+    #[error("admin socket {0}: {1}")]
+    AdminSocket(String, admin::AddrError),
+    /// Anybody on the network could command the node.
+    #[error("admin {0} is not on loopback, which needs --admin-token-file: not yet; use unix:PATH or loopback")]
+    AdminBeyondLoopback(admin::Addr),
+    /// Two flags that say different things, or one that needs another.
+    #[error("{0}")]
+    Flags(String),
+    /// A word of the interface that is not there yet.
+    #[error("{0}: not yet: {1}")]
+    NotYet(&'static str, &'static str),
+}

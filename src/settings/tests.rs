@@ -1,0 +1,131 @@
+//! Flags and files to settings, through the same way as the command line takes.
+
+use std::path::PathBuf;
+
+use super::*;
+use crate::{
+    cluster::Profile,
+    config::{self, Layer},
+};
+
+fn root() -> Host {
+    Host { name: "web1".into(), root: true, runtime_dir: None }
+}
+
+fn layer<L: Layer>(flags: &str) -> L {
+    let command = L::augment_args(clap::Command::new("test").args_override_self(true));
+    let words = std::iter::once("test").chain(flags.split_whitespace());
+    L::from_arg_matches(&command.try_get_matches_from(words).unwrap()).unwrap()
+}
+
+fn agent(flags: &str) -> Result<Agent, Error> {
+    Agent::new(layer(flags), &root())
+}
+
+fn lb(flags: &str) -> Result<Lb, Error> {
+    Lb::new(layer(flags), &root())
+}
+
+#[test]
+fn defaults() {
+    insta::assert_debug_snapshot!("agent_defaults", agent("--insecure").unwrap());
+    insta::assert_debug_snapshot!("lb_defaults", lb("--insecure").unwrap());
+}
+
+#[test]
+fn everything_said() {
+    let said = "--node n --bind [::1]:0 --advertise 10.0.0.9 --join seed,10.0.0.2:70 --join [::1]:7 --join-timeout 3s \
+        --cluster c --tag a=b --tag role=x --role x --key-file k --profile wan --run-dir /r --admin 127.0.0.1:80 \
+        --admin unix:/s --data-dir /d --log-format json --log-level debug";
+    let offers = "--service web:80,host=a,host=b --service api:81 --drain-timeout 1s --stop-timeout 2s";
+    insta::assert_debug_snapshot!("agent_said", agent(&format!("{said} {offers}")).unwrap());
+    let plane = "--listen 0.0.0.0:81,[::]:81 --haproxy /h --template t --spares 0 --on-exit keep --force --once \
+        --default-service web --allow-loopback --empty-service 1m --guard-window 2s";
+    insta::assert_debug_snapshot!("lb_said", lb(&format!("{said} {plane}")).unwrap());
+}
+
+#[test]
+fn refusals() {
+    let errors = [
+        agent(""),
+        agent("--insecure --key-file k"),
+        agent("--bind 127.0.0.1:0 --admin 0.0.0.0:80"),
+        agent("--bind 127.0.0.1:0 --service web:80 --service web:80"),
+        agent("--bind 127.0.0.1:0 --host a"),
+        agent("--bind 127.0.0.1:0 --service a:1 --service b:2 --weight 3"),
+        agent("--bind 127.0.0.1:0 --service a:1 --weight 257"),
+        agent("--bind 127.0.0.1:0 --tag role=web --tag port=x"),
+        agent("--bind 127.0.0.1:0 --tag role=web --tag host=a_b"),
+        Agent::new(layer("--insecure"), &Host { root: false, ..root() }),
+        Agent::new(layer("--insecure"), &Host { name: "a b".into(), ..root() }),
+        Agent::new(layer("--insecure"), &Host { root: false, runtime_dir: Some("/x".repeat(60).into()), ..root() }),
+    ];
+    let errors = errors.map(|result| result.unwrap_err().to_string());
+    insta::assert_snapshot!("agent_refusals", errors.join("\n"));
+    let errors = [
+        lb("--bind 127.0.0.1:0 --driver nginx"),
+        lb("--bind 127.0.0.1:0 --dry-run"),
+        lb("--bind 127.0.0.1:0 --attach"),
+        lb("--bind 127.0.0.1:0 --haproxy-socket /s"),
+        lb("--bind 127.0.0.1:0 --attach --haproxy-socket /s --listen 0.0.0.0:80"),
+        lb("--bind 127.0.0.1:0 --attach --haproxy-socket /s --template t"),
+        lb("--bind 127.0.0.1:0 --spares 1001"),
+    ];
+    let errors = errors.map(|result| result.unwrap_err().to_string());
+    insta::assert_snapshot!("lb_refusals", errors.join("\n"));
+}
+
+#[test]
+fn loopback_needs_no_key_and_is_fast() {
+    for bind in ["127.0.0.1:0", "[::1]:0", "[::ffff:127.0.0.1]:0"] {
+        let settings = lb(&format!("--bind {bind}")).unwrap();
+        assert_eq!(settings.common.key, KeySource::Clear);
+        assert_eq!(settings.common.profile, Profile::LOCAL);
+        assert!(settings.allow_loopback);
+    }
+    assert!(!lb("--insecure").unwrap().allow_loopback);
+}
+
+#[test]
+fn an_ordinary_user_has_a_folder_of_his_own() {
+    let host = Host { root: false, runtime_dir: Some("/run/user/7".into()), ..root() };
+    let settings = Agent::new(layer("--insecure"), &host).unwrap();
+    assert_eq!(settings.common.run_dir, PathBuf::from("/run/user/7/backchat/web1"));
+    assert_eq!(settings.common.admin, ["unix:/run/user/7/backchat/web1/admin.sock".parse().unwrap()]);
+}
+
+#[test]
+fn tags_declare_a_service_where_no_flag_does() {
+    let by_tags = agent("--insecure --tag role=web --tag port=8080 --tag host=a,b --tag weight=7").unwrap().services;
+    let by_flag = agent("--insecure --service web:8080,host=a,host=b,weight=7").unwrap().services;
+    assert_eq!(by_tags, by_flag);
+    assert_eq!(agent("--insecure --tag role=web").unwrap().services[0].port, 80);
+    assert_eq!(agent("--insecure --tag role=db").unwrap().services, []);
+    assert_eq!(agent("--insecure --tag role=db --role db").unwrap().services[0].name, "db");
+    let both = agent("--insecure --tag role=web --service api:1").unwrap().services;
+    assert_eq!(both.iter().map(|s| s.name.as_str()).collect::<Vec<_>>(), ["api"]);
+}
+
+/// What the upper layer says counts, and a list replaces a list.
+#[test]
+fn flags_lie_upon_the_file() {
+    let below: config::Agent = config::Agent::from_toml(
+        "node = 'file'\njoin = ['a', 'b']\ninsecure = true\ncluster = 'file'\nservice = [{ name = 'web', port = 1 }]\nweight = 3",
+    )
+    .unwrap();
+    let over = |flags: &str| Agent::new(layer::<config::Agent>(flags).over(below.clone()), &root()).unwrap();
+    let settings = over("--node flag --join c");
+    assert_eq!(settings.common.node.as_str(), "flag");
+    assert_eq!(settings.common.joins, ["c".parse().unwrap()]);
+    assert_eq!(settings.common.cluster, "file".parse().unwrap());
+    assert_eq!(settings.services[0].weight, Some(3));
+    assert_eq!(over("--key-file k").common.key, KeySource::File("k".into()));
+    assert_eq!(over("--insecure=false --bind 127.0.0.1:0").common.key, KeySource::Clear);
+    assert_eq!(over("--service api:2").services[0].weight, None);
+}
+
+#[test]
+fn of_a_single_value_the_last_one_wins() {
+    assert_eq!(agent("--insecure --node a --node b").unwrap().common.node.as_str(), "b");
+    assert_eq!(agent("--bind 127.0.0.1:0 --insecure=true --insecure=false").unwrap().common.key, KeySource::Clear);
+}

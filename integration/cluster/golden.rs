@@ -28,7 +28,7 @@ fn check(name: &str, written: &[u8]) {
 
 fn envelope(keyed: bool) -> Envelope {
     let keys = keyed.then(|| Keyring::new(hex::encode((0..32).collect::<Vec<u8>>()).parse().unwrap()));
-    Envelope::new("golden".parse().unwrap(), keys)
+    Envelope::new(&"golden".parse().unwrap(), keys)
 }
 
 const HEADER: Header = Header { sender: 0x1122_3344_5566_7788, boot: 1_700_000_000_000, counter: 42 };

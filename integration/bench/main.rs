@@ -4,6 +4,7 @@
 //! eyes (`backchat::demo`); compare by ratio, for the figures themselves depend on the machine.
 
 mod figures;
+mod floor;
 mod ours;
 mod rows;
 mod serf;
@@ -33,14 +34,29 @@ fn main() -> Result<()> {
 }
 
 async fn bench(effort: Effort) -> Result<()> {
+    let floor = floors(effort).await?;
     let theirs = rows::measure::<serf::Serf>(effort).await?;
     let ours = rows::measure::<ours::Backchat>(effort).await?;
-    let report =
-        format!("{}\n{}", conditions(effort)?, table::render("Serf 0.9.4 + script", &compare(effort, theirs, ours)));
+    let report = format!(
+        "{}\n{}\nThe floor: the driver against the same commands sent raw over the socket, one at a time.\n\n{}",
+        conditions(effort)?,
+        table::render("Serf 0.9.4 + script", &compare(effort, theirs, ours)),
+        table::render("raw", &floor),
+    );
     println!("{report}");
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("target/bench.md");
     fs::write(&path, report).with_context(|| format!("write {}", path.display()))?;
     Ok(())
+}
+
+async fn floors(effort: Effort) -> Result<Vec<Row>> {
+    let mut rows = Vec::new();
+    for (endpoints, backends) in [(1000, 1), (10_000, 100)] {
+        let (raw, driven) = floor::measure(floor::Load { endpoints, backends }, effort.rounds).await?;
+        let what = format!("push {endpoints} endpoints into {backends} backends");
+        rows.push(Row::new(what, raw, driven, Goal::AtMost(1.5)));
+    }
+    Ok(rows)
 }
 
 /// The goals of the project's first issue.

@@ -15,9 +15,10 @@ use tempfile::TempDir;
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::UnixStream,
+    time::Instant,
 };
 
-use super::{conformance, rig::Rig};
+use super::{conformance, rig::Rig, web::LONG};
 
 mod attached;
 
@@ -111,13 +112,20 @@ impl Rig for HaproxyRig {
         let socket = self.paths().socket;
         let backend = backend_of(&self.paths().services, service);
         for command in [
-            format!("set server {backend}/{gone} state maint"),
-            format!("del server {backend}/{gone}"),
             format!("set server {backend}/{reweighted} weight 7"),
             format!("clear map {}", self.paths().hosts.display()),
         ] {
             let said = ask(&socket, &command).await;
-            assert!(said.trim().is_empty() || said.contains("deleted"), "{command}: {said}");
+            assert!(said.trim().is_empty(), "{command}: {said}");
+        }
+        let deadline = Instant::now() + LONG;
+        let delete = format!("del server {backend}/{gone}");
+        while !ask(&socket, &delete).await.contains("deleted") {
+            assert!(Instant::now() < deadline);
+            // A kept-alive connection to it refuses for a moment.
+            for state in ["drain", "maint"] {
+                ask(&socket, &format!("set server {backend}/{gone} state {state}")).await;
+            }
         }
     }
 }

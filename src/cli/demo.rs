@@ -31,22 +31,17 @@ pub(super) struct Flags {
 }
 
 pub(super) async fn run(flags: Flags) -> anyhow::Result<Exit> {
+    let program = std::env::current_exe().context("find this program's own file")?;
     // Not cancel-safe, and need not be: what is dropped takes its processes along, and the program ends.
-    tokio::select! {
+    let (stage, total) = tokio::select! {
         () = interrupted() => {
             output::print("\ninterrupted; everything it started was ended\n")?;
-            Ok(Exit::Failed)
+            return Ok(Exit::Failed);
         }
-        played = play(flags) => played,
-    }
-}
-
-async fn play(flags: Flags) -> anyhow::Result<Exit> {
-    let program = std::env::current_exe().context("find this program's own file")?;
-    let (stage, total) = scenes::play(&program, flags.webs).await?;
+        played = scenes::play(&program, flags.webs) => played?,
+    };
     if flags.keep {
         scenes::invite(&stage, &program)?;
-        // The same Ctrl-C ends the scenes; here it is the good end.
         interrupted().await;
         output::print("\n")?;
     }

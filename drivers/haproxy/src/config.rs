@@ -16,6 +16,9 @@ pub use seal::{Seal, seal};
 
 use crate::{layout::Layout, maps, options::ServerOptions, paths::Paths};
 
+/// What stands before the generation in the file.
+const GENERATION: &str = "proc.backchat_gen str(";
+
 /// What the operator says, and where things lie.
 #[derive(Clone, Debug)]
 pub struct ConfigSettings {
@@ -84,9 +87,9 @@ pub struct Rendered {
 pub fn render(settings: &ConfigSettings, layout: &Layout) -> Result<Rendered, DriverError> {
     let structure = structure(settings, layout)?;
     let text = settings.template.render(&Context::new(settings, layout, &structure)).map_err(refused)?;
-    needs(settings, &text, &[("stats socket ", &settings.paths.socket.display().to_string())])?;
-    needs(settings, &text, &[("proc.backchat_gen str(", &format!("{})", layout.generation))])?;
-    needs(settings, &text, &[("proc.backchat_structure str(", &format!("{structure})"))])?;
+    needs(settings, &text, &format!("stats socket {}", settings.paths.socket.display()))?;
+    needs(settings, &text, &format!("{GENERATION}{})", layout.generation))?;
+    needs(settings, &text, &format!("proc.backchat_structure str({structure})"))?;
     let (hosts, services) = (maps::text(&maps::hosts(layout)), maps::text(&maps::services(layout)));
     Ok(Rendered { config: seal(text), hosts, services, structure })
 }
@@ -97,16 +100,18 @@ pub fn structure(settings: &ConfigSettings, layout: &Layout) -> Result<String, D
     Ok(seal::hash(&text))
 }
 
-/// Without these lines the running process could not be driven, though it would pass its own check.
-fn needs(settings: &ConfigSettings, text: &str, wanted: &[(&str, &str)]) -> Result<(), DriverError> {
-    for (words, value) in wanted {
-        if !text.contains(&format!("{words}{value}")) {
-            let file = settings.template.name.clone();
-            let message = format!("the template must render '{words}{value}'");
-            return Err(DriverError::Check { file, message });
-        }
+/// Which generation a file renders.
+pub(crate) fn generation_of(config: &str) -> Option<u64> {
+    config.split_once(GENERATION)?.1.split_once(')')?.0.parse().ok()
+}
+
+/// Without some lines the running process could not be driven, though it would pass its own check.
+fn needs(settings: &ConfigSettings, text: &str, wanted: &str) -> Result<(), DriverError> {
+    if text.contains(wanted) {
+        return Ok(());
     }
-    Ok(())
+    let message = format!("the template must render '{wanted}'");
+    Err(DriverError::Check { file: settings.template.name.clone(), message })
 }
 
 fn refused(error: RenderError) -> DriverError {

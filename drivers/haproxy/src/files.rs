@@ -1,14 +1,14 @@
 //! The files of a managed HAProxy on disk: written after a push, put in place with a reload, and settled
 //! before a start.
 
-use std::{fs, time::Duration};
+use std::{fs, path::PathBuf, time::Duration};
 
 use backchat_contract::DriverError;
 use backchat_template::{Installed, install, last_good, stage};
 
 use crate::{
     check::check,
-    config::{Rendered, Seal},
+    config::{Rendered, Seal, generation_of},
     master,
     paths::Paths,
     process::Launch,
@@ -39,11 +39,10 @@ pub async fn write(paths: &Paths, rendered: &Rendered) -> Result<(), DriverError
 /// place, and the worker of before serves on.
 pub async fn deploy(launch: &Launch, rendered: &Rendered, generation: u64, limits: Limits) -> Result<(), DriverError> {
     try_out(launch, rendered, limits.check).await?;
-    let before = master::live_generation(&launch.paths).await.ok().flatten();
     let installed = place(&launch.paths, rendered).await?;
     let Err(error) = master::reload(&launch.paths, generation, limits.reload).await else { return Ok(()) };
     blocking(move || take_back(installed)).await?;
-    revive(launch, before, limits.reload).await;
+    revive(launch, limits.reload).await;
     Err(error)
 }
 
@@ -84,17 +83,18 @@ fn seal(file: &std::path::Path) -> Seal {
 }
 
 /// 3.2 may leave the runtime socket refusing after two failed reloads in a row; a good one restores it.
-async fn revive(launch: &Launch, generation: Option<u64>, limit: Duration) {
-    let Some(generation) = generation else { return };
+async fn revive(launch: &Launch, limit: Duration) {
     if master::live_generation(&launch.paths).await.is_ok() {
         return;
     }
+    let text = fs::read_to_string(&launch.paths.config).unwrap_or_default();
+    let Some(generation) = generation_of(&text) else { return };
     if let Err(error) = master::reload(&launch.paths, generation, limit).await {
         tracing::warn!(%error, "the runtime socket is refused after a failed reload, and another did not restore it");
     }
 }
 
-/// All three files; where one cannot be written, none is.
+/// All of the files that differ; where one cannot be written, none is.
 async fn place(paths: &Paths, rendered: &Rendered) -> Result<Vec<Installed>, DriverError> {
     let files = [
         (paths.hosts.clone(), rendered.hosts.clone()),
@@ -102,8 +102,11 @@ async fn place(paths: &Paths, rendered: &Rendered) -> Result<Vec<Installed>, Dri
         (paths.config.clone(), rendered.config.clone()),
     ];
     blocking(move || {
+        // Each write waits for the disk, and most pushes leave the maps as they are.
+        let differs = |(path, text): &&(PathBuf, String)| fs::read(path).map_or(true, |old| old != text.as_bytes());
+        let stage = |(path, text): &(PathBuf, String)| stage(path, text.as_bytes());
         // All are staged before one is moved: a full disk is told before anything has changed.
-        let staged: Vec<_> = files.iter().map(|(path, text)| stage(path, text.as_bytes())).collect::<Result<_, _>>()?;
+        let staged: Vec<_> = files.iter().filter(differs).map(stage).collect::<Result<_, _>>()?;
         let mut installed = Vec::new();
         for file in staged {
             match file.install() {

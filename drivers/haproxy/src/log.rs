@@ -2,6 +2,7 @@
 //! only place where 2.6 says why a reload failed.
 
 use std::{
+    collections::HashSet,
     fs::{File, OpenOptions},
     io::{self, Read, Seek, SeekFrom},
     os::unix::fs::OpenOptionsExt,
@@ -22,7 +23,7 @@ pub(crate) fn open(paths: &Paths) -> io::Result<File> {
 }
 
 /// Empties a log that has grown long. HAProxy appends, so it goes on at the new end.
-pub fn trim(paths: &Paths) -> io::Result<()> {
+pub(crate) fn trim(paths: &Paths) -> io::Result<()> {
     if len(paths) > LOG_MAX { OpenOptions::new().write(true).open(&paths.log)?.set_len(0) } else { Ok(()) }
 }
 
@@ -44,22 +45,23 @@ pub(crate) fn since(paths: &Paths, offset: u64) -> String {
 }
 
 /// The reasons among HAProxy's lines, without their prefixes: `parsing [haproxy.cfg:104] : unknown keyword…`.
-/// Warnings where there is no alert; empty where neither is.
+/// Empty where there is none.
 pub(crate) fn alerts(text: &str) -> String {
-    let of = |mark: &str| {
-        let lines = text.lines().filter_map(|line| line.trim().strip_prefix(mark));
-        let mut reasons: Vec<&str> =
-            lines.map(|line| line.split_once(") : ").map_or(line, |(_, r)| r).trim()).collect();
-        reasons.dedup();
-        reasons.truncate(ALERTS_MAX);
-        reasons.join("; ")
-    };
-    let alerts = of("[ALERT]");
-    if alerts.is_empty() { of("[WARNING]") } else { alerts }
+    let lines = text.lines().filter_map(|line| line.trim().strip_prefix("[ALERT]"));
+    let mut reasons: Vec<&str> = lines.map(|line| line.split_once(") : ").map_or(line, |(_, r)| r).trim()).collect();
+    // A running worker's cry about its servers explains no failed start or reload.
+    reasons.retain(|reason| !reason.ends_with("has no server available!"));
+    // The reply to a reload and the log say the same.
+    let mut told = HashSet::new();
+    reasons.retain(|reason| told.insert(*reason));
+    reasons.truncate(ALERTS_MAX);
+    reasons.join("; ")
 }
 
 #[cfg(test)]
 mod tests {
+    use std::io::Write;
+
     use super::*;
 
     fn check(text: &str, expected: &str) {
@@ -76,7 +78,23 @@ mod tests {
             "config : parsing [c.cfg:104] : unknown keyword 'foo' in 'backend' section; \
             config : Fatal errors found in configuration.",
         );
-        check("[WARNING]  (1) : All workers exited. Exiting... (137)\n", "All workers exited. Exiting... (137)");
+        check("[WARNING]  (1) : All workers exited. Exiting... (137)\n", "");
+        check("[ALERT]    (9) : backend 'web' has no server available!\n", "");
+        check(&bad.repeat(2), &alerts(bad));
         check("Success=1\n", "");
+    }
+
+    #[test]
+    fn a_long_log_is_emptied_and_written_on() {
+        let folder = tempfile::tempdir().unwrap();
+        let paths = Paths::new(folder.path()).unwrap();
+        let mut log = open(&paths).unwrap();
+        log.write_all(b"short\n").unwrap();
+        trim(&paths).unwrap();
+        assert_eq!(since(&paths, 0), "short\n");
+        log.set_len(LOG_MAX + 1).unwrap();
+        trim(&paths).unwrap();
+        log.write_all(b"next\n").unwrap();
+        assert_eq!(since(&paths, 0), "next\n");
     }
 }

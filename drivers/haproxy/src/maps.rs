@@ -85,7 +85,10 @@ pub fn services(layout: &Layout) -> Vec<MapEntry> {
 
 /// The entries as a file holds them.
 pub fn text(entries: &[MapEntry]) -> String {
-    entries.iter().map(|entry| format!("{entry}\n")).collect()
+    entries.iter().fold(String::new(), |mut text, MapEntry { key, value }| {
+        text.extend([key, " ", value, "\n"]);
+        text
+    })
 }
 
 #[cfg(test)]

@@ -34,19 +34,17 @@ pub async fn reload(paths: &Paths, generation: u64, limit: Duration) -> Result<(
     let before = processes(paths).await?;
     let said_before = log::len(paths);
     let reply = ask(&paths.master, "reload;quit", limit).await?;
-    let said = |reply: &str| {
+    let refused = |otherwise: String| {
         let alerts = log::alerts(&format!("{reply}\n{}", log::since(paths, said_before)));
-        let message = if alerts.is_empty() { "haproxy gave no reason".into() } else { alerts };
-        DriverError::Reload { message }
+        DriverError::Reload { message: if alerts.is_empty() { otherwise } else { alerts } }
     };
-    if reply.contains("Success=0") {
-        return Err(said(&reply));
-    }
     loop {
         match progress(paths, &before, generation).await {
             Progress::Done => return Ok(()),
-            Progress::Failed => return Err(said(&reply)),
-            Progress::Pending if Instant::now() > deadline => return Err(said(&reply)),
+            Progress::Failed => return Err(refused("haproxy gave no reason".into())),
+            Progress::Pending if Instant::now() > deadline => {
+                return Err(refused(format!("generation {generation} was not read back within {limit:?}")));
+            }
             Progress::Pending => sleep(AGAIN).await,
         }
     }

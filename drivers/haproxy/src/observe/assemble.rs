@@ -99,12 +99,11 @@ fn place(observed: &mut Observed, flavour: &Flavour, used: &HashMap<&str, u64>, 
         observed.down.insert(place.clone(), std::time::Duration::ZERO);
     }
     let weight = Weight::try_from(row.weight).unwrap_or(Weight::DEFAULT);
-    match addr {
-        Some(addr) => drop(backend.servers.insert(endpoint, Server { id, addr, weight, admin })),
-        None => {
-            observed.foreign.entry(place.0.clone()).or_default().insert(id);
-            observed.broken.insert(place);
-        }
+    if let Some(addr) = addr {
+        backend.servers.insert(endpoint, Server { id, addr, weight, admin });
+    } else {
+        observed.foreign.entry(place.0.clone()).or_default().insert(id);
+        observed.broken.insert(place);
     }
 }
 

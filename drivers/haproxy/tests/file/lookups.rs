@@ -106,3 +106,42 @@ async fn requests_that_no_service_takes() {
     assert_eq!(rig.raw("OPTIONS * HTTP/1.1\r\nHost: web.example.com\r\nConnection: close\r\n\r\n").await.0, 404);
     drop(process);
 }
+
+/// Members choose names; none of them may mean anything but itself to HAProxy.
+#[tokio::test]
+async fn names_that_haproxy_knows() {
+    let web = Web::start("web").await;
+    let mut rig = Rig::new();
+    let longest = "a".repeat(64);
+    let names = [
+        "GLOBAL",
+        "MASTER",
+        "global",
+        "defaults",
+        "backend",
+        "from",
+        "listen",
+        "server",
+        "disabled",
+        "check",
+        "TRUE",
+        "default-server",
+        "0",
+        "1.2.3.4",
+        "a.b-c_d",
+        "if",
+        "unless",
+        "env",
+        "http",
+        "none",
+        &longest,
+    ];
+    for (number, name) in names.iter().enumerate() {
+        rig.service(name, &[(web.addr, Admin::Ready)]);
+        rig.route(&format!("host{number}"), "/", name);
+    }
+    let _process = rig.start().await;
+    for (number, name) in names.iter().enumerate() {
+        assert_eq!(rig.get(&format!("host{number}"), "/").await, (200, "web".into()), "{name}");
+    }
+}

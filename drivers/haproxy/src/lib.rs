@@ -18,6 +18,7 @@ pub mod observe;
 pub mod options;
 pub mod paths;
 pub mod plan;
+mod probe;
 pub mod process;
 pub mod protocol;
 pub mod routes;

@@ -2,6 +2,7 @@
 
 mod architecture;
 mod bench_figures;
+mod commands;
 mod conformance;
 mod demo;
 mod simulator;

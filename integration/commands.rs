@@ -46,7 +46,14 @@ fn what_is_wrong_has_a_status_and_one_line() {
 
 #[test]
 fn wrong_usage_is_64() {
-    let lines = [&["lb", "--nonsense"][..], &[], &["explain"], &["agent", "--service", "web"], &["join"], &["plan", "--assume", "x"]];
+    let lines = [
+        &["lb", "--nonsense"][..],
+        &[],
+        &["explain"],
+        &["agent", "--service", "web"],
+        &["join"],
+        &["plan", "--assume", "x"],
+    ];
     for line in lines {
         let (status, error) = fails(&mut backchat(line));
         assert_eq!(status, Some(64), "{line:?}: {error}");
@@ -95,7 +102,10 @@ fn a_key_is_made_for_its_owner_alone_and_once() {
     assert_eq!((made.status.code(), made.stdout.len()), (Some(0), 0));
     assert_eq!(std::fs::metadata(&key).unwrap().permissions().mode() & 0o777, 0o600);
     let first = std::fs::read(&key).unwrap();
-    assert!(!String::from_utf8_lossy(&made.stderr).contains(String::from_utf8_lossy(&first).trim()), "it shows the key");
+    assert!(
+        !String::from_utf8_lossy(&made.stderr).contains(String::from_utf8_lossy(&first).trim()),
+        "it shows the key"
+    );
     let (status, error) = fails(&mut keygen);
     assert_eq!(status, Some(78), "{error}");
     assert!(error.contains("exists"), "{error}");
@@ -112,7 +122,8 @@ fn a_key_that_others_can_read_is_refused() {
     std::fs::write(&key, printed).unwrap();
     std::fs::set_permissions(&key, std::fs::Permissions::from_mode(0o644)).unwrap();
     let run_dir = folder.path().join("run");
-    let args = ["agent", "--bind", "127.0.0.1:0", "--run-dir", run_dir.to_str().unwrap(), "--key-file", key.to_str().unwrap()];
+    let args =
+        ["agent", "--bind", "127.0.0.1:0", "--run-dir", run_dir.to_str().unwrap(), "--key-file", key.to_str().unwrap()];
     let (status, error) = fails(&mut backchat(&args));
     assert_eq!(status, Some(78), "{error}");
     assert!(error.contains("chmod 600"), "{error}");
@@ -120,7 +131,12 @@ fn a_key_that_others_can_read_is_refused() {
 
 #[test]
 fn what_was_asked_for_is_on_standard_output() {
-    for (args, begins) in [(&["version"][..], "backchat "), (&["--version"], "backchat "), (&["--help"], "Agents gossip"), (&["lb", "--help"], "Gossip beside")] {
+    for (args, begins) in [
+        (&["version"][..], "backchat "),
+        (&["--version"], "backchat "),
+        (&["--help"], "Agents gossip"),
+        (&["lb", "--help"], "Gossip beside"),
+    ] {
         let Output { status, stdout, stderr } = backchat(args).output().unwrap();
         assert_eq!((status.code(), stderr.len()), (Some(0), 0), "{args:?}");
         assert!(String::from_utf8_lossy(&stdout).starts_with(begins), "{args:?}");

@@ -2,9 +2,11 @@
 
 mod architecture;
 mod bench_figures;
+mod cluster;
 mod commands;
 mod conformance;
 mod demo;
+mod scenes;
 mod simulator;
 
 #[path = "bench/figures.rs"]

@@ -27,7 +27,11 @@ pub(super) async fn run(flags: Flags) -> anyhow::Result<Exit> {
     let request = JoinRequest { addrs: flags.addrs.iter().map(ToString::to_string).collect() };
     let answer = flags.connection.open()?.post::<Join>("/v1/join", &request).await?.value;
     for joined in &answer.joined {
-        output::print(&format!("joined by {}; {} known\n", output::safe(&joined.addr), output::count(joined.members, "member")))?;
+        output::print(&format!(
+            "joined by {}; {} known\n",
+            output::safe(&joined.addr),
+            output::count(joined.members, "member")
+        ))?;
     }
     for failed in &answer.failed {
         // What the cluster says names the address and what it resolved to.

@@ -69,7 +69,8 @@ fn more(m: &Member) -> [String; 5] {
 pub(in crate::cli) fn totals(members: &Members) -> String {
     let all = [Liveness::Alive, Liveness::Suspect, Liveness::Failed, Liveness::Left];
     let counts = all.map(|liveness| (members.count(liveness), liveness));
-    let counts = counts.iter().filter(|(number, _)| *number > 0).map(|(number, liveness)| format!("{number} {liveness}"));
+    let counts =
+        counts.iter().filter(|(number, _)| *number > 0).map(|(number, liveness)| format!("{number} {liveness}"));
     format!("{}: {}", count(members.members.len(), "member"), counts.collect::<Vec<_>>().join(", "))
 }
 

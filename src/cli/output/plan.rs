@@ -102,6 +102,7 @@ fn summary(plan: &Plan) -> String {
     parts.extend((s.held > 0).then(|| format!("{} held", s.held)));
     parts.extend((s.refused > 0).then(|| format!("{} refused", s.refused)));
     let reload = plan.reload.as_ref().map_or_else(|| "no reload".to_owned(), |why| format!("reload: {}", safe(why)));
-    let effort = if plan.changes_anything() { format!("; {}, {reload}", count(s.commands, "command")) } else { String::new() };
+    let effort =
+        if plan.changes_anything() { format!("; {}, {reload}", count(s.commands, "command")) } else { String::new() };
     format!("Plan: {}{effort}.\n", parts.join(", "))
 }

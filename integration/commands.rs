@@ -40,7 +40,7 @@ fn what_is_wrong_has_a_status_and_one_line() {
     check(
         &mut backchat(&["agent", "--config", "/nowhere/b.toml"]),
         78,
-        "agent: read /nowhere/b.toml: No such file or directory (os error 2)\n",
+        "agent: read /nowhere/b.toml: No such file or directory\n",
     );
 }
 

@@ -28,12 +28,12 @@ fn build(page: &mut Page, status: Option<&Status>) {
 fn gossip(page: &mut Page, members: &Snapshot, counts: &Counts) {
     let all = [Liveness::Alive, Liveness::Suspect, Liveness::Failed, Liveness::Left];
     let count = |liveness| members.members.values().filter(|m| m.liveness == liveness).count();
-    page.gauges("members", "Members known, this one included", all.map(|l| (label("liveness", l), count(l))));
+    page.gauges("members", "Members known, this one included", all.map(|l| (label("liveness", &l), count(l))));
     let synced = [(label("source", &members.source), usize::from(members.synced))];
     page.gauges("source_synced", "Whether the source has listed everything once", synced);
     let packets = [("in", counts.packets_in), ("out", counts.packets_out)];
     page.counters("gossip_packets", "Gossip datagrams", packets.map(|(way, n)| (label("direction", way), n)));
-    let rejected = counts.rejected.iter().map(|(why, n)| (label("reason", why), *n));
+    let rejected = counts.rejected.iter().map(|(why, n)| (label("reason", *why), *n));
     page.counters("gossip_rejected", "Gossip datagrams and frames not taken", rejected);
     let exchanges = [("ok", counts.exchanges_ok), ("failed", counts.exchanges_failed)];
     page.counters("sync_exchanges", "Full exchanges over TCP", exchanges.map(|(how, n)| (label("result", how), n)));
@@ -69,7 +69,7 @@ fn counted(name: &'static str, words: impl Iterator<Item = String>) -> Vec<(Labe
     for word in words {
         *counts.entry(word).or_default() += 1;
     }
-    counts.into_iter().map(|(word, count)| (label(name, word), count)).collect()
+    counts.into_iter().map(|(word, count)| (label(name, &word), count)).collect()
 }
 
 fn endpoints(set: &Desired) -> Vec<(Labels, usize)> {

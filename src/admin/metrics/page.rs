@@ -15,7 +15,7 @@ use prometheus_client::{
 pub(super) type Labels = Vec<(&'static str, String)>;
 
 /// One label.
-pub(super) fn label(name: &'static str, value: impl ToString) -> Labels {
+pub(super) fn label(name: &'static str, value: &(impl ToString + ?Sized)) -> Labels {
     vec![(name, value.to_string())]
 }
 

@@ -2,8 +2,10 @@
 
 mod architecture;
 mod bench_figures;
+mod cluster;
 mod conformance;
 mod demo;
+mod scenes;
 mod simulator;
 
 #[path = "bench/figures.rs"]

@@ -10,6 +10,8 @@ mod metrics;
 mod routes;
 mod server;
 mod sources;
+#[cfg(test)]
+mod tests;
 
 pub use addr::{Addr, AddrError};
 pub use server::{BindError, Server};

@@ -26,7 +26,7 @@ mod version;
 
 use std::{ffi::OsString, process::ExitCode};
 
-use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
+use clap::{Arg, ArgAction, CommandFactory, FromArgMatches, Parser, Subcommand};
 
 pub use exit::Exit;
 
@@ -87,8 +87,14 @@ enum Work {
 
 /// The whole command line as clap knows it.
 fn command() -> clap::Command {
-    // Of a single value the last one wins; a list takes all.
-    Cli::command().args_override_self(true)
+    let help = Arg::new("help").short('h').long("help").action(ArgAction::HelpShort).global(true).help("Print help");
+    // Of a single value the last one wins; a list takes all. One help page, with a line or two a flag: what
+    // stands in the environment is said once, by the daemons' pages.
+    Cli::command()
+        .args_override_self(true)
+        .disable_help_flag(true)
+        .arg(help)
+        .mut_subcommands(|sub| sub.mut_args(|arg| arg.hide_env(true)))
 }
 
 /// Reads the arguments, the environment and the file they name. What is wrong was said when this fails.

@@ -8,9 +8,7 @@ use std::{
 
 use backchat_contract::DriverError;
 use backchat_haproxy::{
-    AttachedSettings, HaproxyDriver, ManagedSettings,
-    Template, config::ConfigSettings,
-    paths::Paths,
+    AttachedSettings, HaproxyDriver, ManagedSettings, Template, config::ConfigSettings, paths::Paths,
 };
 
 /// HAProxy's file, unless the operator gives another.
@@ -48,7 +46,9 @@ pub fn attached(socket: &Path) -> HaproxyDriver {
 }
 
 fn template(path: Option<&Path>) -> Result<Template, DriverError> {
-    let Some(path) = path else { return Ok(Template { name: "haproxy.cfg.jinja".into(), text: HAPROXY_TEMPLATE.into() }) };
+    let Some(path) = path else {
+        return Ok(Template { name: "haproxy.cfg.jinja".into(), text: HAPROXY_TEMPLATE.into() });
+    };
     let text = fs::read_to_string(path).map_err(DriverError::file("read", path))?;
     Ok(Template { name: path.display().to_string(), text })
 }

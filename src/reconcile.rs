@@ -41,6 +41,8 @@ pub async fn run<D: Driver>(
     let mut schedule = Schedule::new(settings.pace);
     let mut questions = Questions::default();
     let mut stepper = Stepper::new(driver, settings, start);
+    // Attention stays due until a step has looked: asked again before that, it would keep the step from coming.
+    let mut looked = true;
     loop {
         // Every arm is cancel-safe: watches and channels keep what was not taken, the driver's attention says so
         // of itself, and a sleep has no state.
@@ -53,9 +55,10 @@ pub async fn run<D: Driver>(
                 stepper.answer(query, &inbox.snapshots.newest()).await;
                 schedule.changed(start.elapsed());
             }
-            () = stepper.attention() => schedule.changed(start.elapsed()),
+            () = stepper.attention(), if looked => { looked = false; schedule.changed(start.elapsed()); }
             () = tokio::time::sleep_until(start + schedule.due()) => {
                 let began = start.elapsed();
+                looked = true;
                 let result = stepper.step(&inbox.snapshots.newest(), &mut questions).await;
                 let outcome = publish(&status, &mut stepper, result);
                 schedule.stepped(began, start.elapsed(), questions.hurry(outcome));

@@ -1,8 +1,16 @@
 //! The life of a data plane: left alone, tampered with, killed, handed from one daemon to the next.
 
-use backchat_contract::{Driver, EndpointState, Mode, Step};
+use std::time::Duration;
 
-use super::{bench::Bench, rig::Rig, web::Web, words::Wanted};
+use backchat_contract::{Driver, EndpointState, Mode, Step};
+use tokio::time::timeout;
+
+use super::{
+    bench::Bench,
+    rig::Rig,
+    web::{LONG, Web},
+    words::Wanted,
+};
 
 async fn three() -> (Vec<Web>, Wanted) {
     let servers = vec![Web::start("one").await, Web::start("two").await, Web::start("three").await];
@@ -45,7 +53,9 @@ pub(crate) async fn a_killed_plane_comes_back<R: Rig>() {
     let mut bench = Bench::<R>::with(&wanted).await;
     let before = bench.rig.processes();
     bench.rig.kill();
-    bench.driver.attention().await;
+    timeout(LONG, bench.driver.attention()).await.expect("its end is heard");
+    let again = timeout(Duration::from_millis(50), bench.driver.attention()).await;
+    assert!(again.is_err(), "told twice: a loop that listens would spin");
     bench.driver.ensure().await.unwrap();
     bench.spreads_over("a.example", &["one", "two"]).await;
     let way = bench.converge(&wanted).await;

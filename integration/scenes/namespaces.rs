@@ -29,7 +29,9 @@ impl Hosts {
         let hosts = Self { names, processes: Vec::new(), folder: Folder::new("backchat-hosts-").unwrap() };
         let [a, b] = &hosts.names;
         assert!(run(&["ip", "netns", "add", b]));
-        assert!(run(&["ip", "link", "add", "cable0", "netns", a, "type", "veth", "peer", "name", "cable0", "netns", b]));
+        assert!(run(&[
+            "ip", "link", "add", "cable0", "netns", a, "type", "veth", "peer", "name", "cable0", "netns", b
+        ]));
         for (i, name) in hosts.names.iter().enumerate() {
             assert!(run(&["ip", "-n", name, "addr", "add", &format!("10.77.0.{}/24", i + 1), "dev", "cable0"]));
             assert!(run(&["ip", "-n", name, "link", "set", "cable0", "up"]));
@@ -57,7 +59,8 @@ impl Hosts {
     /// A web server and its agent on a host; `nth` makes its ports.
     fn start_web(&mut self, host: usize, nth: u16) {
         let name = format!("web{nth}");
-        let (web, gossip) = (format!("10.77.0.{}:{}", host + 1, 8000 + nth), format!("10.77.0.{}:{}", host + 1, 7946 + nth));
+        let (web, gossip) =
+            (format!("10.77.0.{}:{}", host + 1, 8000 + nth), format!("10.77.0.{}:{}", host + 1, 7946 + nth));
         self.start(host, &format!("{name}.http"), &["demo-web", "--listen", &web, "--name", &name]);
         let service = format!("web:{}", 8000 + nth);
         self.start(host, &name, &["agent", "--bind", &gossip, "--join", "10.77.0.1:7946", "--service", &service]);

@@ -35,7 +35,7 @@ async fn a_hostile_record_is_rejected_and_the_others_go_on() {
         join_timeout: None,
         label: "default".parse().unwrap(),
         keyring: None,
-        profile: Profile::Local,
+        profile: Profile::LOCAL,
         data_dir: None,
     };
     let (cluster, _handle) = Cluster::bind(settings).await.unwrap();

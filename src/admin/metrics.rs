@@ -17,7 +17,7 @@ use crate::model::{Desired, EndpointState, Liveness, Snapshot, Status};
 
 type Labels = Vec<(&'static str, String)>;
 
-/// The metrics in OpenMetrics' text format.
+/// The metrics in the text format of `OpenMetrics`.
 pub(super) fn encode(members: &Snapshot, status: Option<&Status>, counts: &Counts) -> String {
     let mut page = Page(Registry::with_prefix("backchat"));
     page.build(status);

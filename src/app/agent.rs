@@ -15,11 +15,8 @@ use crate::{
 /// Runs until a signal or a `leave` command ends it, or until its name is lost to another.
 pub async fn agent(settings: Agent) -> Result<(), Error> {
     let mut signals = Stop::new().map_err(Error::Signals)?;
-    let announcement = Announcement {
-        state: State::Serving,
-        services: settings.services.clone(),
-        tags: settings.common.tags.clone(),
-    };
+    let announcement =
+        Announcement { state: State::Serving, services: settings.services.clone(), tags: settings.common.tags.clone() };
     let (mut daemon, server) = Daemon::start(&settings.common, Kind::Agent, announcement.clone()).await?;
     let (sender, mut commands) = mpsc::channel(bridge::COMMANDS);
     daemon.serve(server, bridge::sources(&daemon, &settings.common, Kind::Agent, None, sender));

@@ -15,19 +15,22 @@ pub(super) struct Flags {
     #[command(flatten)]
     layer: config::Agent,
 
-    /// A TOML file whose keys are these flags' names; a flag or $BACKCHAT_… counts more
-    #[arg(long, env = "BACKCHAT_CONFIG", value_name = "FILE")]
+    /// Read flags from a TOML file
+    #[arg(long, env = "BACKCHAT_CONFIG", value_name = "FILE", help_heading = "Daemon")]
     config: Option<PathBuf>,
 }
 
 const EXAMPLES: &str = "\
 Examples:
   backchat agent --join proxy --service web:8080 --key-file key
-  backchat agent --join proxy --service web:8080,host=www.example.com,host=*.apps.example.com,weight=50 --insecure
+  backchat agent --join proxy --service web:8080,host=www.example.com,weight=50 --insecure
   backchat agent --join proxy --tag role=web --tag port=8080 --insecure       as with Serf
   backchat agent --bind 127.0.0.1:7950 --join 127.0.0.1 --service web:8080    on one machine, without a key
 
-On SIGTERM it drains, leaves and ends; balancers lose no request. SIGKILL is noticed as a crash.";
+On SIGTERM it drains, leaves and ends; balancers lose no request. SIGKILL is noticed as a crash.
+
+Every flag may stand in the environment too: --run-dir as BACKCHAT_RUN_DIR. A flag counts more than the
+environment, that more than --config FILE, where the keys are the flags' names.";
 
 impl Flags {
     pub(super) fn settings(self) -> anyhow::Result<settings::Agent> {

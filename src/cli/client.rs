@@ -68,9 +68,12 @@ impl ClientError {
     /// Which status it ends with.
     pub(super) fn exit(&self) -> Exit {
         match self {
-            Self::NoneHere(_) | Self::Nobody { .. } | Self::Denied(_) | Self::Broken { .. } => Exit::Unreachable,
+            Self::NoneHere(_)
+            | Self::Nobody { .. }
+            | Self::Denied(_)
+            | Self::Broken { .. }
+            | Self::Refused { status: 503 | 504, .. } => Exit::Unreachable,
             Self::Several(_) | Self::Refused { status: 400 | 501, .. } => Exit::Usage,
-            Self::Refused { status: 503 | 504, .. } => Exit::Unreachable,
             Self::Refused { .. } => Exit::Failed,
         }
     }

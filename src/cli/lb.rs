@@ -15,8 +15,8 @@ pub(super) struct Flags {
     #[command(flatten)]
     layer: config::Lb,
 
-    /// A TOML file whose keys are these flags' names; a flag or $BACKCHAT_… counts more
-    #[arg(long, env = "BACKCHAT_CONFIG", value_name = "FILE")]
+    /// Read flags from a TOML file
+    #[arg(long, env = "BACKCHAT_CONFIG", value_name = "FILE", help_heading = "Daemon")]
     config: Option<PathBuf>,
 }
 
@@ -29,7 +29,10 @@ Examples:
   backchat lb --bind 127.0.0.1:7946 --listen 127.0.0.1:8080     on one machine, without a key
 
 On SIGTERM it leaves and ends its HAProxy gracefully (--on-exit keep: HAProxy serves on). SIGKILL leaves HAProxy
-serving; the next lb with the same --run-dir adopts it.";
+serving; the next lb with the same --run-dir adopts it.
+
+Every flag may stand in the environment too: --run-dir as BACKCHAT_RUN_DIR. A flag counts more than the
+environment, that more than --config FILE, where the keys are the flags' names.";
 
 impl Flags {
     pub(super) fn settings(self) -> anyhow::Result<settings::Lb> {

@@ -1,11 +1,17 @@
 //! What the rim counts, for the metrics. Read at any time, written by the task and the exchanges.
 
 use std::{
-    sync::atomic::{AtomicU64, Ordering::Relaxed},
+    sync::{
+        Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicU64, Ordering::Relaxed},
+    },
     time::Duration,
 };
 
-use super::wire::Rejected;
+use super::{
+    node::{Node, Refused},
+    wire::Rejected,
+};
 use crate::model::Moment;
 
 /// The counters of one node. Only ever go up.
@@ -17,7 +23,9 @@ pub(super) struct Counters {
     rejected: [AtomicU64; Rejected::ALL.len()],
     exchanges_ok: AtomicU64,
     exchanges_failed: AtomicU64,
-    probe_failures: AtomicU64,
+    probes_failed: AtomicU64,
+    /// What the node itself refused, once it was opened.
+    refused: Mutex<Refused>,
     /// Milliseconds and one since the start; 0 for never.
     heard: AtomicU64,
 }
@@ -38,7 +46,7 @@ pub struct Counts {
     /// TCP exchanges, of either end, that did not.
     pub exchanges_failed: u64,
     /// Probes of ours that got no answer.
-    pub probe_failures: u64,
+    pub probes_failed: u64,
 }
 
 impl Counters {
@@ -69,20 +77,31 @@ impl Counters {
         if ok { &self.exchanges_ok } else { &self.exchanges_failed }.fetch_add(1, Relaxed);
     }
 
-    pub(super) fn probe_failed(&self) {
-        self.probe_failures.fetch_add(1, Relaxed);
+    /// What the node counts itself. A node that began anew began to count anew: what is less is no news.
+    pub(super) fn of_node(&self, node: &Node) {
+        self.probes_failed.fetch_max(node.probes_failed(), Relaxed);
+        let mut refused = self.refused();
+        for (reason, count) in node.refused() {
+            let known = refused.entry(reason).or_default();
+            *known = (*known).max(*count);
+        }
+    }
+
+    fn refused(&self) -> MutexGuard<'_, Refused> {
+        self.refused.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     pub(super) fn read(&self) -> Counts {
         let rejected = Rejected::ALL.iter().zip(&self.rejected);
+        let rejected = rejected.map(|(why, count)| (why.reason(), count.load(Relaxed)));
         Counts {
             packets_in: self.packets_in.load(Relaxed),
             packets_out: self.packets_out.load(Relaxed),
             packets_unsent: self.packets_unsent.load(Relaxed),
-            rejected: rejected.map(|(why, count)| (why.reason(), count.load(Relaxed))).collect(),
+            rejected: rejected.chain(self.refused().iter().map(|(reason, count)| (*reason, *count))).collect(),
             exchanges_ok: self.exchanges_ok.load(Relaxed),
             exchanges_failed: self.exchanges_failed.load(Relaxed),
-            probe_failures: self.probe_failures.load(Relaxed),
+            probes_failed: self.probes_failed.load(Relaxed),
         }
     }
 }

@@ -196,6 +196,7 @@ pub struct Node {
     /// When missing records are next asked for.
     pull_at: Option<Moment>,
     refused: Refused,
+    probes_failed: u64,
     /// Of the call that runs: the time, the effects, whether to look at foca's members again, whether the
     /// snapshot is another.
     now: Moment,
@@ -241,6 +242,7 @@ impl Node {
             pending: BTreeMap::new(),
             pull_at: None,
             refused: Refused::new(),
+            probes_failed: 0,
             now,
             out: Vec::new(),
             dirty: false,
@@ -323,6 +325,11 @@ impl Node {
     /// What was refused since the start: garbage, forgeries, more than is kept.
     pub fn refused(&self) -> &Refused {
         &self.refused
+    }
+
+    /// How many of our probes got no answer since the start, whether or not their members then did.
+    pub fn probes_failed(&self) -> u64 {
+        self.probes_failed
     }
 
     fn datagram(&mut self, from: SocketAddr, payload: &[u8]) {

@@ -13,9 +13,13 @@ use tokio::{
     time::{Instant, sleep_until},
 };
 
-use self::{jobs::Jobs, radio::{Radio, Received}};
+use self::{
+    jobs::Jobs,
+    radio::{Radio, Received},
+};
 use super::{
     Announcement, Settings,
+    counters::Counters,
     error::Error,
     exchange::Exchange,
     identity::Identity,
@@ -46,6 +50,7 @@ pub(super) struct Task {
     publisher: Publisher,
     speaker: watch::Sender<Speaker>,
     jobs: Jobs,
+    counters: Arc<Counters>,
     started: Instant,
     leaving: Vec<oneshot::Sender<()>>,
     effects: Vec<Effect>,
@@ -75,6 +80,7 @@ impl Task {
             publisher,
             speaker,
             jobs,
+            counters: handle.counters,
             started: handle.started,
             leaving: Vec::new(),
             effects: Vec::new(),
@@ -93,6 +99,7 @@ impl Task {
                 return end;
             }
             self.publisher.publish(|| view(&self.node));
+            self.counters.of_node(&self.node);
             let due = self.due();
             // Every arm is cancel-safe: readiness stays until it is used, channels and sets keep what was not
             // taken, and a sleep has no state. Unbiased, so that no flood of one starves the others.
@@ -188,6 +195,9 @@ impl Task {
         fits(&record)?;
         self.config.record = record.clone();
         self.handle(Input::Record(record));
+        // Whoever has the version must find it in the view.
+        self.act();
+        self.publisher.flush(|| view(&self.node));
         Ok(self.node.record().version)
     }
 

@@ -23,7 +23,7 @@ pub struct Agent {
 #[command(next_help_heading = "Service")]
 pub struct Own {
     /// A service on this node: NAME:PORT[,host=HOST][,path=PATH][,weight=N][,protocol=http|tcp]
-    /// [repeatable, host= too; by semicolons in the environment]
+    /// [repeatable, host= too; in the environment with ; between]
     #[arg(long, env = "BACKCHAT_SERVICE", value_name = "SERVICE", value_delimiter = ';')]
     pub service: Option<Vec<Offer>>,
 

@@ -27,6 +27,7 @@ pub enum ProfileName {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize, clap::Args)]
 #[serde(rename_all = "kebab-case")]
 #[command(next_help_heading = "Cluster")]
+#[expect(clippy::doc_markdown, reason = "clap shows these as help, where backticks are noise")]
 pub struct Common {
     /// This node's name; the host name if left out
     #[arg(long, env = "BACKCHAT_NODE", value_name = "NAME")]
@@ -40,7 +41,7 @@ pub struct Common {
     #[arg(long, env = "BACKCHAT_ADVERTISE", value_name = "ADDR[:PORT]")]
     pub advertise: Option<Text<Reachable>>,
 
-    /// A member to join by, resolved anew and retried for ever [repeatable; by commas in the environment]
+    /// A member to join by, resolved anew and retried for ever [repeatable]
     #[arg(long, env = "BACKCHAT_JOIN", value_name = "ADDR[:PORT]", value_delimiter = ',')]
     pub join: Option<Vec<Text<JoinAddr>>>,
 
@@ -53,7 +54,7 @@ pub struct Common {
     pub cluster: Option<Text<ClusterLabel>>,
 
     /// A free tag; role=web with port=8080 declares service 'web' where no --service is given
-    /// [repeatable; by semicolons in the environment]
+    /// [repeatable; in the environment with ; between]
     #[arg(long, env = "BACKCHAT_TAG", value_name = "K=V", value_delimiter = ';')]
     pub tag: Option<Vec<Text<Tag>>>,
 

@@ -7,7 +7,6 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use serde::de::IgnoredAny;
 use toml::Spanned;
 
 use super::Layer;
@@ -50,7 +49,7 @@ fn parse<L: Layer>(path: &Path, text: &str) -> Result<L, FileError> {
         |offset: usize, message: String| FileError::Line { path: path.to_owned(), line: line(text, offset), message };
     let wrong = |e: toml::de::Error| at(e.span().map_or(0, |s| s.start), e.message().replace('\n', ", "));
     let known = flags::<L>();
-    let keys: BTreeMap<Spanned<String>, IgnoredAny> = toml::from_str(text).map_err(wrong)?;
+    let keys: BTreeMap<Spanned<String>, toml::Value> = toml::from_str(text).map_err(wrong)?;
     if let Some(key) = keys.into_keys().find(|key| !known.contains(key.get_ref())) {
         return Err(at(key.span().start, unknown(key.get_ref(), &known)));
     }

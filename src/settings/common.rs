@@ -124,10 +124,9 @@ fn key(file: Option<PathBuf>, insecure: Option<bool>, bind: SocketAddr) -> Resul
 fn profile(given: Option<ProfileName>, bind: SocketAddr) -> Profile {
     match given {
         Some(ProfileName::Local) => Profile::LOCAL,
-        Some(ProfileName::Lan) => Profile::LAN,
         Some(ProfileName::Wan) => Profile::WAN,
         None if bind.ip().to_canonical().is_loopback() => Profile::LOCAL,
-        None => Profile::LAN,
+        Some(ProfileName::Lan) | None => Profile::LAN,
     }
 }
 

@@ -27,6 +27,8 @@ pub struct HaproxyDriver {
     connection: Connection,
     clock: Clock,
     managed: Option<Managed>,
+    /// Whether the end of the data plane was told already: once is enough until somebody has looked.
+    told: bool,
 }
 
 impl HaproxyDriver {
@@ -40,6 +42,7 @@ impl HaproxyDriver {
             connection: Connection::new(managed.paths().socket.clone()),
             clock: Clock::default(),
             managed: Some(managed),
+            told: false,
         })
     }
 
@@ -52,6 +55,7 @@ impl HaproxyDriver {
             connection: Connection::new(settings.socket),
             clock: Clock::default(),
             managed: None,
+            told: false,
         }
     }
 }
@@ -70,6 +74,7 @@ impl Driver for HaproxyDriver {
 
     async fn observe(&mut self) -> Result<Observed, DriverError> {
         let (session, info) = self.connection.current().await?;
+        self.told = false;
         let answers = observe::ask(session, &self.flavour, info).await;
         let answers = answers.inspect_err(|_| self.connection.close())?;
         let files = self.managed.as_ref().map(Managed::read_files).transpose()?;
@@ -145,10 +150,14 @@ impl Driver for HaproxyDriver {
     }
 
     async fn attention(&mut self) {
+        if self.told {
+            std::future::pending::<()>().await;
+        }
         match &mut self.managed {
             Some(managed) => managed.ended().await,
             None => self.connection.closed().await,
         }
+        self.told = true;
     }
 
     async fn stop(&mut self, deadline: Duration) -> Result<(), DriverError> {

@@ -43,20 +43,18 @@ fn header(plan: &Plan) -> String {
 
 /// What a reader judges by: the capacity that is left, and why something is held.
 fn judgement(plan: &Plan) -> String {
-    let mut text = String::new();
     let moved: Vec<_> = plan.ready.iter().filter(|r| r.before != r.after || r.hold.is_some()).map(ready).collect();
-    if !moved.is_empty() {
-        text.push_str(&format!("ready: {}\n", moved.join(", ")));
-    }
-    for hold in &plan.holds {
-        text.push_str(&format!(
-            "hold {}: {}\n  backchat release {}\n",
-            safe(&hold.id),
-            safe(&hold.why),
-            safe(&hold.id)
-        ));
-    }
-    text
+    let ready = (!moved.is_empty()).then(|| format!("ready: {}", moved.join(", ")));
+    let holds = plan.holds.iter().flat_map(|hold| {
+        let id = safe(&hold.id);
+        [format!("hold {id}: {}", safe(&hold.why)), format!("  backchat release {id}")]
+    });
+    joined(ready.into_iter().chain(holds))
+}
+
+/// Lines as a text.
+fn joined(lines: impl Iterator<Item = String>) -> String {
+    lines.fold(String::new(), |text, line| text + &line + "\n")
 }
 
 fn ready(r: &Ready) -> String {
@@ -87,12 +85,9 @@ fn commands(plan: &Plan, limit: usize) -> String {
 }
 
 fn indented(lines: &[String], sign: &str, limit: usize) -> String {
-    let mut text: String = lines.iter().take(limit).map(|line| format!("  {sign}{}\n", safe(line))).collect();
     let more = lines.len().saturating_sub(limit);
-    if more > 0 {
-        text.push_str(&format!("  … {more} more (--full)\n"));
-    }
-    text
+    let rest = (more > 0).then(|| format!("  … {more} more (--full)"));
+    joined(lines.iter().take(limit).map(|line| format!("  {sign}{}", safe(line))).chain(rest))
 }
 
 fn summary(plan: &Plan) -> String {

@@ -115,5 +115,9 @@ fn plane(s: &Status) -> Line {
 }
 
 fn held(hold: &Hold) -> Line {
-    Line::new(Mark::Held, "guard", format!("{}: {}: backchat release {}", hold.endpoints.join(", "), hold.why, hold.id))
+    Line::new(
+        Mark::Held,
+        "guard",
+        format!("{}: {}; 'backchat release {}' lets it go", hold.endpoints.join(", "), hold.why, hold.id),
+    )
 }

@@ -46,7 +46,10 @@ impl Node {
         for note in std::mem::take(&mut self.outbox.notes) {
             self.dirty = true;
             match note {
-                Note::ProbeFailed(member) => self.tell_suspect(&member),
+                Note::ProbeFailed(member) => {
+                    self.probes_failed += 1;
+                    self.tell_suspect(&member);
+                }
                 Note::Defunct if self.phase == Phase::Running => self.renew(),
                 // What foca does by itself with identities that renew themselves.
                 Note::Defunct if !self.config.cures.deaf_leaver => self.change_identity(),

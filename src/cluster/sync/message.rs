@@ -6,7 +6,7 @@
 
 use minicbor::{Decode, Encode, bytes::ByteArray};
 
-use crate::cluster::{identity::Identity, wire::Rejected};
+use crate::cluster::{cbor, identity::Identity, wire::Rejected};
 
 /// The first thing either end says.
 #[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
@@ -75,7 +75,7 @@ const DRAINED: u8 = 4;
 
 impl Hello {
     pub(in crate::cluster) fn to_bytes(&self) -> Vec<u8> {
-        tagged(HELLO, self)
+        cbor::behind(&[HELLO], self)
     }
 
     pub(in crate::cluster) fn from_bytes(payload: &[u8]) -> Result<Self, Rejected> {
@@ -117,9 +117,9 @@ struct DrainedBody {
 impl Question {
     pub(in crate::cluster) fn to_bytes(&self) -> Vec<u8> {
         match self {
-            Self::Exchange { joining } => tagged(EXCHANGE, &ExchangeBody { joining: Some(*joining) }),
-            Self::Presence => tagged(PRESENCE, &Empty {}),
-            Self::Drained(ask) => tagged(DRAINED, ask),
+            Self::Exchange { joining } => cbor::behind(&[EXCHANGE], &ExchangeBody { joining: Some(*joining) }),
+            Self::Presence => cbor::behind(&[PRESENCE], &Empty {}),
+            Self::Drained(ask) => cbor::behind(&[DRAINED], ask),
         }
     }
 
@@ -138,10 +138,10 @@ impl Question {
 impl Reply {
     pub(in crate::cluster) fn to_bytes(&self) -> Vec<u8> {
         match self {
-            Self::Here => tagged(PRESENCE, &Empty {}),
-            Self::Welcome { known } => tagged(EXCHANGE, &WelcomeBody { holder: None, known: *known }),
-            Self::Held(holder) => tagged(EXCHANGE, &WelcomeBody { holder: Some(holder.clone()), known: None }),
-            Self::Drained(drained) => tagged(DRAINED, &DrainedBody { drained: *drained }),
+            Self::Here => cbor::behind(&[PRESENCE], &Empty {}),
+            Self::Welcome { known } => cbor::behind(&[EXCHANGE], &WelcomeBody { holder: None, known: *known }),
+            Self::Held(holder) => cbor::behind(&[EXCHANGE], &WelcomeBody { holder: Some(holder.clone()), known: None }),
+            Self::Drained(drained) => cbor::behind(&[DRAINED], &DrainedBody { drained: *drained }),
         }
     }
 
@@ -155,12 +155,6 @@ impl Reply {
             _ => Err(Rejected::Malformed),
         }
     }
-}
-
-fn tagged<T: Encode<()>>(tag: u8, body: &T) -> Vec<u8> {
-    let mut buffer = vec![tag];
-    minicbor::encode(body, &mut buffer).expect("a vector takes all that is written");
-    buffer
 }
 
 fn read<'b, T: Decode<'b, ()>>(body: &'b [u8]) -> Result<T, Rejected> {

@@ -1,0 +1,313 @@
+//! A HAProxy in memory: what the commands do to servers and maps, as measured on the real ones, and the answers
+//! it would give. It remembers what must never happen.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fmt::Write,
+    path::Path,
+};
+
+use backchat_contract::{Desired, DriverError, Mode, Protocol, Step};
+
+use crate::{
+    config::{Rendered, seal},
+    layout::{Admin, Layout},
+    maps::{self, MapEntry},
+    observe::{Answers, Clock, Files, Flavour, Observed, assemble},
+    options::ServerOptions,
+    paths::Paths,
+    plan::{Plan, Planner},
+    protocol::{Command, MapFile, MapVersion, ServerPath},
+};
+
+pub(super) const SPARES: usize = 2;
+
+#[derive(Clone, Debug)]
+pub(super) struct SimServer {
+    pub(super) id: String,
+    pub(super) addr: std::net::SocketAddr,
+    pub(super) weight: String,
+    pub(super) admin: Admin,
+    pub(super) up: bool,
+    /// A check has passed since it last could have changed.
+    verified: bool,
+    checked: bool,
+    pub(super) used: u64,
+}
+
+#[derive(Clone, Debug, Default)]
+pub(super) struct SimBackend {
+    tcp: bool,
+    pub(super) servers: BTreeMap<String, SimServer>,
+}
+
+pub(super) struct Sim {
+    pub(super) flavour: Flavour,
+    pub(super) backends: BTreeMap<String, SimBackend>,
+    pub(super) hosts: Vec<MapEntry>,
+    pub(super) services: Vec<MapEntry>,
+    prepared: BTreeMap<u64, Vec<MapEntry>>,
+    versions: u64,
+    structure: Option<String>,
+    generation: u64,
+    pub(super) files: Option<Files>,
+    /// Stands for the settings and the template.
+    pub(super) salt: u8,
+    clock: Clock,
+    now: std::time::Instant,
+    pub(super) reloads: usize,
+    /// Servers that took requests before a check of them had passed.
+    pub(super) ungated: BTreeSet<String>,
+    pub(super) refused: Vec<String>,
+}
+
+impl Sim {
+    /// One of ours, as it starts for the first time.
+    pub(super) fn managed() -> Self {
+        let paths = paths();
+        let hosts = MapFile::new(&paths.hosts).unwrap();
+        let flavour = Flavour::Managed { hosts, services: MapFile::new(&paths.services).unwrap() };
+        let mut sim = Self::new(flavour);
+        sim.load(&Layout::empty(1, SPARES));
+        sim.reloads = 0;
+        sim
+    }
+
+    /// Somebody else's, with these backends, and a server of theirs in each.
+    pub(super) fn attached(backends: &[&str]) -> Self {
+        let mut sim = Self::new(Flavour::Attached);
+        for name in backends {
+            let theirs = server("10.9.9.9:80".parse().unwrap(), "1");
+            let servers = [("theirs".to_owned(), SimServer { admin: Admin::Ready, up: true, ..theirs })].into();
+            sim.backends.insert((*name).to_owned(), SimBackend { tcp: false, servers });
+        }
+        sim
+    }
+
+    fn new(flavour: Flavour) -> Self {
+        Self {
+            flavour,
+            backends: BTreeMap::new(),
+            hosts: Vec::new(),
+            services: Vec::new(),
+            prepared: BTreeMap::new(),
+            versions: 0,
+            structure: None,
+            generation: 0,
+            files: None,
+            salt: 0,
+            clock: Clock::default(),
+            now: std::time::Instant::now(),
+            reloads: 0,
+            ungated: BTreeSet::new(),
+            refused: Vec::new(),
+        }
+    }
+
+    /// Time passes: checks run, requests end.
+    pub(super) fn tick(&mut self, duration: std::time::Duration) {
+        self.now += duration;
+        for server in self.servers_mut().filter(|s| s.checked && s.admin != Admin::Maint) {
+            (server.up, server.verified) = (true, true);
+        }
+        self.servers_mut().for_each(|server| server.used = server.used.saturating_sub(1));
+    }
+
+    fn servers_mut(&mut self) -> impl Iterator<Item = &mut SimServer> {
+        self.backends.values_mut().flat_map(|b| b.servers.values_mut())
+    }
+
+    pub(super) fn observe(&mut self) -> Observed {
+        let mut observed = assemble(&self.answers(), &self.flavour, self.files.clone()).unwrap();
+        self.clock.stamp(&mut observed, self.now);
+        observed
+    }
+
+    pub(super) fn plan(&self, desired: &Desired, observed: &Observed, mode: Mode) -> Step<Plan> {
+        let (options, paths) = (ServerOptions::default(), paths());
+        let planner = Planner {
+            flavour: &self.flavour,
+            options: &options,
+            spares: SPARES,
+            drain_limit: std::time::Duration::from_secs(30),
+            paths: self.files.is_some().then_some(&paths),
+            render: &|layout| Ok::<_, DriverError>(render(layout, self.salt)),
+        };
+        planner.plan(desired, observed, mode)
+    }
+
+    pub(super) fn apply(&mut self, plan: &Plan) {
+        for action in &plan.actions {
+            let version = MapVersion(self.versions + 1);
+            action.commands(version).iter().for_each(|command| self.run(command));
+        }
+        if let Some(files) = &plan.files {
+            let rendered = render(&files.layout, self.salt);
+            assert_eq!(Some(&rendered.structure), self.structure.as_ref(), "a file that does not say what runs");
+            self.files = Some(on_disk(rendered));
+        }
+        if let Some(structure) = &plan.structure {
+            self.load(&structure.layout);
+        }
+    }
+
+    /// A reload of a file of ours: everything as the file says, checks up.
+    fn load(&mut self, layout: &Layout) {
+        self.reloads += 1;
+        let rendered = render(layout, self.salt);
+        self.structure = Some(rendered.structure.clone());
+        self.generation = layout.generation;
+        (self.hosts, self.services) = (maps::hosts(layout), maps::services(layout));
+        self.backends = layout
+            .backends
+            .iter()
+            .map(|(name, backend)| {
+                let servers = backend.servers.iter().map(|(endpoint, s)| {
+                    let admin = if s.admin == Admin::Ready { Admin::Ready } else { Admin::Maint };
+                    let fresh =
+                        SimServer { admin, up: true, verified: true, ..server(s.addr.get(), &s.id.to_string()) };
+                    (endpoint.to_string(), SimServer { weight: s.weight.to_string(), checked: true, ..fresh })
+                });
+                (name.to_string(), SimBackend { tcp: backend.protocol == Protocol::Tcp, servers: servers.collect() })
+            })
+            .collect();
+        self.files = Some(on_disk(rendered));
+    }
+
+    fn run(&mut self, command: &Command) {
+        let text = command.to_string();
+        let refuse = |sim: &mut Self, why: &str| sim.refused.push(format!("{text}: {why}"));
+        match command {
+            Command::Add { server: path, addr, id, weight, .. } => {
+                let Some(backend) = self.backends.get_mut(path.backend.as_str()) else {
+                    return refuse(self, "no such backend");
+                };
+                let id = id.to_string();
+                if backend.servers.contains_key(&name(path)) || backend.servers.values().any(|s| s.id == id) {
+                    return refuse(self, "already there");
+                }
+                let new = SimServer { weight: weight.to_string(), ..server(addr.get(), &id) };
+                backend.servers.insert(name(path), new);
+            }
+            Command::PrepareMap(_) => {
+                self.versions += 1;
+                self.prepared.insert(self.versions, Vec::new());
+            }
+            Command::AddMap(_, version, entries) => {
+                self.prepared.get_mut(&version.0).unwrap().extend(entries.iter().cloned());
+            }
+            Command::CommitMap(map, version) => {
+                let entries = self.prepared.remove(&version.0).unwrap();
+                match &self.flavour {
+                    Flavour::Managed { hosts, .. } if map == hosts => self.hosts = entries,
+                    _ => self.services = entries,
+                }
+            }
+            Command::Delete(path) => match self.server(path) {
+                Some(s) if s.admin != Admin::Maint => refuse(self, "not in maintenance"),
+                // Not yet: no refusal, and no success.
+                Some(s) if s.used > 0 => {}
+                Some(_) => drop(self.backends.get_mut(path.backend.as_str()).unwrap().servers.remove(&name(path))),
+                None => {}
+            },
+            on_server => {
+                let path = on_server.server().unwrap();
+                match self.server(path) {
+                    None => refuse(self, "no such server"),
+                    Some(server) => {
+                        if !change(server, on_server) {
+                            self.ungated.insert(text);
+                        }
+                    }
+                }
+            }
+        }
+    }
+
+    fn server(&mut self, path: &ServerPath) -> Option<&mut SimServer> {
+        self.backends.get_mut(path.backend.as_str())?.servers.get_mut(&name(path))
+    }
+
+    fn answers(&self) -> Answers {
+        let mut answers = Answers { info: "Version: 2.6.12-1\nPid: 7\nStopping: 0\n".into(), ..Answers::default() };
+        answers.backends = "# pxname,svname,mode,\n".into();
+        answers.servers =
+            "1\n# be_name srv_name srv_id srv_addr srv_port srv_uweight srv_admin_state srv_op_state\n".into();
+        answers.connections = "# bkname/svname used_cur\n".into();
+        for (name, backend) in &self.backends {
+            let mode = if backend.tcp { "tcp" } else { "http" };
+            writeln!(answers.backends, "{name},BACKEND,{mode},").unwrap();
+            for (server, s) in &backend.servers {
+                let admin = match s.admin {
+                    Admin::Ready => 0,
+                    Admin::Drain => 8,
+                    Admin::Maint => 1,
+                };
+                let (ip, port, up) = (s.addr.ip(), s.addr.port(), if s.up { 2 } else { 0 });
+                writeln!(answers.servers, "{name} {server} {} {ip} {port} {} {admin} {up}", s.id, s.weight).unwrap();
+                writeln!(answers.connections, "{name}/{server} {}", s.used).unwrap();
+            }
+        }
+        let map = |entries: &[MapEntry]| entries.iter().fold(String::new(), |text, e| text + &format!("0x1 {e}\n"));
+        (answers.hosts, answers.services) = (map(&self.hosts), map(&self.services));
+        let variable = |value: &str| format!("proc.x: type=str value=<{value}>\n");
+        answers.generation = variable(&self.generation.to_string());
+        answers.structure = self.structure.as_deref().map(variable).unwrap_or_default();
+        answers
+    }
+}
+
+/// Whether it did no harm: a server may take requests only after a check of it has passed.
+fn change(server: &mut SimServer, command: &Command) -> bool {
+    match command {
+        Command::EnableHealth(_) => server.checked = true,
+        // Forgotten in maintenance: leaving it sets the health anew.
+        Command::HealthDown(_) if server.admin != Admin::Maint && server.checked => server.up = false,
+        Command::State(_, to) => {
+            if server.admin == Admin::Maint && *to != Admin::Maint {
+                (server.up, server.verified) = (true, false);
+            }
+            server.admin = *to;
+            return *to != Admin::Ready || !server.up || server.verified;
+        }
+        Command::Weight(_, weight) => server.weight = weight.to_string(),
+        Command::Addr(_, addr) => {
+            let gated = server.admin != Admin::Ready;
+            (server.addr, server.verified) = (addr.get(), false);
+            return gated;
+        }
+        Command::ShutdownSessions(_) => server.used = 0,
+        _ => {}
+    }
+    true
+}
+
+fn server(addr: std::net::SocketAddr, id: &str) -> SimServer {
+    let (id, weight) = (id.to_owned(), "100".to_owned());
+    SimServer { id, addr, weight, admin: Admin::Maint, up: false, verified: false, checked: false, used: 0 }
+}
+
+fn name(path: &ServerPath) -> String {
+    path.to_string().split_once('/').unwrap().1.to_owned()
+}
+
+fn paths() -> Paths {
+    Paths::new(Path::new("/run/bc")).unwrap()
+}
+
+fn on_disk(rendered: Rendered) -> Files {
+    Files { config: rendered.config, hosts: rendered.hosts, services: rendered.services }
+}
+
+/// What the real rendering says, in short: structure is the backends and the settings.
+fn render(layout: &Layout, salt: u8) -> Rendered {
+    let backends: Vec<_> = layout.backends.iter().map(|(name, b)| format!("{name} {:?}", b.protocol)).collect();
+    let structure = format!("{salt} {}", backends.join(", "));
+    let servers = layout.servers().map(|(b, e, s)| format!("{b}/{e} {s:?}\n")).collect::<String>();
+    Rendered {
+        config: seal(format!("{} {structure}\n{servers}", layout.generation)),
+        hosts: maps::text(&maps::hosts(layout)),
+        services: maps::text(&maps::services(layout)),
+        structure,
+    }
+}

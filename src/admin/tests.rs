@@ -1,0 +1,306 @@
+//! The admin server over real sockets: what it answers, what it refuses, and that it stays bounded.
+
+use std::{os::unix::fs::PermissionsExt, sync::Arc, time::Duration};
+
+use reqwest::{Client, Method, StatusCode};
+use serde_json::{Value, json};
+use tokio::{
+    io::AsyncReadExt,
+    net::{TcpStream, UnixStream},
+    sync::{mpsc, watch},
+    task::JoinHandle,
+    time::Instant,
+};
+use tokio_util::sync::CancellationToken;
+
+use super::*;
+use crate::model::{Kind, Liveness, Member, Proposal, RawRecord, Snapshot, Status, Verdict};
+use backchat_contract::Plane;
+
+/// A server on a unix socket and on TCP, with state that the test sets.
+struct Served {
+    folder: tempfile::TempDir,
+    tcp: std::net::SocketAddr,
+    members: watch::Sender<Arc<Snapshot>>,
+    status: watch::Sender<Arc<Status>>,
+    commands: mpsc::Receiver<Command>,
+    stopping: CancellationToken,
+    stop: CancellationToken,
+    task: JoinHandle<()>,
+}
+
+fn snapshot(synced: bool) -> Snapshot {
+    let record = RawRecord { node: "proxy".into(), kind: Kind::Balancer, ..RawRecord::default() };
+    let member = Member {
+        name: "proxy".parse().unwrap(),
+        epoch: 7,
+        addr: "10.0.0.2:7946".parse().unwrap(),
+        liveness: Liveness::Alive,
+        verdict: Verdict::Unasked,
+        since: Duration::ZERO,
+        record: Some(record),
+    };
+    Snapshot { source: "gossip".into(), synced, members: [(member.name.clone(), member)].into() }
+}
+
+impl Served {
+    async fn new(kind: Kind) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let unix = Addr::Unix(folder.path().join("deep/run/admin.sock"));
+        let server = Server::bind(&[unix, "127.0.0.1:0".parse().unwrap()]).await.unwrap();
+        let tcp = server.tcp_addrs()[0];
+        let (members, members_seen) = watch::channel(Arc::new(snapshot(true)));
+        let (status, status_seen) = watch::channel(Arc::default());
+        let (sender, commands) = mpsc::channel(4);
+        let (stopping, stop) = (CancellationToken::new(), CancellationToken::new());
+        let counts = Counts { packets_in: 3, rejected: vec![("key", 2)], ..Counts::default() };
+        let sources = Sources {
+            me: Me { node: "proxy".parse().unwrap(), kind },
+            start: Instant::now(),
+            members: members_seen,
+            status: (kind == Kind::Balancer).then_some(status_seen),
+            commands: sender,
+            counts: Arc::new(move || counts.clone()),
+            stopping: stopping.clone(),
+        };
+        let task = tokio::spawn(server.serve(sources, stop.clone()));
+        Self { folder, tcp, members, status, commands, stopping, stop, task }
+    }
+
+    fn socket(&self) -> std::path::PathBuf {
+        self.folder.path().join("deep/run/admin.sock")
+    }
+
+    fn request(&self, method: Method, path: &str) -> reqwest::RequestBuilder {
+        let client = Client::builder().unix_socket(self.socket()).build().unwrap();
+        client.request(method, format!("http://localhost{path}"))
+    }
+
+    async fn get(&self, path: &str) -> (StatusCode, Value) {
+        answer(self.request(Method::GET, path)).await
+    }
+
+    async fn post(&self, path: &str, body: &Value) -> (StatusCode, Value) {
+        answer(self.request(Method::POST, path).json(body)).await
+    }
+}
+
+async fn answer(request: reqwest::RequestBuilder) -> (StatusCode, Value) {
+    let response = request.send().await.unwrap();
+    let status = response.status();
+    (status, serde_json::from_str(&response.text().await.unwrap()).unwrap_or_default())
+}
+
+#[tokio::test]
+async fn every_answer_names_its_format() {
+    let served = Served::new(Kind::Balancer).await;
+    for (path, name) in [
+        ("/v1/status", "status"),
+        ("/v1/members", "members"),
+        ("/v1/services", "services"),
+        ("/v1/routes", "routes"),
+        ("/healthz", "health"),
+        ("/readyz", "health"),
+        ("/v1/explain", "error"),
+        ("/nowhere", "error"),
+    ] {
+        let (_, body) = served.get(path).await;
+        assert_eq!(body["format"], format!("backchat.{name}/1"), "{path}");
+    }
+    let (status, body) = served.get("/v1/members").await;
+    assert_eq!(status, StatusCode::OK);
+    let wanted = ["name", "ip", "port", "liveness", "state", "kind", "epoch", "version", "services", "tags"];
+    for field in wanted {
+        assert!(body["members"][0].get(field).is_some(), "{field}: {body}");
+    }
+    let (_, body) = served.get("/v1/status").await;
+    for field in ["node", "version", "driver", "generation", "converged", "synced", "held", "rejections", "last_apply"]
+    {
+        assert!(body.get(field).is_some(), "{field}: {body}");
+    }
+}
+
+#[tokio::test]
+async fn what_is_wrong_is_said() {
+    let served = Served::new(Kind::Balancer).await;
+    let check = async |request: reqwest::RequestBuilder, expected: u16| {
+        let (status, body) = answer(request).await;
+        assert_eq!((status.as_u16(), &body["format"]), (expected, &json!("backchat.error/1")), "{body}");
+    };
+    let (get, post) = (|path| served.request(Method::GET, path), |path| served.request(Method::POST, path));
+    check(get("/nowhere"), 404).await;
+    check(post("/v1/status"), 405).await;
+    check(get("/v1/events"), 501).await;
+    check(post("/v1/drain"), 501).await;
+    check(get("/v1/plan?assume=soon=web1"), 400).await;
+    check(get("/v1/plan?asume=gone=web1"), 400).await;
+    check(post("/v1/join").json(&json!({ "addrs": [] })), 400).await;
+    check(post("/v1/join").json(&json!({ "addrs": vec!["a"; 65] })), 400).await;
+    check(post("/v1/join").json(&json!({ "adrs": ["a"] })), 422).await;
+    check(post("/v1/join").body("{}"), 415).await;
+    check(post("/v1/join").json(&json!({ "addrs": ["a".repeat(70_000)] })), 413).await;
+    check(get("/v1/members").header("origin", "http://evil.example"), 403).await;
+}
+
+/// A page that looks at loopback through a name of its own gets nothing; neither does one over its real name.
+#[tokio::test]
+async fn tcp_answers_loopback_hosts_alone() {
+    let served = Served::new(Kind::Balancer).await;
+    let get = |host: &'static str| Client::new().get(format!("http://{}/v1/members", served.tcp)).header("host", host);
+    assert_eq!(answer(get("127.0.0.1")).await.0, StatusCode::OK);
+    assert_eq!(answer(get("evil.example")).await.0, StatusCode::FORBIDDEN);
+}
+
+#[tokio::test]
+async fn an_agent_says_whom_to_ask() {
+    let served = Served::new(Kind::Agent).await;
+    for path in ["/v1/services", "/v1/routes", "/v1/plan"] {
+        let (status, body) = served.get(path).await;
+        assert_eq!(status, StatusCode::NOT_FOUND);
+        assert_eq!(body["error"], "proxy is an agent and drives no data plane; ask a balancer: proxy", "{path}");
+    }
+    assert_eq!(served.get("/v1/status").await.1["driver"], Value::Null);
+}
+
+#[tokio::test]
+async fn commands_are_handed_on() {
+    let mut served = Served::new(Kind::Balancer).await;
+    let mut commands = std::mem::replace(&mut served.commands, mpsc::channel(1).1);
+    let daemon = tokio::spawn(async move {
+        let mut seen = Vec::new();
+        while let Some(command) = commands.recv().await {
+            match command {
+                Command::Join { addrs, answer } => {
+                    let result = |(index, addr): (usize, String)| {
+                        let result = if index == 0 { Ok(3) } else { Err("no answer".into()) };
+                        Joined { addr, result }
+                    };
+                    answer.send(addrs.into_iter().enumerate().map(result).collect()).unwrap();
+                }
+                Command::Leave { answer } => answer.send(()).unwrap(),
+                Command::Plan { assume, answer } => {
+                    seen.extend(assume);
+                    let plane = Plane { name: "haproxy", ..Plane::default() };
+                    let proposal = Proposal {
+                        plane,
+                        observed_at: std::time::SystemTime::now(),
+                        synced: true,
+                        view: backchat_contract::PlanView::default(),
+                        to: 0,
+                        held: Vec::new(),
+                        rejections: Vec::new(),
+                        ready: Vec::new(),
+                    };
+                    answer.send(Ok(Box::new(proposal))).unwrap();
+                }
+                Command::Release { hold, answer } => answer.send(hold == "h3c9").unwrap(),
+            }
+        }
+        seen
+    });
+    let (_, joined) = served.post("/v1/join", &json!({ "addrs": ["a", "b:1"] })).await;
+    let expected = json!({
+        "format": "backchat.join/1",
+        "joined": [{ "addr": "a", "members": 3 }],
+        "failed": [{ "addr": "b:1", "why": "no answer" }],
+    });
+    assert_eq!(joined, expected);
+    assert_eq!(served.get("/v1/plan?assume=drain=web1,gone=web2").await.1["driver"]["name"], "haproxy");
+    assert_eq!(served.post("/v1/release", &json!({ "hold": "h3c9" })).await.0, StatusCode::OK);
+    assert_eq!(served.post("/v1/release", &json!({ "hold": "none" })).await.0, StatusCode::NOT_FOUND);
+    assert_eq!(served.post("/v1/leave", &json!({})).await.1, json!({ "format": "backchat.leave/1", "node": "proxy" }));
+    served.stop.cancel();
+    served.task.await.unwrap();
+    assert_eq!(daemon.await.unwrap(), ["drain=web1".parse().unwrap(), "gone=web2".parse().unwrap()]);
+}
+
+#[tokio::test]
+async fn a_daemon_that_ends_answers_no_command() {
+    let mut served = Served::new(Kind::Balancer).await;
+    served.commands.close();
+    let (status, body) = served.post("/v1/leave", &json!({})).await;
+    assert_eq!((status, &body["error"]), (StatusCode::SERVICE_UNAVAILABLE, &json!("the daemon is about to end")));
+}
+
+#[tokio::test]
+async fn ready_is_who_may_be_sent_traffic() {
+    let served = Served::new(Kind::Balancer).await;
+    let check = async |ready: bool, why: &str| {
+        let (status, body) = served.get("/readyz").await;
+        assert_eq!((status.is_success(), body["ok"] == true), (ready, ready), "{body}");
+        assert!(body["why"].as_str().unwrap_or_default().contains(why), "{body}");
+    };
+    check(false, "the data plane is not up").await;
+    served.status.send_replace(Arc::new(Status { plane_up: true, ..Status::default() }));
+    check(false, "a source has not listed").await;
+    served.status.send_replace(Arc::new(Status { plane_up: true, synced: true, ..Status::default() }));
+    check(true, "").await;
+    served.members.send_replace(Arc::new(snapshot(false)));
+    check(false, "no full exchange").await;
+    served.members.send_replace(Arc::new(snapshot(true)));
+    served.stopping.cancel();
+    check(false, "about to end").await;
+    assert_eq!(served.get("/healthz").await.0, StatusCode::OK);
+}
+
+#[tokio::test]
+async fn metrics_hold_what_is_known() {
+    let served = Served::new(Kind::Balancer).await;
+    let plane = Plane { name: "haproxy", version: "2.6.12".into(), ..Plane::default() };
+    let observed_at = Some(std::time::UNIX_EPOCH + Duration::from_millis(1500));
+    let status = Status { plane, plane_up: true, observed_at, steps: 5, failures: 1, reloads: 2, ..Status::default() };
+    served.status.send_replace(Arc::new(status));
+    let response = served.request(Method::GET, "/metrics").send().await.unwrap();
+    let kind = response.headers()["content-type"].to_str().unwrap().to_owned();
+    assert!(kind.starts_with("application/openmetrics-text"), "{kind}");
+    insta::assert_snapshot!(response.text().await.unwrap());
+}
+
+fn mode(path: &std::path::Path) -> u32 {
+    std::fs::metadata(path).unwrap().permissions().mode() & 0o777
+}
+
+#[tokio::test]
+async fn the_socket_is_private_and_goes_with_its_server() {
+    let served = Served::new(Kind::Agent).await;
+    let (socket, folder) = (served.socket(), served.folder.path().join("deep/run"));
+    assert_eq!((mode(&socket), mode(&folder)), (0o600, 0o700));
+    let again = Server::bind(&[Addr::Unix(socket.clone())]).await.unwrap_err().to_string();
+    assert!(again.ends_with("another daemon answers there; choose another --run-dir or --admin"), "{again}");
+    served.stop.cancel();
+    served.task.await.unwrap();
+    assert!(!socket.exists());
+}
+
+#[tokio::test]
+async fn a_killed_daemons_socket_is_replaced_and_nothing_else_is() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("admin.sock");
+    drop(std::os::unix::net::UnixListener::bind(&path).unwrap());
+    assert!(Server::bind(&[Addr::Unix(path.clone())]).await.is_ok());
+    std::fs::write(&path, "precious").unwrap();
+    let error = Server::bind(&[Addr::Unix(path.clone())]).await.unwrap_err().to_string();
+    assert!(error.contains("cannot bind"), "{error}");
+    assert_eq!(std::fs::read_to_string(&path).unwrap(), "precious");
+}
+
+/// Clients that connect and say nothing are cut off, and so never keep others out.
+#[tokio::test(start_paused = true)]
+async fn silent_clients_keep_nobody_out() {
+    let served = Served::new(Kind::Agent).await;
+    let mut silent = Vec::new();
+    for _ in 0..80 {
+        silent.push(UnixStream::connect(served.socket()).await.unwrap());
+    }
+    assert_eq!(served.get("/healthz").await.0, StatusCode::OK);
+    assert_eq!(silent[0].read(&mut [0; 1]).await.unwrap(), 0);
+}
+
+#[tokio::test]
+async fn an_open_connection_does_not_keep_the_daemon() {
+    let served = Served::new(Kind::Agent).await;
+    let _idle = TcpStream::connect(served.tcp).await.unwrap();
+    assert_eq!(served.get("/healthz").await.0, StatusCode::OK);
+    served.stop.cancel();
+    tokio::time::timeout(Duration::from_secs(5), served.task).await.unwrap().unwrap();
+}

@@ -40,5 +40,5 @@ lint: ## formatting and clippy, warnings are errors
 	$(CARGO) clippy --workspace --all-targets -- -D warnings
 
 dist: ## an archive with the program, its units and licences under target/dist/
-	$(CARGO) build --release --locked --bin backchat
+	$(CARGO) build --profile shipped --locked --bin backchat
 	@packaging/dist.sh

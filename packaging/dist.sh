@@ -1,5 +1,5 @@
 #!/bin/sh
-# Packs the release build into target/dist/backchat-VERSION-TARGET.tar.gz, with a checksum beside it.
+# Packs the shipped build into target/dist/backchat-VERSION-TARGET.tar.gz, with a checksum beside it.
 #
 # The same files give the same bytes: names sorted, owner root, the time that of the last commit.
 set -eu

@@ -230,7 +230,9 @@ mod tests {
             UnixListener::bind(dir.path().join(name).join("admin.sock")).unwrap()
         };
         let listeners = live.iter().map(bind).collect();
-        dead.iter().for_each(|name| drop(bind(name)));
+        for name in dead {
+            drop(bind(name));
+        }
         fs::create_dir(dir.path().join("empty")).unwrap();
         let roots = Arc::from([dir.path().to_owned(), dir.path().join("missing")]);
         (dir, roots, listeners)

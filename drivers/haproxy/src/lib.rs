@@ -10,7 +10,7 @@ mod connection;
 mod driver;
 pub mod files;
 pub mod layout;
-pub mod log;
+mod log;
 mod managed;
 pub mod maps;
 pub mod master;

@@ -257,7 +257,6 @@ impl Sim {
         }
         let map = |entries: &[MapEntry]| entries.iter().fold(String::new(), |text, e| text + &format!("0x1 {e}\n"));
         (answers.hosts, answers.services) = (map(&self.hosts), map(&self.services));
-        let variable = |value: &str| format!("proc.x: type=str value=<{value}>\n");
         answers.generation = variable(&self.generation.to_string());
         answers.structure = self.structure.as_deref().map(variable).unwrap_or_default();
         answers
@@ -293,6 +292,10 @@ fn change(server: &mut SimServer, command: &Command) -> bool {
     true
 }
 
+fn variable(value: &str) -> String {
+    format!("proc.x: type=str value=<{value}>\n")
+}
+
 fn server(addr: std::net::SocketAddr, id: &str) -> SimServer {
     let (id, weight) = (id.to_owned(), "100".to_owned());
     SimServer { id, addr, weight, admin: Admin::Maint, up: false, verified: false, checked: false, used: 0 }
@@ -314,7 +317,7 @@ fn on_disk(rendered: Rendered) -> Files {
 fn render(layout: &Layout, salt: u8) -> Rendered {
     let backends: Vec<_> = layout.backends.iter().map(|(name, b)| format!("{name} {:?}", b.protocol)).collect();
     let structure = format!("{salt} {}", backends.join(", "));
-    let servers = layout.servers().map(|(b, e, s)| format!("{b}/{e} {s:?}\n")).collect::<String>();
+    let servers = layout.servers().fold(String::new(), |text, (b, e, s)| text + &format!("{b}/{e} {s:?}\n"));
     Rendered {
         config: seal(format!("{} {structure}\n{servers}", layout.generation)),
         hosts: maps::text(&maps::hosts(layout)),

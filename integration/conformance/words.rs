@@ -2,7 +2,7 @@
 
 use std::net::SocketAddr;
 
-use backchat_contract::{Desired, Endpoint, EndpointState, Route, Service, Weight};
+use backchat_contract::{Desired, Endpoint, EndpointState, Route, Weight};
 
 /// A desired set, built word by word.
 #[derive(Clone, Debug, Default)]
@@ -11,7 +11,7 @@ pub(crate) struct Wanted(pub(crate) Desired);
 impl Wanted {
     /// A service, without endpoints.
     pub(crate) fn service(mut self, name: &str) -> Self {
-        self.0.services.entry(name.parse().unwrap()).or_insert_with(Service::default);
+        self.0.services.entry(name.parse().unwrap()).or_default();
         self
     }
 

@@ -103,6 +103,18 @@ fn a_quick_restart_is_a_new_life() {
     assert_eq!(renewed(&world), 0);
 }
 
+/// Nobody to join and nothing kept: those whom it forgot tell it that they are there.
+#[test]
+fn a_restarted_seed_is_found_by_those_it_forgot() {
+    let mut world = World::cluster(1, 10);
+    world.until(secs(5), World::converged);
+    world.kill(0);
+    world.run(ms(50));
+    world.start(0, 2000);
+    let took = world.until(secs(1), World::converged);
+    println!("a restarted seed knew all after {took:?}");
+}
+
 /// The clock stepped back, nothing was kept, and no join address was there to say so.
 #[test]
 fn a_life_with_too_low_an_epoch_begins_again_above() {

@@ -437,3 +437,6 @@ impl Node {
 fn packet_size(max_payload: usize) -> NonZeroUsize {
     NonZeroUsize::new(max_payload.saturating_sub(1)).unwrap_or(NonZeroUsize::MIN)
 }
+
+#[cfg(test)]
+mod tests;

@@ -8,7 +8,10 @@ use backchat::{
     model::{Kind, Liveness},
 };
 
-use super::world::{World, ms, secs};
+use super::{
+    host::Host,
+    world::{World, ms, secs},
+};
 
 #[test]
 fn a_hundred_nodes_converge_under_20_percent_loss() {
@@ -16,7 +19,7 @@ fn a_hundred_nodes_converge_under_20_percent_loss() {
     let took = world.until(secs(10), World::converged);
     println!("100 nodes at 20% loss converged in {took:?}");
     // And they stay so: nobody is declared down, or has to begin a new life.
-    world.run(secs(5));
+    world.run(secs(3));
     assert_eq!(renewed(&world), 0);
     world.until(secs(5), World::converged);
 }
@@ -33,8 +36,8 @@ fn loss_removes_nobody() {
         let mut world = World::with(seed, size, |world| world.network.loss = loss);
         world.until(secs(10), World::converged);
         world.hosts.iter_mut().for_each(|host| host.watched = true);
-        world.run(secs(180));
-        let failed = |host: &super::world::Host| host.seen.iter().any(|(_, _, seen)| *seen == Liveness::Failed);
+        world.run(secs(100));
+        let failed = |host: &Host| host.seen.iter().any(|(_, _, seen)| *seen == Liveness::Failed);
         assert!(!world.hosts.iter().any(failed), "{size} nodes at {loss}");
         assert_eq!(renewed(&world), 0, "{size} nodes at {loss}");
     }

@@ -1,9 +1,14 @@
 //! One node by itself: what it makes of single inputs. Clusters are simulated in `integration/simulator`.
 
+use std::time::Duration;
+
 use foca::{Member, State};
 
 use super::{packet::write, *};
-use crate::model::{Kind, State as RecordState};
+use crate::{
+    cluster::{exchange::Exchange, message, profile::Profile},
+    model::{Kind, State as RecordState},
+};
 
 fn id(name: &str, epoch: u64) -> Identity {
     let host = name.bytes().map(u32::from).sum::<u32>() % 250 + 1;
@@ -79,7 +84,7 @@ fn only_who_is_asked_answers() {
     let mut lone = Lone::new(Kind::Agent);
     let (me, asker) = (id("me", 1000), id("lb", 1));
     let mut ask = |to: Identity| {
-        let effects = lone.message(&asker, &Message::Ping(super::super::message::Ping { to, token: 7 }));
+        let effects = lone.message(&asker, &Message::Ping(message::Ping { to, token: 7 }));
         effects.iter().any(|effect| matches!(effect, Effect::Send { to, .. } if *to == asker.addr()))
     };
     assert!(ask(me.clone()));
@@ -103,10 +108,10 @@ fn another_life_is_no_answer() {
     let token = token.expect("a suspect is asked");
     let verdict = |lone: &Lone| lone.node.snapshot().members[&"web".parse().unwrap()].verdict;
     for (from, token) in [(id("web", 2000), token), (web.clone(), token ^ 1), (id("other", 1), token)] {
-        lone.message(&from, &Message::Pong(super::super::message::Pong { from: from.clone(), token }));
+        lone.message(&from, &Message::Pong(message::Pong { from: from.clone(), token }));
         assert_eq!(verdict(&lone), Verdict::Unasked, "{from}");
     }
-    lone.message(&web, &Message::Pong(super::super::message::Pong { from: web.clone(), token }));
+    lone.message(&web, &Message::Pong(message::Pong { from: web.clone(), token }));
     assert_eq!(verdict(&lone), Verdict::Answered);
 }
 

@@ -23,11 +23,15 @@ struct Lone {
 
 impl Lone {
     fn new(kind: Kind) -> Self {
+        Self::with(kind, false)
+    }
+
+    fn with(kind: Kind, joins: bool) -> Self {
         let config = NodeConfig {
             identity: id("me", 1000),
             profile: Profile::LAN,
             record: RawRecord { kind, ..RawRecord::default() },
-            joins: false,
+            joins,
             max_payload: 1331,
             cures: Cures::default(),
         };
@@ -139,6 +143,66 @@ fn an_earlier_life_of_ours_is_answered_for() {
     assert!(effects.iter().any(|effect| matches!(effect, Effect::Send { to, .. } if *to == id("a", 1).addr())));
     lone.packet(&id("b", 1), &id("other", 1), &[]);
     assert_eq!(lone.liveness("b"), None, "a packet for another node");
+}
+
+/// What was sent to `to`, as messages.
+fn sent(effects: &[Effect], to: &Identity) -> Vec<Bytes> {
+    let to_it = |effect: &Effect| match effect {
+        Effect::Send { to: addr, payload } if *addr == to.addr() => Some(payload.clone()),
+        _ => None,
+    };
+    effects.iter().filter_map(to_it).collect()
+}
+
+/// One that never heard of it would be a suspect for ever.
+#[test]
+fn a_suspect_is_told_in_the_end() {
+    let mut lone = Lone::new(Kind::Agent);
+    let (a, b) = (id("a", 1), id("b", 1));
+    lone.packet(&a, &id("me", 1000), &[Member::new(b.clone(), 0, State::Suspect)]);
+    let told = |effects: &[Effect]| {
+        sent(effects, &b).iter().any(|payload| match Message::decode(payload) {
+            // foca counts its own probes from 1.
+            Ok(Message::Foca(bytes)) => packet::Packet::parse(bytes).unwrap().header.message == foca::Message::Ping(0),
+            _ => false,
+        })
+    };
+    assert!(!told(&lone.at(Duration::from_millis(2900))), "while it may refute by itself");
+    assert!(told(&lone.at(Duration::from_millis(3100))));
+}
+
+#[test]
+fn a_balancer_is_told_until_it_acknowledges() {
+    for acknowledges in [false, true] {
+        let mut lone = Lone::new(Kind::Agent);
+        let lb = id("lb", 1);
+        let record =
+            RawRecord { node: "lb".into(), epoch: 1, version: 1, kind: Kind::Balancer, ..RawRecord::default() };
+        let bytes = records::encode(&record).unwrap();
+        let push = message::Push { from: lb.clone(), record: bytes.as_slice().into() };
+        let pushes = |effects: &[Effect]| {
+            sent(effects, &lb).iter().filter(|p| matches!(Message::decode(p), Ok(Message::Push(_)))).count()
+        };
+        assert_eq!(pushes(&lone.message(&lb, &Message::Push(push))), 1, "once it is known to be one");
+        if acknowledges {
+            let id = message::RecordId { node: "me".into(), epoch: 1000, version: 1 };
+            lone.message(&lb, &Message::Ack(message::Ack { from: lb.clone(), id }));
+        }
+        let later = [49, 51, 151, 351, 1000].map(|ms| pushes(&lone.at(Duration::from_millis(ms))));
+        assert_eq!(later, if acknowledges { [0; 5] } else { [0, 1, 1, 1, 0] });
+    }
+}
+
+/// An opening brings only its sender's record.
+#[test]
+fn an_opening_does_not_make_synced() {
+    let mut lone = Lone::with(Kind::Balancer, true);
+    let other = Lone::new(Kind::Agent).node;
+    let opening = Exchange { from: id("a", 1), ..other.open_exchange() };
+    lone.input(Input::Exchange(&opening));
+    assert!(!lone.node.snapshot().synced);
+    lone.input(Input::Exchange(&Exchange { complete: true, ..opening }));
+    assert!(lone.node.snapshot().synced);
 }
 
 /// Hearsay of a failure is a suspicion: the other may be the one that was cut off.

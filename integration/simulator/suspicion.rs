@@ -1,6 +1,9 @@
 //! A suspicion is a question: what a balancer makes of suspects.
 
-use backchat::model::{Kind, Liveness, Verdict};
+use backchat::{
+    cluster::{exchange::Exchange, node::Input},
+    model::{Kind, Liveness, Verdict},
+};
 
 use super::world::{World, ms, secs};
 
@@ -13,6 +16,52 @@ fn a_refused_connection_ends_it_for_all() {
     assert_eq!(world.verdict(0, 4), Verdict::Refused);
     let all = world.until(secs(1), |w| w.running().iter().all(|i| w.sees(*i, 4) == Some(Liveness::Failed)));
     println!("refused: gone after {took:?}, for all {all:?} later");
+}
+
+/// A balancer looks after everybody itself: there is no long tail.
+#[test]
+fn a_killed_one_is_out_within_a_second() {
+    for seed in 0..30 {
+        let mut world = World::with(seed, 10, |world| world.network.loss = 0.05);
+        world.until(secs(5), World::converged);
+        world.run(ms(seed * 37));
+        world.kill(4);
+        world.until(ms(1000), |w| w.sees(0, 4) == Some(Liveness::Failed));
+    }
+}
+
+/// Nothing follows from one that does not answer a balancer that looks after it, unless it is refused.
+#[test]
+fn looking_after_them_raises_no_suspicion() {
+    let mut world = World::cluster(1, 10);
+    world.until(secs(5), World::converged);
+    world.hosts[0].watched = true;
+    let (balancer, other) = (world.hosts[0].addr, world.hosts[4].addr);
+    // It lives, as all others know: their probes go through.
+    world.network.cut(balancer, other);
+    world.network.cut(other, balancer);
+    world.run(secs(20));
+    let failed = |(_, _, seen): &(_, _, Liveness)| *seen == Liveness::Failed;
+    assert!(!world.hosts[0].seen.iter().any(failed), "{:?}", world.hosts[0].seen);
+}
+
+/// A suspicion that its suspect never heard of, at one who set no timer for it.
+#[test]
+fn suspicions_end() {
+    let mut world = World::new(1);
+    for i in 0..3 {
+        world.host(&format!("n{i}"), Kind::Agent);
+        world.start(i, 1000);
+    }
+    world.until(secs(5), World::converged);
+    let n2 = foca::Member::new(world.node(2).identity().clone(), 0, foca::State::Suspect);
+    let told = Exchange { members: vec![n2], ..world.node(0).open_exchange() };
+    world.network.loss = 1.0;
+    world.input(1, Input::Exchange(&told));
+    assert_eq!(world.sees(1, 2), Some(Liveness::Suspect));
+    world.run(ms(250));
+    world.network.loss = 0.0;
+    world.until(secs(4), World::converged);
 }
 
 #[test]

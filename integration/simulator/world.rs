@@ -42,6 +42,8 @@ pub(super) struct World {
     pub(super) profile: Profile,
     /// Packets that were sent.
     pub(super) packets: u64,
+    /// Exchanges that were begun.
+    pub(super) calls: u64,
     events: BinaryHeap<Reverse<(Moment, u64, Queued)>>,
     nth: u64,
     rng: StdRng,
@@ -114,6 +116,7 @@ impl World {
             cures: Cures::default(),
             profile: Profile::LAN,
             packets: 0,
+            calls: 0,
             events: BinaryHeap::new(),
             nth: 0,
             rng,
@@ -395,6 +398,7 @@ impl World {
 
     /// Begins an exchange.
     fn call(&mut self, i: usize, other: SocketAddr) {
+        self.calls += 1;
         let bytes = self.node(i).open_exchange().encode();
         self.send_frame(Step::Opening, self.hosts[i].addr, other, bytes);
     }

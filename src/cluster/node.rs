@@ -16,6 +16,7 @@ mod question;
 mod spread;
 mod sync;
 mod timers;
+mod watch;
 
 use std::{
     collections::{BTreeMap, HashSet},
@@ -189,6 +190,9 @@ pub struct Node {
     probe: Option<(u8, Identity, Bytes)>,
     /// Suspects that are told so again and again.
     suspects: HashSet<Identity>,
+    /// Members that have not answered yet, and the last that was looked after.
+    watched: HashSet<Identity>,
+    watched_last: Option<NodeName>,
     /// Whether an alarm is set to greet.
     greeting: bool,
     /// Balancers that have not acknowledged our record.
@@ -238,6 +242,8 @@ impl Node {
             size: 1,
             probe: None,
             suspects: HashSet::new(),
+            watched: HashSet::new(),
+            watched_last: None,
             greeting: false,
             pending: BTreeMap::new(),
             pull_at: None,
@@ -250,6 +256,7 @@ impl Node {
         };
         node.publish(own);
         node.begin_exchanges();
+        node.watch();
         node.forget();
         Ok(node)
     }
@@ -359,7 +366,10 @@ impl Node {
             Alarm::Exchange => self.exchange(),
             Alarm::AskAgain(who) => self.ask_again(&who),
             Alarm::Verdict(who) => self.verdict(&who),
-            Alarm::Ask(who) => self.ask(&who),
+            Alarm::Ask(who) => self.ask_anew(&who),
+            Alarm::Watch => self.watch(),
+            Alarm::Watched(who) => self.watched(&who),
+            Alarm::Overdue(suspect) => self.tell_suspect(&suspect),
             Alarm::Goodbye => self.goodbye(),
             Alarm::Gone => self.gone(),
             Alarm::Forget => self.forget(),
@@ -377,6 +387,7 @@ impl Node {
         self.changed |= !names.is_empty();
         for name in &names {
             self.consider_asking(name);
+            self.consider_telling(name);
             self.consider_pushing(name);
         }
         if !names.is_empty() {

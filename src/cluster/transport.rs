@@ -3,10 +3,14 @@
 use std::{
     io,
     net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
+    time::Duration,
 };
 
 use socket2::{Domain, Protocol, Socket, Type};
-use tokio::net::{TcpListener, UdpSocket};
+use tokio::{
+    net::{TcpListener, UdpSocket},
+    time::timeout,
+};
 
 use super::{
     error::{Error, words},
@@ -15,6 +19,8 @@ use super::{
 
 /// How many free ports are tried for one that is free for both protocols.
 const TRIES: usize = 32;
+/// How long a join address may take to resolve, where it only helps to find our own.
+const RESOLVE: Duration = Duration::from_secs(1);
 /// What the kernel keeps of packets while the task does something else: some 700 full ones.
 const RECEIVE_BUFFER: usize = 1 << 20;
 
@@ -114,7 +120,8 @@ pub(super) async fn advertised(
     let mut targets = Vec::new();
     for addr in join {
         // A name that does not resolve now is tried again when joining; another address may do here.
-        targets.extend(addr.resolve().await.unwrap_or_default());
+        let found = timeout(RESOLVE, addr.resolve()).await;
+        targets.extend(found.into_iter().flatten().flatten());
     }
     targets.push(elsewhere(local));
     let route = |source| Error::Advertise { bind: local, source };

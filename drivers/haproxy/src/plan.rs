@@ -134,7 +134,7 @@ impl Planner<'_> {
     pub fn plan(&self, desired: &Desired, observed: &Observed, mode: Mode) -> Step<Plan> {
         let target = runtime(desired, observed, self.flavour);
         let mut waits = Vec::new();
-        let mut actions = servers::opening(self, observed, &target);
+        let mut actions = servers::opening(self, observed, &target, &mut waits);
         actions.extend(self.map_actions(observed, &target));
         actions.extend(servers::closing(self, observed, &target, &mut waits));
         let (files, structure) = files::plan(self, desired, observed, &target, mode, &mut waits);

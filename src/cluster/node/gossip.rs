@@ -17,7 +17,7 @@ use crate::{
         identity::Identity,
         message::{Held, Message},
     },
-    model::Liveness,
+    model::{Liveness, NodeName},
 };
 
 /// Members beyond these are not taken in: forged ones could fill the memory.
@@ -242,6 +242,16 @@ impl Node {
     pub(super) fn tell_suspect(&mut self, suspect: &Identity) {
         if self.config.cures.suspect_again && self.suspects.insert(suspect.clone()) {
             self.timers.set(self.now, Alarm::SuspectAgain(suspect.clone()));
+        }
+    }
+
+    /// A member became another: where it is a suspect, looks back later. One that never heard of it never
+    /// refutes, and nobody whose own probe did not fail sets a timer.
+    pub(super) fn consider_telling(&mut self, name: &NodeName) {
+        let suspect = self.directory.get(name).filter(|entry| entry.liveness == Liveness::Suspect);
+        if let Some(suspect) = suspect.map(|entry| entry.identity.clone()) {
+            let over = self.config.profile.suspicion_for(self.size).mul_f64(1.5);
+            self.timers.set(self.now + over, Alarm::Overdue(suspect));
         }
     }
 

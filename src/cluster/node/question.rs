@@ -46,41 +46,49 @@ impl Node {
             Liveness::Failed => matches!(entry.verdict, Verdict::Unasked | Verdict::Answered),
             Liveness::Alive | Liveness::Left => false,
         };
-        if due && entry.question.is_none() && self.own.kind == Kind::Balancer {
+        if due {
             let who = entry.identity.clone();
             self.ask(&who);
         }
     }
 
-    /// Asks a member anew, if it is still one to ask.
-    pub(super) fn ask(&mut self, who: &Identity) {
-        let (token, within) = (self.rng.random(), self.config.profile.question);
-        let ends = self.now + within;
-        let Some(entry) = self.directory.of(who) else { return };
-        let since = self.now.saturating_sub(entry.since);
-        let due = match entry.liveness {
+    /// Asks a member again, if it is still one to ask.
+    pub(super) fn ask_anew(&mut self, who: &Identity) {
+        let now = self.now;
+        let due = self.directory.of(who).is_some_and(|entry| match entry.liveness {
             Liveness::Suspect => true,
-            Liveness::Failed => since <= FAILED_FOR,
+            Liveness::Failed => now.saturating_sub(entry.since) <= FAILED_FOR,
             Liveness::Alive | Liveness::Left => false,
-        };
-        if !due || entry.question.is_some() {
+        });
+        if due {
+            self.ask(who);
+        }
+    }
+
+    /// Asks a member, unless it is being asked. Only balancers do.
+    pub(super) fn ask(&mut self, who: &Identity) {
+        let (token, ends) = (self.rng.random(), self.now + self.config.profile.question);
+        if self.own.kind != Kind::Balancer {
             return;
         }
+        let Some(entry) = self.directory.of(who).filter(|entry| entry.question.is_none()) else { return };
         entry.question = Some(Question { token, pings: 0, refused: false, ends });
-        self.out.push(Effect::AskTcp { who: who.clone(), within });
         self.timers.set(ends, Alarm::Verdict(who.clone()));
         self.ask_again(who);
     }
 
-    /// Sends the next ping of a question.
+    /// Sends the next ping of a question, and connects: a packet of either may be lost.
     pub(super) fn ask_again(&mut self, who: &Identity) {
-        let Some(question) = self.directory.of(who).and_then(|entry| entry.question.as_mut()) else { return };
+        let now = self.now;
+        let question = self.directory.of(who).and_then(|entry| entry.question.as_mut());
+        let Some(question) = question.filter(|question| question.pings < PINGS && question.ends > now) else { return };
         question.pings += 1;
-        let (token, more) = (question.token, question.pings < PINGS);
+        let (token, connect, within) = (question.token, !question.refused, question.ends - now);
         self.send(who.addr(), &Message::Ping(Ping { to: who.clone(), token }));
-        if more {
-            self.timers.set(self.now + self.config.profile.question / PINGS, Alarm::AskAgain(who.clone()));
+        if connect {
+            self.out.push(Effect::AskTcp { who: who.clone(), within });
         }
+        self.timers.set(now + self.config.profile.question / PINGS, Alarm::AskAgain(who.clone()));
     }
 
     /// Somebody asks whether we live. Only we may answer for us: another may have our address by now.
@@ -93,6 +101,7 @@ impl Node {
 
     /// An answer to a question of ours.
     pub(super) fn ponged(&mut self, pong: &Pong) {
+        self.watched.remove(&pong.from);
         let asked = self.directory.of(&pong.from).and_then(|entry| entry.question.as_ref());
         if asked.is_some_and(|question| question.token == pong.token) {
             self.conclude(&pong.from, Verdict::Answered);
@@ -128,11 +137,14 @@ impl Node {
     fn conclude(&mut self, who: &Identity, verdict: Verdict) {
         let Some(entry) = self.directory.of(who).filter(|entry| entry.question.is_some()) else { return };
         entry.question = None;
-        self.changed |= entry.verdict != verdict;
-        entry.verdict = verdict;
         let (liveness, incarnation) = (entry.liveness, entry.incarnation);
+        // Of one that nobody suspects only a refusal says anything.
+        if liveness != Liveness::Alive || verdict == Verdict::Refused {
+            self.changed |= entry.verdict != verdict;
+            entry.verdict = verdict;
+        }
         match (liveness, verdict) {
-            (Liveness::Suspect, Verdict::Refused) => {
+            (Liveness::Alive | Liveness::Suspect, Verdict::Refused) => {
                 let down = foca::Member::new(who.clone(), incarnation, State::Down);
                 self.apply(vec![down], true);
             }
@@ -143,8 +155,10 @@ impl Node {
                 }
                 self.timers.set(self.now + SUSPECT_EVERY, Alarm::Ask(who.clone()));
             }
-            (_, Verdict::Refused) => {}
-            _ => self.timers.set(self.now + FAILED_EVERY, Alarm::Ask(who.clone())),
+            (Liveness::Failed, Verdict::Answered | Verdict::Silent) => {
+                self.timers.set(self.now + FAILED_EVERY, Alarm::Ask(who.clone()));
+            }
+            _ => {}
         }
     }
 }

@@ -19,6 +19,8 @@ pub(super) enum Alarm {
     ProbeAgain(u8),
     /// A suspect to be told again.
     SuspectAgain(Identity),
+    /// A suspicion that should be over.
+    Overdue(Identity),
     /// Nobody is alive: greet those that were.
     Greet,
     /// A balancer that may not have acknowledged our record yet.
@@ -27,6 +29,10 @@ pub(super) enum Alarm {
     Pull,
     /// The periodic exchange.
     Exchange,
+    /// The next member to look after.
+    Watch,
+    /// A member that is looked after may not have answered.
+    Watched(Identity),
     /// The next of a question's pings.
     AskAgain(Identity),
     /// The end of a question.

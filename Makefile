@@ -17,8 +17,7 @@ help: ## list these commands
 
 demo: ## agents join, drain and crash beside a real HAProxy under traffic (ARGS=--keep leaves it running)
 	@$(DEPS) demo
-	$(CARGO) build --release --bin backchat
-	@target/release/backchat demo $(ARGS)
+	$(CARGO) run --release --bin backchat -- demo $(ARGS)
 
 test: ## all tests, on the installed HAProxy
 	@$(DEPS) test
@@ -41,5 +40,5 @@ lint: ## formatting and clippy, warnings are errors
 	$(CARGO) clippy --workspace --all-targets -- -D warnings
 
 dist: ## an archive with the program, its units and licences under target/dist/
-	$(CARGO) build --release --locked --bin backchat
+	$(CARGO) build --profile shipped --locked --bin backchat
 	@packaging/dist.sh

@@ -177,9 +177,19 @@ fn sources(folders: &[&str]) -> Vec<PathBuf> {
     found
 }
 
-/// A file's text without its line comments.
+/// Whether a file holds tests alone: they may do and know what they need.
+fn is_test(file: &Path) -> bool {
+    let path = shown(file);
+    path.ends_with("/tests.rs") || path.contains("/tests/")
+}
+
+/// A file's text without its line comments and without the tests at its end.
 fn code(file: &Path) -> String {
+    if is_test(file) {
+        return String::new();
+    }
     let text = fs::read_to_string(file).expect("a file just listed is readable");
+    let text = text.split("#[cfg(test)]\nmod tests {").next().unwrap_or_default();
     text.lines().map(|line| line.split("//").next().unwrap_or_default()).collect::<Vec<_>>().join("\n")
 }
 

@@ -1,6 +1,7 @@
 //! Nodes of the real cluster on loopback sockets: sockets, keys, names, lives. No data plane.
 
 mod drains;
+mod golden;
 mod joins;
 mod lives;
 mod names;

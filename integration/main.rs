@@ -3,6 +3,7 @@
 mod architecture;
 mod bench_figures;
 mod cluster;
+mod commands;
 mod conformance;
 mod demo;
 mod scenes;

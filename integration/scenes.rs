@@ -1,6 +1,7 @@
 //! The main job as its users see it: real `backchat` processes, a real HAProxy, real web servers, on loopback.
 
 mod cluster;
+mod init;
 mod namespaces;
 mod plane;
 mod serving;

@@ -1,11 +1,11 @@
 #!/bin/sh
-# Packs the release build into target/dist/backchat-VERSION-TARGET.tar.gz, with a checksum beside it.
+# Packs the shipped build into target/dist/backchat-VERSION-TARGET.tar.gz, with a checksum beside it.
 #
 # The same files give the same bytes: names sorted, owner root, the time that of the last commit.
 set -eu
 cd "$(dirname "$0")/.."
 
-program=target/release/backchat
+program=${CARGO_TARGET_DIR:-target}/shipped/backchat
 version="$(sed -n 's/^version = "\(.*\)"/\1/p' Cargo.toml | head -n 1)"
 target="$(rustc -vV | sed -n 's/^host: //p')"
 name="backchat-$version-$target"

@@ -44,7 +44,9 @@ async fn bench(effort: Effort) -> Result<()> {
         table::render("raw", &floor),
     );
     println!("{report}");
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("target/bench.md");
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("target");
+    let path = folder.join("bench.md");
+    fs::create_dir_all(folder)?;
     fs::write(&path, report).with_context(|| format!("write {}", path.display()))?;
     Ok(())
 }

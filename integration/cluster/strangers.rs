@@ -56,7 +56,7 @@ async fn a_prober_hears_nothing() {
     let key = |byte: u8| Keyring::new(hex::encode([byte; 32]).parse().unwrap());
     let forge = |label: &str, keys| {
         let header = Header { sender: 1, boot: 1, counter: 1 };
-        Envelope::new(label.parse().unwrap(), keys).seal(header, Context::Datagram, &[7; 24], &[0; 100])
+        Envelope::new(&label.parse().unwrap(), keys).seal(header, Context::Datagram, &[7; 24], &[0; 100])
     };
     let mut packets = vec![vec![], vec![0], vec![1; 64], vec![2; 1400], vec![1; 1401], vec![0x81; 200]];
     packets.extend([forge("default", None), forge("default", Some(key(2))), forge("other", Some(key(1)))]);

@@ -132,7 +132,8 @@ impl<R: Rig> Bench<R> {
         }
     }
 
-    async fn eventually(&self, what: &str, mut holds: impl AsyncFnMut() -> bool) {
+    /// Waits until something holds.
+    pub(crate) async fn eventually(&self, what: &str, mut holds: impl AsyncFnMut() -> bool) {
         let deadline = Instant::now() + LONG;
         while !holds().await {
             assert!(Instant::now() < deadline, "in vain: {what}");

@@ -10,7 +10,7 @@ use backchat_haproxy::{
     config::{ConfigSettings, Seal},
     paths::Paths,
 };
-use rustix::process::{Pid, Signal, kill_process_group};
+use rustix::process::{Pid, Signal, kill_process, kill_process_group};
 use tempfile::TempDir;
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
@@ -24,9 +24,9 @@ mod attached;
 
 conformance!(HaproxyRig:
     endpoints::{come_and_go, weigh, drain_without_loss, move_without_loss, only_listeners_get_requests, swap_without_a_gap},
-    routes::{hosts_and_paths, no_host_no_route_no_endpoint, default_service, move_at_once},
+    routes::{hosts_and_paths, no_host_no_route_no_endpoint, default_service, every_name_serves, hostile_words_are_no_names, move_at_once},
     structure::{new_services_need_no_reload, more_services_than_spares, an_edited_file_blocks, held_structure_waits},
-    life::{nothing_to_do_is_nothing_done, drift_is_repaired, a_killed_plane_comes_back, another_driver_adopts, the_file_holds_the_set},
+    life::{nothing_to_do_is_nothing_done, drift_is_repaired, a_killed_plane_comes_back, a_foreign_reload_is_seen, another_driver_adopts, the_file_holds_the_set},
 );
 
 /// The binary under test.
@@ -82,6 +82,10 @@ impl Rig for HaproxyRig {
     fn kill(&self) {
         let master = self.master().expect("a haproxy that runs");
         kill_process_group(master, Signal::KILL).unwrap();
+    }
+
+    fn reload(&self) {
+        kill_process(self.master().expect("a haproxy that runs"), Signal::USR2).unwrap();
     }
 
     fn processes(&self) -> Vec<u32> {

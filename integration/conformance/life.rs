@@ -63,6 +63,19 @@ pub(crate) async fn a_killed_plane_comes_back<R: Rig>() {
     assert!(bench.rig.processes().iter().all(|pid| !before.contains(pid)));
 }
 
+/// A data plane that somebody else reloaded has new processes; what is done from then on is done to them.
+pub(crate) async fn a_foreign_reload_is_seen<R: Rig>() {
+    let (servers, wanted) = three().await;
+    let mut bench = Bench::<R>::with(&wanted).await;
+    let before = bench.rig.processes();
+    bench.rig.reload();
+    bench.eventually("new processes", async || bench.rig.processes().iter().any(|pid| !before.contains(pid))).await;
+    bench.spreads_over("a.example", &["one", "two"]).await;
+    bench.converge(&wanted).await;
+    bench.converge(&wanted.ready("web", "three", servers[2].addr)).await;
+    bench.spreads_over("a.example", &["one", "three", "two"]).await;
+}
+
 /// Another driver on the same folder takes over what runs, as it is.
 pub(crate) async fn another_driver_adopts<R: Rig>() {
     let (_servers, wanted) = three().await;

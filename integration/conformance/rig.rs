@@ -27,6 +27,9 @@ pub(crate) trait Rig: Send + Sync {
     /// Ends the data plane as `kill -9` does, all of its processes.
     fn kill(&self);
 
+    /// Reloads the data plane behind the driver's back.
+    fn reload(&self);
+
     /// The processes that serve, to tell whether they are still the same.
     fn processes(&self) -> Vec<u32>;
 

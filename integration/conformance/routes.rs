@@ -1,5 +1,9 @@
 //! Routes: which service a host and path reach, and what is answered where none does.
 
+use std::net::SocketAddr;
+
+use backchat_contract::{EndpointAddr, EndpointName, HostPattern, Mode, PathPrefix, ServiceName, Step};
+
 use super::{
     bench::Bench,
     rig::Rig,
@@ -77,5 +81,53 @@ pub(crate) async fn move_at_once<R: Rig>() {
     bench.comes_to("a.example", "/", 200, "green").await;
     bench.comes_to("b.example", "/", 200, "blue").await;
     bench.converge(&both).await;
+    assert_eq!(bench.get("a.example", "/").await.0, 404);
+}
+
+/// Every name that is one reaches the data plane and serves, in spare places and laid out anew: the longest, the
+/// oddest, and those that mean something to somebody.
+pub(crate) async fn every_name_serves<R: Rig>() {
+    let (long, longest) = ("n".repeat(64), format!("{}:8080", "e".repeat(65)));
+    let host = format!("{0}.{0}.{0}.{1}", "h".repeat(63), "h".repeat(61));
+    let path = format!("/{}", ["p".repeat(50), "a.b_c~d-e".into(), "q".repeat(194)].join("/"));
+    let names = ["0", "5", "GLOBAL", "MASTER", "Web", "web", "defaults", "global", "none", "a.b-c_d", "bc", &long];
+    let server = Web::start("any").await;
+    let mut wanted = Wanted::default().route(&host, &path, &long);
+    for (n, name) in names.into_iter().enumerate() {
+        wanted = wanted.ready(name, "disabled", server.addr).ready(name, &longest, server.addr);
+        wanted = wanted.route(&format!("s{n}.example"), "/", name);
+    }
+    let mut bench = Bench::<R>::with(&wanted).await;
+    for round in 0..2 {
+        for n in 0..names.len() {
+            bench.comes_to(&format!("s{n}.example"), "/", 200, "any").await;
+        }
+        bench.comes_to(&host, &format!("{path}/x"), 200, "any").await;
+        assert_eq!(bench.get(&host, "/").await.0, 404, "round {round}");
+        for n in 0..=R::SPARE_SERVICES {
+            wanted = wanted.service(&format!("filler{n}"));
+        }
+        bench.converge(&wanted).await;
+    }
+}
+
+/// What means anything to a parser is no name: it cannot be said.
+pub(crate) async fn hostile_words_are_no_names<R: Rig>() {
+    for word in [
+        "a b", "a;b", "a\nb", "a\0b", "a#b", "a\"b", "a'b", "a\\b", "${PATH}", "%[src]", "{{x}}", "a/b", "", "\u{202e}",
+    ] {
+        assert!(word.parse::<ServiceName>().is_err(), "{word:?}");
+        assert!(word.parse::<EndpointName>().is_err(), "{word:?}");
+        assert!(word.parse::<HostPattern>().is_err(), "{word:?}");
+        assert!(word.parse::<PathPrefix>().is_err(), "{word:?}");
+    }
+    for addr in ["169.254.169.254:80", "0.0.0.0:80", "10.0.0.1:0", "[::]:80", "224.0.0.1:80"] {
+        assert!(EndpointAddr::try_from(addr.parse::<SocketAddr>().unwrap()).is_err(), "{addr}");
+    }
+    // And a name that is ours to give is a service like any other that nobody may have: it reaches nothing.
+    let server = Web::start("any").await;
+    let mut bench = Bench::<R>::start().await;
+    let reserved = Wanted::default().ready("bc-spare-01", "one", server.addr).route("a.example", "/", "bc-spare-01");
+    bench.until(&reserved, Mode::default(), |step| *step == Step::Converged).await;
     assert_eq!(bench.get("a.example", "/").await.0, 404);
 }

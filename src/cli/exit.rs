@@ -38,6 +38,10 @@ impl From<Exit> for ExitCode {
 pub(super) fn usage(error: &clap::Error) -> Exit {
     // A closed pipe: whoever asked does not read any more.
     let _closed = error.print();
+    usage_status(error)
+}
+
+fn usage_status(error: &clap::Error) -> Exit {
     match error.kind() {
         ErrorKind::DisplayHelp | ErrorKind::DisplayVersion => Exit::Done,
         _ => Exit::Usage,
@@ -50,8 +54,27 @@ pub(super) fn failed(command: &str, error: &anyhow::Error) -> Exit {
     if output::is_closed_pipe(error) {
         return Exit::Done;
     }
-    output::complain(&format!("{command}: {error:#}"));
+    output::complain(&format!("{command}: {}", words(error)));
     status(error)
+}
+
+/// The error and its causes, each said once: many name their cause themselves. An errno's number helps nobody.
+fn words(error: &anyhow::Error) -> String {
+    let mut words = String::new();
+    for cause in error.chain().map(ToString::to_string) {
+        if words.is_empty() {
+            words = cause;
+        } else if !words.contains(&cause) {
+            words = words + ": " + &cause;
+        }
+    }
+    without_errno(&words)
+}
+
+fn without_errno(text: &str) -> String {
+    let mut parts = text.split(" (os error ");
+    let first = parts.next().unwrap_or_default().to_owned();
+    parts.fold(first, |text, part| text + part.split_once(')').map_or("", |(_, rest)| rest))
 }
 
 fn status(error: &anyhow::Error) -> Exit {
@@ -116,8 +139,18 @@ mod tests {
     }
 
     #[test]
+    fn each_cause_is_said_once_and_in_words() {
+        let check = |error: anyhow::Error, expected: &str| assert_eq!(words(&error), expected);
+        let io = || std::io::Error::from_raw_os_error(2);
+        let file = FileError::Read { path: "/f".into(), source: io() };
+        check(file.into(), "read /f: No such file or directory");
+        check(anyhow::Error::from(io()).context("cannot do it"), "cannot do it: No such file or directory");
+        check(anyhow::anyhow!("a (os error 2): b (os error 13), c"), "a: b, c");
+    }
+
+    #[test]
     fn help_is_no_error() {
-        let kind = |flags: &[&str]| usage(&super::super::command().try_get_matches_from(flags).unwrap_err());
+        let kind = |flags: &[&str]| usage_status(&super::super::command().try_get_matches_from(flags).unwrap_err());
         assert_eq!(kind(&["backchat", "--help"]), Exit::Done);
         assert_eq!(kind(&["backchat", "lb", "--help"]), Exit::Done);
         assert_eq!(kind(&["backchat", "--version"]), Exit::Done);

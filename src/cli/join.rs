@@ -27,10 +27,17 @@ pub(super) async fn run(flags: Flags) -> anyhow::Result<Exit> {
     let request = JoinRequest { addrs: flags.addrs.iter().map(ToString::to_string).collect() };
     let answer = flags.connection.open()?.post::<Join>("/v1/join", &request).await?.value;
     for joined in &answer.joined {
-        output::print(&format!("joined by {}: {} members known\n", output::safe(&joined.addr), joined.members))?;
+        output::print(&format!(
+            "joined by {}; {} known\n",
+            output::safe(&joined.addr),
+            output::count(joined.members, "member")
+        ))?;
     }
     for failed in &answer.failed {
-        output::complain(&format!("join: {}: {}", failed.addr, failed.why));
+        // What the cluster says names the address and what it resolved to.
+        let known = failed.why.starts_with(&failed.addr);
+        let about = if known { String::new() } else { format!("{}: ", failed.addr) };
+        output::complain(&format!("join: {about}{}", failed.why));
     }
     Ok(if answer.joined.is_empty() { Exit::Failed } else { Exit::Done })
 }

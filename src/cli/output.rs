@@ -34,6 +34,12 @@ pub(super) fn complain(text: &str) {
     let _closed = writeln!(io::stderr().lock(), "{words}");
 }
 
+/// `1 member`, `2 members`.
+pub(super) fn count(number: usize, what: &str) -> String {
+    let ending = if number == 1 { "" } else { "s" };
+    format!("{number} {what}{ending}")
+}
+
 /// Whether writing failed because nobody reads any more.
 pub(super) fn is_closed_pipe(error: &anyhow::Error) -> bool {
     error.downcast_ref::<io::Error>().is_some_and(|e| e.kind() == io::ErrorKind::BrokenPipe)

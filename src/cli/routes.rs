@@ -27,6 +27,6 @@ pub(super) async fn run(flags: Flags) -> anyhow::Result<Exit> {
         return Ok(Exit::Done);
     }
     output::print(&output::services::routes(&answer.value, flags.show.no_headers))?;
-    output::note(&format!("{} routes", answer.value.routes.len()));
+    output::note(&output::services::route_totals(&answer.value));
     Ok(Exit::Done)
 }

@@ -28,7 +28,11 @@ const BASE64: GeneralPurpose = GeneralPurpose::new(
 
 /// A shared key: 32 random bytes.
 #[derive(Clone, PartialEq, Eq)]
-pub struct Key([u8; 32]);
+pub struct Key {
+    bytes: [u8; 32],
+    /// Kept, for every packet asks for it.
+    fingerprint: Fingerprint,
+}
 
 /// What a key is called where people and logs see it: the beginning of its hash.
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
@@ -42,27 +46,31 @@ pub struct KeyError;
 impl Key {
     /// A fresh key from the system's randomness.
     pub fn generate() -> Self {
-        Self(chacha20poly1305::aead::Generate::generate())
+        Self::from_bytes(chacha20poly1305::aead::Generate::generate())
+    }
+
+    fn from_bytes(bytes: [u8; 32]) -> Self {
+        Self { bytes, fingerprint: Fingerprint(first(&hash(&[b"backchat key", &bytes]))) }
     }
 
     /// The key as a line of a key file, without the line's end. The only way its bytes leave.
     pub fn to_line(&self) -> String {
-        BASE64.encode(self.0)
+        BASE64.encode(self.bytes)
     }
 
     /// What to call it.
     pub fn fingerprint(&self) -> Fingerprint {
-        Fingerprint(first(&hash(&[b"backchat key", &self.0])))
+        self.fingerprint
     }
 
     /// What packets say which key they are sealed with.
     pub(super) fn id(&self) -> [u8; 4] {
-        let [a, b, c, d, ..] = self.fingerprint().0;
+        let [a, b, c, d, ..] = self.fingerprint.0;
         [a, b, c, d]
     }
 
     pub(super) fn bytes(&self) -> &[u8; 32] {
-        &self.0
+        &self.bytes
     }
 }
 
@@ -71,7 +79,7 @@ impl FromStr for Key {
 
     fn from_str(line: &str) -> Result<Self, KeyError> {
         let bytes = if line.len() == 64 { hex::decode(line).ok() } else { BASE64.decode(line).ok() };
-        bytes.and_then(|bytes| bytes.try_into().ok()).map(Self).ok_or(KeyError)
+        bytes.and_then(|bytes| bytes.try_into().ok()).map(Self::from_bytes).ok_or(KeyError)
     }
 }
 
@@ -180,7 +188,7 @@ mod tests {
     fn bytes_are_never_shown() {
         let key: Key = HEX.parse().unwrap();
         let shown = format!("{:?} {} {}", Keyring::new(key.clone()), key.fingerprint(), key.fingerprint().short());
-        for secret in [key.to_line(), HEX.into(), format!("{:?}", key.0), "0001".into(), "0, 1, 2".into()] {
+        for secret in [key.to_line(), HEX.into(), format!("{:?}", key.bytes), "0001".into(), "0, 1, 2".into()] {
             assert!(!shown.contains(&secret), "{shown}");
         }
         assert_eq!(key.fingerprint().to_string().len(), 16);

@@ -109,7 +109,7 @@ fn wall_ms() -> u64 {
 
 fn speaker(settings: &Settings, identity: &Identity) -> Speaker {
     Speaker {
-        envelope: Arc::new(Envelope::new(settings.label.clone(), settings.keyring.clone())),
+        envelope: Arc::new(Envelope::new(&settings.label, settings.keyring.clone())),
         sender: sender_id(identity.name().as_str(), identity.addr()),
         boot: identity.epoch(),
         hello: Hello { from: identity.clone(), number: [0; 16].into() },

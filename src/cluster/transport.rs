@@ -3,10 +3,14 @@
 use std::{
     io,
     net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
+    time::Duration,
 };
 
 use socket2::{Domain, Protocol, Socket, Type};
-use tokio::net::{TcpListener, UdpSocket};
+use tokio::{
+    net::{TcpListener, UdpSocket},
+    time::timeout,
+};
 
 use super::{
     error::{Error, words},
@@ -15,6 +19,8 @@ use super::{
 
 /// How many free ports are tried for one that is free for both protocols.
 const TRIES: usize = 32;
+/// How long a join address may take to resolve, where it only helps to find our own.
+const RESOLVE: Duration = Duration::from_secs(1);
 /// What the kernel keeps of packets while the task does something else: some 700 full ones.
 const RECEIVE_BUFFER: usize = 1 << 20;
 
@@ -114,7 +120,8 @@ pub(super) async fn advertised(
     let mut targets = Vec::new();
     for addr in join {
         // A name that does not resolve now is tried again when joining; another address may do here.
-        targets.extend(addr.resolve().await.unwrap_or_default());
+        let found = timeout(RESOLVE, addr.resolve()).await;
+        targets.extend(found.into_iter().flatten().flatten());
     }
     targets.push(elsewhere(local));
     let route = |source| Error::Advertise { bind: local, source };
@@ -191,7 +198,8 @@ mod tests {
             let ip: IpAddr = ip.parse().unwrap();
             let other = UdpSocket::bind((ip, 0)).await.unwrap();
             other.send_to(b"hi", (ip, sockets.local.port())).await.unwrap();
-            let (_, from) = sockets.udp.recv_from(&mut [0; 8]).await.unwrap();
+            let received = timeout(Duration::from_secs(10), sockets.udp.recv_from(&mut [0; 8])).await;
+            let (_, from) = received.expect("nothing comes").unwrap();
             assert_eq!(canonical(from), other.local_addr().unwrap());
             let back = for_socket(sockets.local, canonical(from));
             sockets.udp.send_to(b"ho", back).await.unwrap();

@@ -70,14 +70,15 @@ pub enum Context<'a> {
 /// Seals and opens for one cluster. Holds no state: what is new is for [`Peers`] to say.
 #[derive(Clone, Debug)]
 pub struct Envelope {
-    label: ClusterLabel,
+    /// The label's hash.
+    label: [u8; 32],
     keys: Option<Keyring>,
 }
 
 impl Envelope {
     /// For this label; without keys, in the plain form.
-    pub fn new(label: ClusterLabel, keys: Option<Keyring>) -> Self {
-        Self { label, keys }
+    pub fn new(label: &ClusterLabel, keys: Option<Keyring>) -> Self {
+        Self { label: hash(&[b"backchat label", label.as_str().as_bytes()]), keys }
     }
 
     /// The keys, where there are any.
@@ -154,12 +155,11 @@ impl Envelope {
             Context::Caller(session) => (1, session),
             Context::Answer(session) => (2, session),
         };
-        let label = hash(&[b"backchat label", self.label.as_str().as_bytes()]);
-        [&[channel], head, &label, session].concat()
+        [&[channel], head, &self.label, session].concat()
     }
 
     fn label_id(&self) -> [u8; 8] {
-        first(&hash(&[b"backchat label", self.label.as_str().as_bytes()]))
+        first(&self.label)
     }
 }
 

@@ -24,10 +24,17 @@ pub struct Child {
 
 impl Child {
     /// Starts `program`; what it writes goes to the end of the file `log`. Its standard input is a pipe that closes
-    /// when this process ends, however it ends.
+    /// when this process ends, however it ends. Of the variables that are flags of ours only `BACKCHAT_HAPROXY` is
+    /// passed on: another one, set for a daemon of this host, would change the scene.
     pub fn start<A: AsRef<OsStr>>(program: &Path, args: impl IntoIterator<Item = A>, log: &Path) -> io::Result<Self> {
         let out = File::options().create(true).append(true).open(log)?;
-        let mut process = Command::new(program)
+        let mut command = Command::new(program);
+        for (name, _) in std::env::vars_os() {
+            if name.to_string_lossy().starts_with("BACKCHAT_") && name != "BACKCHAT_HAPROXY" {
+                command.env_remove(name);
+            }
+        }
+        let mut process = command
             .args(args)
             .stdin(Stdio::piped())
             .stdout(out.try_clone()?)

@@ -19,7 +19,7 @@ pub(crate) struct Sent {
     pub applied: usize,
     /// Commands that it refused.
     pub refused: Vec<Refusal>,
-    /// Servers that it would not take: what else was planned for them was not sent.
+    /// Servers that it would not take.
     pub not_added: BTreeSet<ServerPath>,
     /// Whether a server could not be deleted yet.
     pub not_yet: bool,
@@ -28,22 +28,33 @@ pub(crate) struct Sent {
 /// Sends the actions in order. An error means that an answer is missing: what was sent may have been done.
 pub(crate) async fn send(session: &mut Session, actions: &[Action]) -> Result<Sent, DriverError> {
     let mut sent = Sent::default();
+    let mut commands = Vec::new();
     for action in actions {
         match action {
-            Action::Run(command) => run(session, command, &mut sent).await?,
-            Action::ReplaceMap(map, entries) => replace(session, map, entries, &mut sent).await?,
+            Action::Run(command) => commands.push(command),
+            Action::ReplaceMap(map, entries) => {
+                run(session, &mut commands, &mut sent).await?;
+                replace(session, map, entries, &mut sent).await?;
+            }
         }
     }
+    run(session, &mut commands, &mut sent).await?;
     Ok(sent)
 }
 
-async fn run(session: &mut Session, command: &Command, sent: &mut Sent) -> Result<(), DriverError> {
-    if command.server().is_some_and(|server| sent.not_added.contains(server)) {
-        return Ok(());
-    }
-    let done = sent.take(session.run(command).await?);
-    if let (Command::Add { server, .. }, false) = (command, done) {
-        sent.not_added.insert(server.clone());
+/// Sends what was gathered.
+async fn run(session: &mut Session, commands: &mut Vec<&Command>, sent: &mut Sent) -> Result<(), DriverError> {
+    let outcomes = session.run_all(commands).await?;
+    for (command, outcome) in commands.drain(..).zip(outcomes) {
+        // What else was planned for a server that was not added is refused too: once is enough to tell.
+        let known = command.server().is_some_and(|server| sent.not_added.contains(server));
+        if known && matches!(outcome, Outcome::Refused(_)) {
+            continue;
+        }
+        let done = sent.take(outcome);
+        if let (Command::Add { server, .. }, false) = (command, done) {
+            sent.not_added.insert(server.clone());
+        }
     }
     Ok(())
 }
@@ -91,3 +102,6 @@ impl Sent {
         false
     }
 }
+
+#[cfg(test)]
+mod tests;

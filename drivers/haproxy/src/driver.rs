@@ -12,6 +12,7 @@ use crate::{
     observe::{self, Clock, Flavour, Observed},
     options::ServerOptions,
     plan::{Plan, Planner},
+    probe::Newcomers,
     settings::{AttachedSettings, ManagedSettings},
 };
 
@@ -26,6 +27,7 @@ pub struct HaproxyDriver {
     drain_limit: Duration,
     connection: Connection,
     clock: Clock,
+    newcomers: Newcomers,
     managed: Option<Managed>,
     /// Whether the end of the data plane was told already: once is enough until somebody has looked.
     told: bool,
@@ -41,6 +43,7 @@ impl HaproxyDriver {
             drain_limit: managed.settings().drain_limit,
             connection: Connection::new(managed.paths().socket.clone()),
             clock: Clock::default(),
+            newcomers: Newcomers::default(),
             managed: Some(managed),
             told: false,
         })
@@ -54,6 +57,7 @@ impl HaproxyDriver {
             drain_limit: settings.drain_limit,
             connection: Connection::new(settings.socket),
             clock: Clock::default(),
+            newcomers: Newcomers::default(),
             managed: None,
             told: false,
         }
@@ -82,7 +86,12 @@ impl Driver for HaproxyDriver {
         if let Some(managed) = &self.managed {
             observed.old_workers = managed.old_workers().await;
         }
-        self.clock.stamp(&mut observed, Instant::now());
+        let now = Instant::now();
+        self.clock.stamp(&mut observed, now);
+        if self.managed.is_some() {
+            // Of somebody else's HAProxy we do not know that it reaches what we reach.
+            self.newcomers.look(&mut observed, &self.flavour, now).await;
+        }
         Ok(observed)
     }
 
@@ -126,6 +135,7 @@ impl Driver for HaproxyDriver {
         if !plan.actions.is_empty() {
             let (session, _) = self.connection.current().await?;
             let sent = apply::send(session, &plan.actions).await.inspect_err(|_| self.connection.close())?;
+            self.newcomers.opened(&plan.actions, Instant::now());
             (report.applied, report.refused) = (sent.applied, sent.refused);
             not_added.extend(sent.not_added);
             if sent.not_yet {

@@ -1,7 +1,7 @@
 //! The files of a managed HAProxy on disk: written after a push, put in place with a reload, and settled
 //! before a start.
 
-use std::{fs, time::Duration};
+use std::{fs, path::PathBuf, time::Duration};
 
 use backchat_contract::DriverError;
 use backchat_template::{Installed, install, last_good, stage};
@@ -94,7 +94,7 @@ async fn revive(launch: &Launch, limit: Duration) {
     }
 }
 
-/// All three files; where one cannot be written, none is.
+/// All of the files that differ; where one cannot be written, none is.
 async fn place(paths: &Paths, rendered: &Rendered) -> Result<Vec<Installed>, DriverError> {
     let files = [
         (paths.hosts.clone(), rendered.hosts.clone()),
@@ -102,8 +102,11 @@ async fn place(paths: &Paths, rendered: &Rendered) -> Result<Vec<Installed>, Dri
         (paths.config.clone(), rendered.config.clone()),
     ];
     blocking(move || {
+        // Each write waits for the disk, and most pushes leave the maps as they are.
+        let differs = |(path, text): &&(PathBuf, String)| fs::read(path).map_or(true, |old| old != text.as_bytes());
+        let stage = |(path, text): &(PathBuf, String)| stage(path, text.as_bytes());
         // All are staged before one is moved: a full disk is told before anything has changed.
-        let staged: Vec<_> = files.iter().map(|(path, text)| stage(path, text.as_bytes())).collect::<Result<_, _>>()?;
+        let staged: Vec<_> = files.iter().filter(differs).map(stage).collect::<Result<_, _>>()?;
         let mut installed = Vec::new();
         for file in staged {
             match file.install() {

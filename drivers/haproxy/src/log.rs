@@ -23,7 +23,7 @@ pub(crate) fn open(paths: &Paths) -> io::Result<File> {
 }
 
 /// Empties a log that has grown long. HAProxy appends, so it goes on at the new end.
-pub fn trim(paths: &Paths) -> io::Result<()> {
+pub(crate) fn trim(paths: &Paths) -> io::Result<()> {
     if len(paths) > LOG_MAX { OpenOptions::new().write(true).open(&paths.log)?.set_len(0) } else { Ok(()) }
 }
 

@@ -10,7 +10,7 @@ use crate::{
     config::{Rendered, render},
     files,
     layout::Layout,
-    master,
+    log, master,
     observe::{Files, Flavour},
     paths::Paths,
     plan::{FilePlan, StructurePlan},
@@ -55,6 +55,8 @@ impl Managed {
     /// Adopts a HAProxy on these paths, or starts one from the last good file. Whether it is another process than
     /// before.
     pub(crate) async fn ensure(&mut self) -> Result<bool, DriverError> {
+        // Each step comes by here. A log that cannot be trimmed is no reason not to serve.
+        let _ = log::trim(self.paths());
         if self.process.as_ref().is_some_and(Process::is_running) {
             return Ok(false);
         }

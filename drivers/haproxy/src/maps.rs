@@ -4,7 +4,8 @@
 //! - *hosts*: `host/path/` → backend. Looked up by `map_beg`, which takes the longest key that the request's
 //!   host, path and a slash begin with: whole segments, the longest path first.
 //! - *services*: backend → service, `-` for a backend that serves none. It names every backend of ours, so that
-//!   a restarted daemon knows which service has which spare, and which backends are not ours.
+//!   a restarted daemon knows which service has which spare, and which backends are not ours. One line more
+//!   says the generation: a push without a reload counts too, and the variable in the file cannot be set by it.
 
 use std::fmt;
 
@@ -36,6 +37,11 @@ impl MapEntry {
         Self { key: name.to_string(), value }
     }
 
+    /// The line in the map of services that says which rendering it belongs to.
+    fn generation(generation: u64) -> Self {
+        Self { key: GENERATION.to_owned(), value: generation.to_string() }
+    }
+
     /// Takes a line as it was read back, whoever wrote it: to compare, never to send.
     pub(crate) fn read(line: &str) -> Self {
         let (key, value) = line.split_once(' ').unwrap_or((line, ""));
@@ -49,10 +55,21 @@ impl MapEntry {
 
     /// The backend and its service that the line of a services map says, where it is one that we could have written.
     pub(crate) fn as_service(&self) -> Option<(BackendName, Option<ServiceName>)> {
+        if self.key == GENERATION {
+            return None;
+        }
         let service = if self.value == "-" { None } else { Some(self.value.parse().ok()?) };
         Some((BackendName::read(&self.key)?, service))
     }
 }
+
+/// The generation that a services map belongs to; `None` where it does not say.
+pub(crate) fn generation(services: &[MapEntry]) -> Option<u64> {
+    services.iter().find(|entry| entry.key == GENERATION)?.value.parse().ok()
+}
+
+/// No service's name, and no backend's: both are ours to give.
+const GENERATION: &str = "bc-generation";
 
 impl fmt::Display for MapEntry {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -79,6 +96,7 @@ pub fn hosts(layout: &Layout) -> Vec<MapEntry> {
 /// The map of services, sorted.
 pub fn services(layout: &Layout) -> Vec<MapEntry> {
     let mut entries: Vec<_> = layout.backends.iter().map(|(name, backend)| MapEntry::service(name, backend)).collect();
+    entries.push(MapEntry::generation(layout.generation));
     entries.sort();
     entries
 }

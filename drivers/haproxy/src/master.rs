@@ -38,9 +38,6 @@ pub async fn reload(paths: &Paths, generation: u64, limit: Duration) -> Result<(
         let alerts = log::alerts(&format!("{reply}\n{}", log::since(paths, said_before)));
         DriverError::Reload { message: if alerts.is_empty() { otherwise } else { alerts } }
     };
-    if reply.contains("Success=0") {
-        return Err(refused("haproxy gave no reason".into()));
-    }
     loop {
         match progress(paths, &before, generation).await {
             Progress::Done => return Ok(()),

@@ -79,10 +79,21 @@ pub struct Observed {
     pub leaving: BTreeMap<Place, Leaving>,
     /// Servers that are ready, and down as far as their check goes: since when, as far as we saw.
     pub down: BTreeMap<Place, Duration>,
+    /// Of those that are down, the ones that came a moment ago, where we asked them.
+    pub newcomers: BTreeMap<Place, Newcomer>,
     /// Our files; `None` where the HAProxy is somebody else's.
     pub files: Option<Files>,
     /// Workers that retire after a reload.
     pub old_workers: usize,
+}
+
+/// A server that was opened a moment ago, and has passed no check yet.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Newcomer {
+    /// Whether it took a connection from us.
+    pub listens: bool,
+    /// How long ago it was opened.
+    pub lasted: Duration,
 }
 
 /// A server that takes no new requests.

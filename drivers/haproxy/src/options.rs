@@ -12,8 +12,8 @@ pub struct ServerOptions {
     pub inter: Duration,
     /// The time between two checks of a server whose last check said something new.
     pub fastinter: Duration,
-    /// The time between two checks of a server that is down. A new server is down until its first check, and
-    /// HAProxy waits this long before it: what a newcomer waits for its first request.
+    /// The time between two checks of a server that is down. HAProxy waits this long before its first check of a
+    /// new server, which is down until then; where the HAProxy is ours we look sooner.
     pub downinter: Duration,
     /// Checks that must pass before a server is up.
     pub rise: u8,
@@ -26,7 +26,7 @@ impl Default for ServerOptions {
         Self {
             inter: Duration::from_secs(1),
             fastinter: Duration::from_millis(100),
-            downinter: Duration::from_millis(20),
+            downinter: Duration::from_millis(500),
             rise: 1,
             fall: 2,
         }
@@ -55,7 +55,7 @@ mod tests {
     #[test]
     fn prints_what_both_parsers_take() {
         let expected =
-            "pool-purge-delay 5s pool-max-conn -1 check inter 1000ms fastinter 100ms downinter 20ms rise 1 fall 2";
+            "pool-purge-delay 5s pool-max-conn -1 check inter 1000ms fastinter 100ms downinter 500ms rise 1 fall 2";
         assert_eq!(ServerOptions::default().to_string(), expected);
     }
 }

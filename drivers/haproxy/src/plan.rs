@@ -132,12 +132,13 @@ struct Wait {
 impl Planner<'_> {
     /// One step from `observed` towards `desired`. Repeated steps reach [`Step::Converged`].
     pub fn plan(&self, desired: &Desired, observed: &Observed, mode: Mode) -> Step<Plan> {
-        let target = runtime(desired, observed, self.flavour);
+        let mut target = runtime(desired, observed, self.flavour);
+        // The operator's part comes first among what is waited for.
         let mut waits = Vec::new();
-        let mut actions = servers::opening(self, observed, &target);
+        let (files, structure) = files::plan(self, desired, observed, &mut target, mode, &mut waits);
+        let mut actions = servers::opening(self, observed, &target, &mut waits);
         actions.extend(self.map_actions(observed, &target));
         actions.extend(servers::closing(self, observed, &target, &mut waits));
-        let (files, structure) = files::plan(self, desired, observed, &target, mode, &mut waits);
         let plan = Plan { changes: Vec::new(), actions, files, structure };
         if plan.is_empty() {
             return waited(waits);
@@ -158,11 +159,17 @@ impl Planner<'_> {
     }
 }
 
+/// The first few reasons; the rest as a number.
 fn waited(waits: Vec<Wait>) -> Step<Plan> {
     let Some(recheck) = waits.iter().map(|w| w.recheck).min() else { return Step::Converged };
-    let why = waits.into_iter().map(|w| w.why).collect::<Vec<_>>().join("; ");
+    let more = waits.len().saturating_sub(SHOWN);
+    let shown = waits.into_iter().take(SHOWN).map(|w| w.why).collect::<Vec<_>>().join("; ");
+    let why = if more == 0 { shown } else { format!("{shown}; and {more} more") };
     Step::Waiting { why, recheck }
 }
+
+/// Reasons to wait that people are shown.
+const SHOWN: usize = 3;
 
 #[cfg(test)]
 mod tests;

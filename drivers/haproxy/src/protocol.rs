@@ -116,6 +116,8 @@ pub enum Command {
     EnableHealth(ServerPath),
     /// It counts as down until a check passes.
     HealthDown(ServerPath),
+    /// It counts as up until a check fails.
+    HealthUp(ServerPath),
     /// Its administrative state.
     State(ServerPath, Admin),
     /// Its share.
@@ -145,6 +147,7 @@ impl Command {
             Self::Add { server, .. }
             | Self::EnableHealth(server)
             | Self::HealthDown(server)
+            | Self::HealthUp(server)
             | Self::State(server, _)
             | Self::Weight(server, _)
             | Self::Addr(server, _)
@@ -163,6 +166,7 @@ impl fmt::Display for Command {
             }
             Self::EnableHealth(server) => write!(f, "enable health {server}"),
             Self::HealthDown(server) => write!(f, "set server {server} health down"),
+            Self::HealthUp(server) => write!(f, "set server {server} health up"),
             Self::State(server, state) => write!(f, "set server {server} state {state}"),
             Self::Weight(server, weight) => write!(f, "set server {server} weight {weight}"),
             Self::Addr(server, addr) => {

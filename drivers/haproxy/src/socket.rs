@@ -1,5 +1,8 @@
-//! One conversation with HAProxy's runtime socket: prompt mode, one command a line, one answer at a time.
+//! One conversation with HAProxy's runtime socket: prompt mode, one command a line, one answer for each.
 //! It knows where an answer ends and when to give up; not what a command or an answer means.
+//!
+//! Short commands go a few at a time: each is answered on its own, and on a busy machine the turns, not the
+//! commands, are what takes time. Nothing further is sent before all of them are answered.
 //!
 //! One connection, because HAProxy serves ten at a time and leaves the eleventh waiting. A deadline on each
 //! exchange, because a stopped HAProxy accepts a connection and a command and never answers.
@@ -16,13 +19,17 @@ use tokio::{
 use crate::protocol::{Command, Outcome, Query, judge};
 
 /// What ends every answer in prompt mode.
-const PROMPT: &[u8] = b"\n> ";
+const PROMPT: &[u8] = PROMPT_TEXT.as_bytes();
+const PROMPT_TEXT: &str = "\n> ";
 
 /// The most of one answer: 10,000 servers take 1.5 MB. More than this is no HAProxy.
 const ANSWER_MAX: usize = 64 << 20;
 
 /// The most of one question: behind it HAProxy closes the connection or answers nothing at all (16,321 bytes).
 const QUESTION_MAX: usize = 16_000;
+
+/// Commands that go at a time. The longest `add server` has some 400 bytes, so that they fit HAProxy's 16 KB.
+const BATCH: usize = 24;
 
 /// How long one exchange may take. The longest measured is a table of 10,000 servers in 16 ms.
 pub const EXCHANGE: Duration = Duration::from_secs(3);
@@ -57,16 +64,35 @@ impl Session {
         Ok(judge(command, &answer))
     }
 
+    /// Sends commands in their order, each a line without a payload, and says what came of each. An error means
+    /// that not all answers are known.
+    pub async fn run_all(&mut self, commands: &[&Command]) -> Result<Vec<Outcome>, DriverError> {
+        let mut outcomes = Vec::with_capacity(commands.len());
+        for batch in commands.chunks(BATCH) {
+            let lines: Vec<String> = batch.iter().map(ToString::to_string).collect();
+            let answers = self.exchanges(&lines.join("\n"), batch.len()).await?;
+            // Nothing stands between two answers but the prompt.
+            outcomes
+                .extend(batch.iter().zip(answers.split(PROMPT_TEXT)).map(|(command, answer)| judge(command, answer)));
+        }
+        Ok(outcomes)
+    }
+
     /// Asks and gives the answer as it came.
     pub async fn ask(&mut self, query: &Query) -> Result<String, DriverError> {
         self.exchange(&query.to_string()).await
     }
 
     async fn exchange(&mut self, question: &str) -> Result<String, DriverError> {
+        self.exchanges(question, 1).await
+    }
+
+    /// Sends lines that are answered by `answers` prompts; all answers with the prompts between them.
+    async fn exchanges(&mut self, question: &str, answers: usize) -> Result<String, DriverError> {
         if question.len() > QUESTION_MAX {
             return Err(refused(question, "not sent: HAProxy takes at most 16 KB at a time"));
         }
-        let talk = timeout(self.limit, talk(&mut self.stream, &mut self.answer, question));
+        let talk = timeout(self.limit, talk(&mut self.stream, &mut self.answer, (question, answers)));
         match talk.await {
             Ok(Ok(answer)) => Ok(answer),
             Ok(Err(cause)) => Err(DriverError::Unreachable { plane: self.plane.clone(), cause }),
@@ -88,14 +114,18 @@ impl Session {
     }
 }
 
-async fn talk(stream: &mut UnixStream, answer: &mut Vec<u8>, question: &str) -> Result<String, String> {
+async fn talk(
+    stream: &mut UnixStream,
+    answer: &mut Vec<u8>,
+    (question, answers): (&str, usize),
+) -> Result<String, String> {
     let line = format!("{question}\n");
     stream.write_all(line.as_bytes()).await.map_err(|e| e.to_string())?;
     answer.clear();
     loop {
         let read = stream.read_buf(answer).await.map_err(|e| e.to_string())?;
         // Nothing follows a prompt until we ask again, so one at the end of what came is the end.
-        if answer.ends_with(PROMPT) {
+        if answer.ends_with(PROMPT) && (answers == 1 || prompts(answer) == answers) {
             let body = &answer[..answer.len() - PROMPT.len()];
             return Ok(String::from_utf8_lossy(body).into_owned());
         }
@@ -106,6 +136,10 @@ async fn talk(stream: &mut UnixStream, answer: &mut Vec<u8>, question: &str) -> 
             return Err(format!("answered '{}' with more than {} MB", first_line(question), ANSWER_MAX >> 20));
         }
     }
+}
+
+fn prompts(answer: &[u8]) -> usize {
+    answer.windows(PROMPT.len()).filter(|window| *window == PROMPT).count()
 }
 
 fn refused(question: &str, reply: &str) -> DriverError {

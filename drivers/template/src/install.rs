@@ -272,7 +272,7 @@ mod tests {
         let Some(_mount) = Mount::new(&["-t", "tmpfs", "-o", "size=64k", "none"], folder.path()) else { return };
         let target = folder.path().join("a.cfg");
         drop(install(&target, b"one").unwrap());
-        let error = stage(&target, &[b'x'; 100_000]).unwrap_err();
+        let error = stage(&target, &vec![b'x'; 100_000]).unwrap_err();
         assert!(error.to_string().starts_with("write "), "{error}");
         assert_eq!(fs::read(&target).unwrap(), b"one");
         assert_eq!(names(folder.path()), ["a.cfg"]);

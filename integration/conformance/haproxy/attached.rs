@@ -63,6 +63,8 @@ impl Rig for Theirs {
         kill_process(pid, Signal::KILL).unwrap();
     }
 
+    fn reload(&self) {}
+
     fn processes(&self) -> Vec<u32> {
         vec![self.child.id()]
     }

@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use serde_json::json;
 
 use super::{
-    age, paint,
+    age, count, paint,
     table::{Table, list},
 };
 use crate::{
@@ -69,8 +69,9 @@ fn more(m: &Member) -> [String; 5] {
 pub(in crate::cli) fn totals(members: &Members) -> String {
     let all = [Liveness::Alive, Liveness::Suspect, Liveness::Failed, Liveness::Left];
     let counts = all.map(|liveness| (members.count(liveness), liveness));
-    let counts = counts.iter().filter(|(count, _)| *count > 0).map(|(count, liveness)| format!("{count} {liveness}"));
-    format!("{} members: {}", members.members.len(), counts.collect::<Vec<_>>().join(", "))
+    let counts =
+        counts.iter().filter(|(number, _)| *number > 0).map(|(number, liveness)| format!("{number} {liveness}"));
+    format!("{}: {}", count(members.members.len(), "member"), counts.collect::<Vec<_>>().join(", "))
 }
 
 /// What `serf members -format=json` prints. Serf shows no suspects: they are alive until they fail.

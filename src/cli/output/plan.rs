@@ -2,7 +2,7 @@
 
 mod change;
 
-use super::{age, paint, safe};
+use super::{age, count, paint, safe};
 use crate::admin::answers::{File, Plan, Ready};
 
 /// How many lines of one diff, and of all commands, are shown unless all are asked for.
@@ -102,7 +102,7 @@ fn summary(plan: &Plan) -> String {
     parts.extend((s.held > 0).then(|| format!("{} held", s.held)));
     parts.extend((s.refused > 0).then(|| format!("{} refused", s.refused)));
     let reload = plan.reload.as_ref().map_or_else(|| "no reload".to_owned(), |why| format!("reload: {}", safe(why)));
-    let commands = if s.commands == 1 { "1 command".to_owned() } else { format!("{} commands", s.commands) };
-    let effort = if plan.changes_anything() { format!("; {commands}, {reload}") } else { String::new() };
+    let effort =
+        if plan.changes_anything() { format!("; {}, {reload}", count(s.commands, "command")) } else { String::new() };
     format!("Plan: {}{effort}.\n", parts.join(", "))
 }

@@ -1,7 +1,7 @@
 //! The tables of services and of routes.
 
 use super::{
-    paint,
+    count, paint,
     table::{Table, list},
 };
 use crate::{
@@ -55,8 +55,9 @@ fn endpoint(e: &Endpoint) -> [String; 6] {
 
 /// `2 services, 3 of 4 endpoints ready`.
 pub(in crate::cli) fn totals(services: &Services) -> String {
-    let sum = |count: fn(&Service) -> usize| services.services.iter().map(count).sum::<usize>();
-    format!("{} services, {} of {} endpoints ready", services.services.len(), sum(|s| s.ready), sum(|s| s.total))
+    let sum = |part: fn(&Service) -> usize| services.services.iter().map(part).sum::<usize>();
+    let all = count(services.services.len(), "service");
+    format!("{all}, {} of {} ready", sum(|s| s.ready), count(sum(|s| s.total), "endpoint"))
 }
 
 pub(in crate::cli) fn routes(routes: &Routes, no_headers: bool) -> String {
@@ -67,4 +68,9 @@ pub(in crate::cli) fn routes(routes: &Routes, no_headers: bool) -> String {
         table.row([r.host.clone(), r.path.clone(), r.service.clone(), r.ready.to_string(), said_by]);
     }
     table.text()
+}
+
+/// `3 routes`.
+pub(in crate::cli) fn route_totals(routes: &Routes) -> String {
+    count(routes.routes.len(), "route")
 }

@@ -2,7 +2,7 @@
 
 use std::fmt::Write;
 
-use super::{age, paint, safe};
+use super::{age, count, paint, safe};
 use crate::{
     admin::answers::{Hold, Status},
     model::{Kind, Liveness},
@@ -105,7 +105,7 @@ fn plane(s: &Status) -> Line {
     let generation = s.generation.unwrap_or(0);
     let read =
         s.read_back_ms.map_or_else(|| "not read back yet".to_owned(), |ms| format!("read back {}", age::ago(ms)));
-    let reloads = if s.reloads == 1 { "1 reload".to_owned() } else { format!("{} reloads", s.reloads) };
+    let reloads = count(usize::try_from(s.reloads).unwrap_or(usize::MAX), "reload");
     let text = format!("{driver} {version}, generation {generation} {read}, {reloads} in {}", age::since(s.uptime_ms));
     match &s.waiting {
         Some(why) => Line::new(Mark::Ok, plane, format!("{text}; waiting: {why}")),

@@ -186,6 +186,23 @@ mod tests {
         assert_eq!(Hello::from_bytes(&hello.to_bytes()), Ok(hello));
     }
 
+    /// As version 1 wrote them: every later version must read them.
+    #[test]
+    fn golden() {
+        let ask = DrainAsk { node: "web1".into(), epoch: 7, version: 2, wait_ms: 5000 };
+        let hello = Hello { from: identity(), number: [7; 16].into() };
+        let check = |golden: &str, written: Vec<u8>| assert_eq!(hex::encode(written), golden.replace(' ', ""));
+        let identity = "84 6477656231 07 44 0a000001 191f0a";
+        check(&format!("01 a2 00 {identity} 01 50 {}", "07".repeat(16)), hello.to_bytes());
+        check("02 a1 00 f5", Question::Exchange { joining: true }.to_bytes());
+        check("03 a0", Question::Presence.to_bytes());
+        check("04 a4 00 6477656231 01 07 02 02 03 191388", Question::Drained(ask).to_bytes());
+        check("03 a0", Reply::Here.to_bytes());
+        check("02 a1 01 07", Reply::Welcome { known: Some(7) }.to_bytes());
+        check(&format!("02 a1 00 {identity}"), Reply::Held(self::identity()).to_bytes());
+        check("04 a1 00 f5", Reply::Drained(true).to_bytes());
+    }
+
     #[test]
     fn fields_of_a_later_version_are_skipped() {
         // {0: "web1", 1: 7, 2: 2, 3: 5000, 9: [1, {2: "x"}]}

@@ -113,3 +113,100 @@ impl Radio {
         Ok(payload)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+    use crate::cluster::{
+        identity::Identity,
+        keyring::{Key, Keyring},
+        sync::Hello,
+        wire::sender_id,
+    };
+
+    /// A node's radio on a free port.
+    async fn radio(name: &str, boot: u64, key: Option<&Key>) -> (Radio, SocketAddr) {
+        let udp = UdpSocket::bind("127.0.0.1:0").await.unwrap();
+        let addr = udp.local_addr().unwrap();
+        // A socket is not known to be writable before the runtime has looked at it once.
+        udp.writable().await.unwrap();
+        let speaker = Speaker {
+            envelope: Arc::new(Envelope::new(&"x".parse().unwrap(), key.cloned().map(Keyring::new))),
+            sender: sender_id(name, addr),
+            boot,
+            hello: Hello { from: Identity::new(name.parse().unwrap(), boot, addr), number: [0; 16].into() },
+        };
+        (Radio::new(udp, addr, &speaker, Arc::default()), addr)
+    }
+
+    async fn next(radio: &mut Radio) -> Option<Vec<u8>> {
+        loop {
+            tokio::time::timeout(Duration::from_secs(10), radio.readable()).await.expect("nothing comes");
+            match radio.receive(Duration::ZERO) {
+                Received::Nothing => {}
+                Received::Rejected => return None,
+                Received::Taken(_, payload) => return Some(payload),
+            }
+        }
+    }
+
+    fn rejected(radio: &Radio) -> Vec<(&'static str, u64)> {
+        radio.counters.read().rejected.into_iter().filter(|(_, count)| *count > 0).collect()
+    }
+
+    /// Everything a node sent, sent again by somebody who recorded it: while the node lives, and after.
+    #[tokio::test]
+    async fn a_recorded_packet_is_not_taken_again() {
+        let key = Key::generate();
+        let (mut hearer, hearer_addr) = radio("hearer", 1, Some(&key)).await;
+        let (mut speaker, _) = radio("speaker", 5, Some(&key)).await;
+        let recorder = UdpSocket::bind("127.0.0.1:0").await.unwrap();
+        let mut tape = Vec::new();
+        for n in 0..3u8 {
+            speaker.send(recorder.local_addr().unwrap(), &[n]);
+            let mut packet = vec![0; 1500];
+            let length = recorder.recv(&mut packet).await.unwrap();
+            packet.truncate(length);
+            recorder.send_to(&packet, hearer_addr).await.unwrap();
+            assert_eq!(next(&mut hearer).await, Some(vec![n]));
+            tape.push(packet);
+        }
+        for packet in &tape {
+            recorder.send_to(packet, hearer_addr).await.unwrap();
+            assert_eq!(next(&mut hearer).await, None);
+        }
+        assert_eq!(rejected(&hearer), [("replay", 3)]);
+        speaker.boot(6);
+        speaker.send(hearer_addr, b"new life");
+        assert_eq!(next(&mut hearer).await, Some(b"new life".to_vec()));
+        recorder.send_to(&tape[2], hearer_addr).await.unwrap();
+        assert_eq!(next(&mut hearer).await, None);
+        assert_eq!(rejected(&hearer), [("replay", 3), ("stale", 1)]);
+    }
+
+    #[tokio::test]
+    async fn without_a_key_no_stranger_can_shut_a_member_out() {
+        let (mut hearer, hearer_addr) = radio("hearer", 1, None).await;
+        let (mut speaker, _) = radio("speaker", 5, None).await;
+        let last = Header { boot: u64::MAX, counter: u64::MAX, ..speaker.header };
+        let forged = speaker.envelope.seal(last, Context::Datagram, &[0; 24], b"forged");
+        speaker.udp.send_to(&forged, hearer_addr).await.unwrap();
+        next(&mut hearer).await;
+        speaker.send(hearer_addr, b"true");
+        assert_eq!(next(&mut hearer).await, Some(b"true".to_vec()));
+    }
+
+    #[tokio::test]
+    async fn our_own_packets_and_long_ones_are_nothing() {
+        let key = Key::generate();
+        let (mut radio, addr) = radio("one", 1, Some(&key)).await;
+        radio.send(addr, b"to ourselves");
+        assert_eq!(next(&mut radio).await, None);
+        radio.send(addr, &[0; MAX_DATAGRAM]);
+        assert_eq!(next(&mut radio).await, None);
+        assert_eq!(rejected(&radio), [("long", 1), ("own", 1)]);
+        assert_eq!(radio.counters.last_heard(), None);
+    }
+}

@@ -13,11 +13,11 @@ fn key(byte: u8) -> Key {
 }
 
 fn sealed(label: &str, key_byte: u8) -> Envelope {
-    Envelope::new(label.parse().unwrap(), Some(Keyring::new(key(key_byte))))
+    Envelope::new(&label.parse().unwrap(), Some(Keyring::new(key(key_byte))))
 }
 
 fn plain(label: &str) -> Envelope {
-    Envelope::new(label.parse().unwrap(), None)
+    Envelope::new(&label.parse().unwrap(), None)
 }
 
 /// Seals with one envelope, opens with another.

@@ -3,6 +3,7 @@
 use std::path::Path;
 
 use backchat_contract::{EndpointName, Protocol, Route};
+use proptest::prelude::*;
 
 use super::*;
 use crate::layout::{Admin, Backend, BackendName, Server, ServerId};
@@ -115,4 +116,54 @@ fn templates_that_could_not_be_driven() {
         "a",
         &format!("check my.jinja: the template must render 'stats socket /run/backchat/proxy/haproxy.sock'{serves}"),
     );
+}
+
+/// Names as members might send them: well-formed ones, and ones with every byte that a parser cares for.
+fn words() -> impl Strategy<Value = String> {
+    prop_oneof!["[A-Za-z0-9_.:-]{1,70}", "[a-z]{1,3}[ \n\t\"'#;{}$%\\\\\r\0/=,()*]{1,3}[a-z]{0,3}", "\\PC{0,20}",]
+}
+
+/// The lines of a rendering that are not in the rendering of `before`.
+fn new_lines(before: &Layout, after: &Layout) -> Vec<String> {
+    let lines = |layout| {
+        let config = render(&settings(), layout).unwrap().config;
+        config
+            .lines()
+            .filter(|l| !l.contains("backchat_structure") && !l.starts_with("# backchat: end"))
+            .map(str::to_owned)
+            .collect::<Vec<_>>()
+    };
+    let (before, mut after) = (lines(before), lines(after));
+    for line in before {
+        let at = after.iter().position(|l| *l == line).unwrap();
+        after.remove(at);
+    }
+    after
+}
+
+proptest! {
+    /// What a member says can come to be a server's name, a backend's name or a map's line, and nothing else.
+    #[test]
+    fn no_name_changes_the_structure(word in words()) {
+        prop_assume!(!["web", "web1", "web2", "web3", "db"].contains(&word.as_str()), "these are there already");
+        let base = layout();
+        if let Ok(name) = word.parse::<EndpointName>() {
+            let mut with = base.clone();
+            let web = with.backends.values_mut().find(|b| b.servers.len() == 3).unwrap();
+            web.servers.insert(name, server(9, "10.0.0.1:80", Admin::Ready));
+            prop_assert_eq!(new_lines(&base, &with), [format!("    server {word} 10.0.0.1:80 id 9 weight 100")]);
+        }
+        if let Ok(name) = word.parse::<ServiceName>() {
+            let mut with = base.clone();
+            with.backends.insert(BackendName::from(&name), Backend { service: Some(name), ..Backend::default() });
+            prop_assert_eq!(new_lines(&base, &with), [format!("backend {word} from bc:defaults:http"), String::new()]);
+        }
+        if let Ok(host) = word.parse() {
+            let mut with = base.clone();
+            with.routes.insert(Route { host, path: "/".parse().unwrap() }, BackendName::spare(1));
+            prop_assert_eq!(new_lines(&base, &with), [""; 0]);
+            let hosts = render(&settings(), &with).unwrap().hosts;
+            prop_assert!(hosts.lines().all(|l| l.split(' ').count() == 2), "{}", hosts);
+        }
+    }
 }

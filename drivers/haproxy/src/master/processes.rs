@@ -27,32 +27,12 @@ pub struct Worker {
 impl Processes {
     /// Reads the reply; `None` where it is no such reply.
     pub fn parse(reply: &str) -> Option<Self> {
-        let mut found = None;
-        let mut workers = Vec::new();
-        let mut old = Vec::new();
-        let mut section = &mut workers;
-        for line in reply.lines() {
-            match line.trim() {
-                "# workers" => section = &mut workers,
-                "# old workers" => section = &mut old,
-                line => {
-                    let words: Vec<&str> = line.split_whitespace().collect();
-                    match words[..] {
-                        [pid, "master", reloads, "[failed:", failed, ..] => {
-                            let failed = failed.trim_end_matches(']').parse().ok()?;
-                            found = Some((pid.parse().ok()?, reloads.parse().ok()?, failed));
-                        }
-                        [pid, "worker", reloads, ..] => {
-                            section.push(Worker { pid: pid.parse().ok()?, reloads: reloads.parse().ok()? });
-                        }
-                        _ => {}
-                    }
-                }
-            }
-        }
-        let (master, reloads, failed) = found?;
+        let (head, rest) = reply.split_once("# workers").unwrap_or((reply, ""));
+        let (current, old) = rest.split_once("# old workers").unwrap_or((rest, ""));
+        let (master, reloads, failed) = head.lines().find_map(master)?;
+        let mut old: Vec<Worker> = old.lines().filter_map(worker).collect();
         old.sort_by_key(|w| w.reloads);
-        Some(Self { master, reloads, failed, current: workers.first().copied(), old })
+        Some(Self { master, reloads, failed, current: current.lines().find_map(worker), old })
     }
 
     /// The worker that takes new connections.
@@ -64,6 +44,22 @@ impl Processes {
     pub fn retiring(&self) -> usize {
         self.old.len() - usize::from(self.current.is_none() && !self.old.is_empty())
     }
+}
+
+/// `4143  master  1 [failed: 0]  0d00h00m01s  3.0.11`: pid, reloads, failed.
+fn master(line: &str) -> Option<(u32, u64, u64)> {
+    let mut words = line.split_whitespace();
+    let pid = words.next()?.parse().ok()?;
+    let (kind, reloads, _, failed) = (words.next()?, words.next()?, words.next()?, words.next()?);
+    let failed = failed.strip_suffix(']')?.parse().ok()?;
+    (kind == "master").then_some((pid, reloads.parse().ok()?, failed))
+}
+
+/// `4160  worker  0  0d00h00m01s  3.0.11`.
+fn worker(line: &str) -> Option<Worker> {
+    let mut words = line.split_whitespace();
+    let (pid, kind, reloads) = (words.next()?, words.next()?, words.next()?);
+    (kind == "worker").then_some(Worker { pid: pid.parse().ok()?, reloads: reloads.parse().ok()? })
 }
 
 #[cfg(test)]

@@ -10,7 +10,7 @@ use backchat_contract::{DriverError, EndpointAddr, Protocol, ServiceName, Weight
 use super::{Answers, Files, Flavour, Leaving, Observed};
 use crate::{
     layout::{Admin, Backend, BackendName, Server, ServerId},
-    maps::MapEntry,
+    maps::{self, MapEntry},
     protocol::{self, BackendRow, Query, ServerRow},
 };
 
@@ -32,7 +32,8 @@ pub fn assemble(answers: &Answers, flavour: &Flavour, files: Option<Files>) -> R
         services: sorted(protocol::map(&answers.services)),
         ..Observed::default()
     };
-    observed.layout.generation = protocol::variable(&answers.generation).and_then(|g| g.parse().ok()).unwrap_or(0);
+    let loaded = || protocol::variable(&answers.generation)?.parse().ok();
+    observed.layout.generation = maps::generation(&observed.services).or_else(loaded).unwrap_or(0);
     observed.layout.backends = match flavour {
         Flavour::Managed { .. } => ours(&backends, &observed.services, files.as_ref()),
         Flavour::Attached => named_after_services(&backends),

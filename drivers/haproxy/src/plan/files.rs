@@ -7,6 +7,7 @@ use backchat_contract::{Desired, FileChange, Mode, ServiceName, Structure};
 use super::{FilePlan, Planner, StructurePlan, Target, Wait, structural};
 use crate::{
     config::Rendered,
+    layout::Layout,
     observe::{Files, Flavour, Observed},
     paths::Paths,
 };
@@ -20,7 +21,7 @@ pub(super) fn plan(
     planner: &Planner<'_>,
     desired: &Desired,
     observed: &Observed,
-    target: &Target,
+    target: &mut Target,
     mode: Mode,
     waits: &mut Vec<Wait>,
 ) -> (Option<FilePlan>, Option<StructurePlan>) {
@@ -38,9 +39,8 @@ pub(super) fn plan(
     let edited = disk.edited().filter(|_| mode.structure != Structure::Forced);
     let need = need(observed, target, &rendered);
     // The file may say what runs; another structure it may say only when that is loaded.
-    let differs = Some(&rendered.structure) == observed.structure.as_ref() && edited.is_none();
-    let changes = if differs { changes(paths, disk, &rendered) } else { Vec::new() };
-    let files = (!changes.is_empty()).then(|| FilePlan { layout: target.layout.clone(), changes });
+    let may_say = Some(&rendered.structure) == observed.structure.as_ref() && edited.is_none();
+    let files = may_say.then(|| push(planner, paths, disk, &rendered, &mut target.layout)).flatten();
     let Some(why) = need else {
         waits.extend(edited.map(operator));
         return (files, None);
@@ -49,19 +49,35 @@ pub(super) fn plan(
         waits.push(operator(format!("{stands} (needed: {why})")));
         return (files, None);
     }
-    (files, structure(planner, desired, observed, paths, disk, why, waits))
+    (files, structure(planner, desired, observed, (paths, disk), (why, target.layout.generation + 1), waits))
+}
+
+/// The files as the commands leave it. What changes them is a generation of its own.
+fn push(
+    planner: &Planner<'_>,
+    paths: &Paths,
+    disk: &Files,
+    rendered: &Rendered,
+    layout: &mut Layout,
+) -> Option<FilePlan> {
+    if changes(paths, disk, rendered).is_empty() {
+        return None;
+    }
+    layout.generation += 1;
+    // The same layout but for a number: where it rendered before, it does again.
+    let rendered = (planner.render)(layout).ok()?;
+    Some(FilePlan { layout: layout.clone(), changes: changes(paths, disk, &rendered) })
 }
 
 fn structure(
     planner: &Planner<'_>,
     desired: &Desired,
     observed: &Observed,
-    paths: &Paths,
-    disk: &Files,
-    why: String,
+    (paths, disk): (&Paths, &Files),
+    (why, generation): (String, u64),
     waits: &mut Vec<Wait>,
 ) -> Option<StructurePlan> {
-    let layout = structural(desired, observed, planner.spares, observed.layout.generation + 1);
+    let layout = structural(desired, observed, planner.spares, generation);
     match (planner.render)(&layout) {
         Ok(rendered) => Some(StructurePlan { why, changes: changes(paths, disk, &rendered), layout }),
         Err(error) => {

@@ -7,7 +7,7 @@ use backchat_contract::EndpointName;
 use super::{Action, Planner, Target, Wait};
 use crate::{
     layout::{Admin, Backend, BackendName, Server},
-    observe::{Leaving, Observed, Place},
+    observe::{Leaving, Newcomer, Observed, Place},
     protocol::{Command, ServerPath},
 };
 
@@ -20,7 +20,12 @@ const NEWCOMER: Duration = Duration::from_millis(5);
 type Servers = BTreeMap<EndpointName, Server>;
 
 /// What comes, and what changes without ceasing to serve.
-pub(super) fn opening(planner: &Planner<'_>, observed: &Observed, target: &Target) -> Vec<Action> {
+pub(super) fn opening(
+    planner: &Planner<'_>,
+    observed: &Observed,
+    target: &Target,
+    waits: &mut Vec<Wait>,
+) -> Vec<Action> {
     let mut commands = Vec::new();
     for (backend, live, wanted) in backends(observed, target) {
         for (endpoint, server) in wanted {
@@ -29,6 +34,12 @@ pub(super) fn opening(planner: &Planner<'_>, observed: &Observed, target: &Targe
                 _ if observed.broken.contains(&(backend.clone(), endpoint.clone())) => {}
                 None => commands.extend(add(planner, &path, server)),
                 Some(live) => commands.extend(change(&path, live, server)),
+            }
+            let newcomer = observed.newcomers.get(&(backend.clone(), endpoint.clone()));
+            match newcomer.filter(|_| live.get(endpoint).is_some_and(|live| stays_ready(live, server))) {
+                Some(newcomer) if newcomer.listens => commands.push(Command::HealthUp(path)),
+                Some(newcomer) => waits.push(not_up(backend, endpoint, *newcomer)),
+                None => {}
             }
         }
     }
@@ -99,6 +110,16 @@ fn open(path: &ServerPath) -> [Command; 2] {
     [Command::HealthDown(path.clone()), Command::State(path.clone(), Admin::Ready)]
 }
 
+/// Ready, and to stay so where it is.
+fn stays_ready(live: &Server, wanted: &Server) -> bool {
+    (live.admin, wanted.admin) == (Admin::Ready, Admin::Ready) && live.addr == wanted.addr
+}
+
+fn not_up(backend: &BackendName, endpoint: &EndpointName, newcomer: Newcomer) -> Wait {
+    let why = format!("{backend}/{endpoint} does not listen yet");
+    Wait { why, recheck: gently(newcomer.lasted) }
+}
+
 fn change(path: &ServerPath, live: &Server, wanted: &Server) -> Vec<Command> {
     let mut commands = Vec::new();
     let moved = live.addr != wanted.addr;
@@ -133,7 +154,7 @@ fn keeps_for_newcomers(backend: &BackendName, live: &Servers, wanted: &Servers, 
     let mut coming = false;
     for (endpoint, server) in wanted.iter().filter(|(_, server)| server.admin == Admin::Ready) {
         match live.get(endpoint) {
-            Some(live) if live.admin == Admin::Ready && live.addr == server.addr => match down_for(endpoint) {
+            Some(live) if stays_ready(live, server) => match down_for(endpoint) {
                 None => return false,
                 Some(lasted) => coming |= lasted < PATIENCE,
             },
@@ -182,7 +203,10 @@ fn still_drains(planner: &Planner<'_>, place: &Place, leaving: Leaving) -> Optio
 
 fn drains((backend, endpoint): &Place, leaving: Leaving) -> Wait {
     let used = leaving.used.map_or_else(|| "unknown".to_owned(), |n| n.to_string());
-    // Soon at first, for most requests are short.
-    let recheck = (leaving.lasted / 4).clamp(Duration::from_millis(5), Duration::from_millis(500));
-    Wait { why: format!("{backend}/{endpoint} drains, {used} in flight"), recheck }
+    Wait { why: format!("{backend}/{endpoint} drains, {used} in flight"), recheck: gently(leaving.lasted) }
+}
+
+/// Soon at first, for most things here are short.
+fn gently(lasted: Duration) -> Duration {
+    (lasted / 4).clamp(Duration::from_millis(5), Duration::from_millis(500))
 }

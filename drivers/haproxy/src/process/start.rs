@@ -16,8 +16,6 @@ use crate::{log, master};
 const AGAIN: std::time::Duration = std::time::Duration::from_millis(5);
 
 pub(super) async fn start(launch: &Launch) -> Result<Process, DriverError> {
-    // A log that cannot be trimmed is no reason not to serve.
-    let _ = log::trim(&launch.paths);
     let said_before = log::len(&launch.paths);
     let failed = |reason: &str| {
         let said = log::alerts(&log::since(&launch.paths, said_before));

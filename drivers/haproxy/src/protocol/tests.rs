@@ -37,6 +37,7 @@ fn ours(line: &str) -> Option<Command> {
         },
         ["enable", "health", server] => Command::EnableHealth(path(server)?),
         ["set", "server", server, "health", "down"] => Command::HealthDown(path(server)?),
+        ["set", "server", server, "health", "up"] => Command::HealthUp(path(server)?),
         ["set", "server", server, "state", "ready"] => Command::State(path(server)?, Admin::Ready),
         ["set", "server", server, "state", "drain"] => Command::State(path(server)?, Admin::Drain),
         ["set", "server", server, "state", "maint"] => Command::State(path(server)?, Admin::Maint),
@@ -154,7 +155,7 @@ fn commands_print_as_haproxy_reads_them() {
     check(
         Command::Add { server: server.clone(), addr: addr("[2001:db8::1]:80"), id, weight, options },
         "add server web/web1:8080 [2001:db8::1]:80 id 7 weight 256 pool-purge-delay 5s pool-max-conn -1 \
-         check inter 2000ms fastinter 100ms downinter 20ms rise 1 fall 2",
+         check inter 2000ms fastinter 100ms downinter 500ms rise 1 fall 2",
     );
     check(Command::Addr(server.clone(), addr("[2001:db8::1]:80")), "set server web/web1:8080 addr 2001:db8::1 port 80");
     let attached = ServerPath { server: ServerName::attached(&"web1".parse().unwrap()), ..server };

@@ -1,6 +1,6 @@
 //! The process: what it survives, what is noticed, what the next start finds.
 
-use std::{fs, time::Duration};
+use std::{fs, os::unix::fs::MetadataExt, time::Duration};
 
 use backchat_haproxy::{
     check::check,
@@ -95,6 +95,15 @@ async fn a_stuck_worker_does_not_hold_up_the_next_start() {
     assert!(again.is_running());
 }
 
+/// Up means that its own worker answers, not one of somebody else on the same paths.
+#[tokio::test]
+async fn a_start_waits_for_its_own_worker() {
+    let (rig, _web) = with_web().await;
+    let _first = rig.start().await;
+    let second = Process::start(&rig.launch).await.unwrap();
+    assert_eq!(master::processes(rig.paths()).await.unwrap().master, second.pid());
+}
+
 /// HAProxy's own rule: a worker that ends unasked ends the master. That is noticed.
 #[tokio::test]
 async fn a_killed_worker_is_noticed() {
@@ -115,6 +124,7 @@ async fn a_mute_master_is_ended() {
     kill(process.pid(), Signal::STOP);
     rig.launch.limit = Duration::from_millis(100);
     assert!(Process::adopt(&rig.launch).await.unwrap().is_none());
+    assert!(!process.is_running());
     rig.launch.limit = LONG;
     Process::start(&rig.launch).await.unwrap();
     rig.comes_to("a", "/", (200, "web")).await;
@@ -191,7 +201,7 @@ async fn a_cut_file_gives_way_to_the_last_good_one() {
     assert!(files::settle(&rig.launch, LONG).await.unwrap());
     assert_eq!(fs::read_to_string(&rig.paths().config).unwrap(), rig.rendered().config);
     // Cut behind a line: HAProxy itself finds nothing wrong with it.
-    let cut: String = rig.rendered().config.lines().take(50).map(|line| format!("{line}\n")).collect();
+    let cut: String = rig.rendered().config.split_inclusive('\n').take(50).collect();
     fs::write(&rig.paths().config, cut).unwrap();
     assert!(files::settle(&rig.launch, LONG).await.unwrap());
     assert_eq!(fs::read_to_string(&rig.paths().config).unwrap(), good);
@@ -216,4 +226,20 @@ async fn a_hanging_check_is_cut() {
     let checked = check(program.to_str().unwrap(), &rig.paths().config, Duration::from_millis(100)).await;
     let error = checked.unwrap_err().to_string();
     assert!(error.contains("did not end within 100ms"), "{error}");
+}
+
+/// Same bytes, no write: the disk is not waited for, and the last good version is not pushed out by its equal.
+#[tokio::test]
+async fn a_file_that_stays_is_not_written() {
+    let (mut rig, _web) = with_web().await;
+    let paths = rig.paths().clone();
+    files::write(&paths, &rig.rendered()).await.unwrap();
+    let inode = |path: &std::path::Path| fs::metadata(path).unwrap().ino();
+    let before = (inode(&paths.hosts), inode(&paths.config));
+    files::write(&paths, &rig.rendered()).await.unwrap();
+    assert_eq!((inode(&paths.hosts), inode(&paths.config)), before);
+    rig.layout.generation += 1;
+    files::write(&paths, &rig.rendered()).await.unwrap();
+    assert_eq!(inode(&paths.hosts), before.0);
+    assert_ne!(inode(&paths.config), before.1);
 }

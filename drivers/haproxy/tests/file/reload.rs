@@ -81,8 +81,9 @@ async fn a_bad_file_changes_nothing() {
     let _process = rig.start().await;
     let before = rig.on_disk();
     rig.settings.template.text.push_str("\nfoo bar\n");
-    let error = rig.deploy().await.unwrap_err().to_string();
-    assert!(error.contains("'foo'") && error.contains("haproxy.cfg"), "{error}");
+    let error = rig.deploy().await.unwrap_err();
+    assert!(matches!(error, DriverError::Check { .. }), "it never came to a reload: {error}");
+    assert!(error.to_string().contains("'foo'") && error.to_string().contains("haproxy.cfg"), "{error}");
     rig.is_as(1, &before).await;
 }
 

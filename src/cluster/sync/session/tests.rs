@@ -12,7 +12,7 @@ fn speaker(name: &str, label: &str, key: Option<u8>) -> Speaker {
     let keys = key.map(|byte| Keyring::new(hex::encode([byte; 32]).parse().unwrap()));
     let addr = "127.0.0.1:7946".parse().unwrap();
     Speaker {
-        envelope: Arc::new(Envelope::new(label.parse().unwrap(), keys)),
+        envelope: Arc::new(Envelope::new(&label.parse().unwrap(), keys)),
         sender: sender_id(name, addr),
         boot: 5,
         hello: Hello { from: Identity::new(name.parse().unwrap(), 5, addr), number: [0; 16].into() },

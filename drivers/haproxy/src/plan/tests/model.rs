@@ -13,7 +13,7 @@ use crate::{
     config::{Rendered, seal},
     layout::{Admin, Layout},
     maps::{self, MapEntry},
-    observe::{Answers, Clock, Files, Flavour, Observed, assemble},
+    observe::{Answers, Clock, Files, Flavour, Newcomer, Observed, assemble},
     options::ServerOptions,
     paths::Paths,
     plan::{Plan, Planner},
@@ -120,6 +120,13 @@ impl Sim {
     pub(super) fn observe(&mut self) -> Observed {
         let mut observed = assemble(&self.answers(), &self.flavour, self.files.clone()).unwrap();
         self.clock.stamp(&mut observed, self.now);
+        if self.files.is_some() {
+            let lasted = std::time::Duration::ZERO;
+            let newcomers = observed.down.keys().cloned().map(|place| (place, Newcomer { listens: true, lasted }));
+            observed.newcomers = newcomers.collect();
+            // The asking is a check.
+            self.servers_mut().filter(|s| !s.up && s.admin == Admin::Ready).for_each(|s| s.verified = true);
+        }
         observed
     }
 
@@ -262,6 +269,10 @@ fn change(server: &mut SimServer, command: &Command) -> bool {
     match command {
         Command::EnableHealth(_) => server.checked = true,
         // Forgotten in maintenance: leaving it sets the health anew.
+        Command::HealthUp(_) => {
+            server.up = true;
+            return server.verified;
+        }
         Command::HealthDown(_) if server.admin != Admin::Maint && server.checked => server.up = false,
         Command::State(_, to) => {
             if server.admin == Admin::Maint && *to != Admin::Maint {

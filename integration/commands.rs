@@ -1,0 +1,165 @@
+//! The command line as a shell sees it: exit statuses, standard output and error, the environment, files.
+
+use std::{
+    os::unix::fs::PermissionsExt,
+    path::Path,
+    process::{Command, Output, Stdio},
+};
+
+fn backchat(args: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_backchat"));
+    // What the user of the test has set is no part of it.
+    for (name, _) in std::env::vars_os().filter(|(name, _)| name.to_string_lossy().starts_with("BACKCHAT_")) {
+        command.env_remove(name);
+    }
+    command.args(args).stdin(Stdio::null());
+    command
+}
+
+/// Status and standard error; standard output is to be empty.
+fn fails(command: &mut Command) -> (Option<i32>, String) {
+    let Output { status, stdout, stderr } = command.output().unwrap();
+    assert_eq!(String::from_utf8_lossy(&stdout), "");
+    (status.code(), String::from_utf8(stderr).unwrap())
+}
+
+fn check(command: &mut Command, status: i32, error: &str) {
+    let (got, stderr) = fails(command);
+    assert_eq!((got, stderr.as_str()), (Some(status), error), "{command:?}");
+}
+
+#[test]
+fn what_is_wrong_has_a_status_and_one_line() {
+    let key = "agent: 0.0.0.0:7946 needs a key: 'backchat keygen --out key', then --key-file key; or --insecure\n";
+    check(&mut backchat(&["agent", "--run-dir", "/nowhere"]), 78, key);
+    check(
+        &mut backchat(&["lb", "--insecure", "--driver", "nginx", "--run-dir", "/nowhere"]),
+        64,
+        "lb: --driver: not yet: haproxy is the only one\n",
+    );
+    check(
+        &mut backchat(&["agent", "--config", "/nowhere/b.toml"]),
+        78,
+        "agent: read /nowhere/b.toml: No such file or directory\n",
+    );
+}
+
+#[test]
+fn wrong_usage_is_64() {
+    let lines = [
+        &["lb", "--nonsense"][..],
+        &[],
+        &["explain"],
+        &["agent", "--service", "web"],
+        &["join"],
+        &["plan", "--assume", "x"],
+    ];
+    for line in lines {
+        let (status, error) = fails(&mut backchat(line));
+        assert_eq!(status, Some(64), "{line:?}: {error}");
+        assert!(!error.is_empty(), "{line:?}");
+    }
+}
+
+#[test]
+fn nobody_there_is_69() {
+    let folder = tempfile::tempdir().unwrap();
+    for command in ["members", "services", "routes", "status", "plan", "leave"] {
+        let admin = format!("unix:{}/admin.sock", folder.path().display());
+        let (status, error) = fails(&mut backchat(&[command, "--admin", &admin]));
+        assert_eq!(status, Some(69), "{error}");
+        assert!(error.starts_with(&format!("{command}: no daemon at {admin}; ")), "{error}");
+    }
+}
+
+/// A flag counts more than the environment, that more than the file; the file's line is named.
+#[test]
+fn flags_environment_and_file_lie_upon_one_another() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("b.toml");
+    std::fs::write(&file, "bind = \"10.255.0.1:1\"\nnode = \"a\"\n").unwrap();
+    let config = ["agent", "--run-dir", "/nowhere", "--config", file.to_str().unwrap()];
+    let needs_key = |command: &mut Command, bind: &str| {
+        let (status, error) = fails(command);
+        assert_eq!(status, Some(78));
+        assert!(error.starts_with(&format!("agent: {bind} needs a key")), "{error}");
+    };
+    needs_key(&mut backchat(&config), "10.255.0.1:1");
+    needs_key(backchat(&config).env("BACKCHAT_BIND", "10.255.0.2:2"), "10.255.0.2:2");
+    let flagged = [&config[..], &["--bind", "10.255.0.3:3"]].concat();
+    needs_key(backchat(&flagged).env("BACKCHAT_BIND", "10.255.0.2:2"), "10.255.0.3:3");
+    std::fs::write(&file, "node = \"a\"\njion = []\n").unwrap();
+    let error = format!("agent: {}:2: unknown key 'jion'; did you mean 'join'?\n", file.display());
+    check(&mut backchat(&config), 78, &error);
+}
+
+#[test]
+fn a_key_is_made_for_its_owner_alone_and_once() {
+    let folder = tempfile::tempdir().unwrap();
+    let key = folder.path().join("key");
+    let mut keygen = backchat(&["keygen", "--out", key.to_str().unwrap()]);
+    let made = keygen.output().unwrap();
+    assert_eq!((made.status.code(), made.stdout.len()), (Some(0), 0));
+    assert_eq!(std::fs::metadata(&key).unwrap().permissions().mode() & 0o777, 0o600);
+    let first = std::fs::read(&key).unwrap();
+    assert!(
+        !String::from_utf8_lossy(&made.stderr).contains(String::from_utf8_lossy(&first).trim()),
+        "it shows the key"
+    );
+    let (status, error) = fails(&mut keygen);
+    assert_eq!(status, Some(78), "{error}");
+    assert!(error.contains("exists"), "{error}");
+    assert_eq!(std::fs::read(&key).unwrap(), first);
+    let printed = backchat(&["keygen"]).output().unwrap().stdout;
+    assert_eq!(printed.len(), first.len());
+}
+
+#[test]
+fn a_key_that_others_can_read_is_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let key = folder.path().join("key");
+    let printed = backchat(&["keygen"]).output().unwrap().stdout;
+    std::fs::write(&key, printed).unwrap();
+    std::fs::set_permissions(&key, std::fs::Permissions::from_mode(0o644)).unwrap();
+    let run_dir = folder.path().join("run");
+    let args =
+        ["agent", "--bind", "127.0.0.1:0", "--run-dir", run_dir.to_str().unwrap(), "--key-file", key.to_str().unwrap()];
+    let (status, error) = fails(&mut backchat(&args));
+    assert_eq!(status, Some(78), "{error}");
+    assert!(error.contains("chmod 600"), "{error}");
+}
+
+#[test]
+fn what_was_asked_for_is_on_standard_output() {
+    for (args, begins) in [
+        (&["version"][..], "backchat "),
+        (&["--version"], "backchat "),
+        (&["--help"], "Agents gossip"),
+        (&["lb", "--help"], "Gossip beside"),
+    ] {
+        let Output { status, stdout, stderr } = backchat(args).output().unwrap();
+        assert_eq!((status.code(), stderr.len()), (Some(0), 0), "{args:?}");
+        assert!(String::from_utf8_lossy(&stdout).starts_with(begins), "{args:?}");
+    }
+}
+
+/// `backchat completions bash | head -1`: that nobody reads on is no failure.
+#[test]
+fn a_closed_pipe_is_no_failure() {
+    let script = "\"$0\" completions bash | head -1; exit \"${PIPESTATUS[0]}\"";
+    let output = Command::new("bash").args(["-c", script, env!("CARGO_BIN_EXE_backchat")]).output().unwrap();
+    assert_eq!((output.status.code(), String::from_utf8_lossy(&output.stderr).as_ref()), (Some(0), ""));
+}
+
+#[test]
+fn completions_are_what_their_shell_reads() {
+    let script = backchat(&["completions", "bash"]).output().unwrap().stdout;
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("completion");
+    std::fs::write(&file, script).unwrap();
+    assert!(reads(&file), "bash does not read it");
+}
+
+fn reads(file: &Path) -> bool {
+    Command::new("bash").arg("-n").arg(file).status().is_ok_and(|status| status.success())
+}

@@ -2,8 +2,10 @@
 //! a failure comes back with its seed.
 
 mod cures;
+mod host;
 mod membership;
 mod network;
 mod records;
 mod suspicion;
+mod tcp;
 mod world;

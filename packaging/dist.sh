@@ -5,7 +5,7 @@
 set -eu
 cd "$(dirname "$0")/.."
 
-program=${CARGO_TARGET_DIR:-target}/release/backchat
+program=${CARGO_TARGET_DIR:-target}/shipped/backchat
 version="$(sed -n 's/^version = "\(.*\)"/\1/p' Cargo.toml | head -n 1)"
 target="$(rustc -vV | sed -n 's/^host: //p')"
 name="backchat-$version-$target"

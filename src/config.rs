@@ -8,13 +8,15 @@ mod agent;
 mod common;
 mod file;
 mod lb;
+mod offer;
 mod values;
 
 pub use agent::{Agent, Own as AgentOwn};
 pub use common::{Common, ProfileName};
 pub use file::{FileError, read};
 pub use lb::{DriverName, Lb, OnExit, Own as LbOwn};
-pub use values::{Bind, LogFilter, LogFormat, Offer, Reachable, Span, Tag, Text, ValueError};
+pub use offer::Offer;
+pub use values::{Bind, LogFilter, LogFormat, Reachable, Span, Tag, Text, ValueError};
 
 /// A layer of configuration: what a flag, the environment or a file said, and nothing else.
 pub trait Layer: Sized + clap::Args {

@@ -5,7 +5,10 @@ use backchat::{
     model::{Kind, Liveness},
 };
 
-use super::world::{World, ms, record, record_of, secs};
+use super::{
+    host::{record, record_of},
+    world::{World, ms, secs},
+};
 
 /// `ails` says whether the ill shows: it must without the cure, and must not with it.
 #[track_caller]
@@ -120,7 +123,7 @@ fn suspects_that_do_not_know() {
     let with = Cures { probe_twice: false, ..Cures::default() };
     check_beside(with, Cures { suspect_again: false, ..with }, |cures| {
         let mut world = agents(1, 10, cures, 0.3);
-        world.run(secs(240));
+        world.run(secs(80));
         renewed(&world)
     });
 }

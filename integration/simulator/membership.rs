@@ -8,7 +8,10 @@ use backchat::{
     model::{Kind, Liveness},
 };
 
-use super::world::{World, ms, secs};
+use super::{
+    host::Host,
+    world::{World, ms, secs},
+};
 
 #[test]
 fn a_hundred_nodes_converge_under_20_percent_loss() {
@@ -16,7 +19,7 @@ fn a_hundred_nodes_converge_under_20_percent_loss() {
     let took = world.until(secs(10), World::converged);
     println!("100 nodes at 20% loss converged in {took:?}");
     // And they stay so: nobody is declared down, or has to begin a new life.
-    world.run(secs(5));
+    world.run(secs(3));
     assert_eq!(renewed(&world), 0);
     world.until(secs(5), World::converged);
 }
@@ -33,8 +36,8 @@ fn loss_removes_nobody() {
         let mut world = World::with(seed, size, |world| world.network.loss = loss);
         world.until(secs(10), World::converged);
         world.hosts.iter_mut().for_each(|host| host.watched = true);
-        world.run(secs(180));
-        let failed = |host: &super::world::Host| host.seen.iter().any(|(_, _, seen)| *seen == Liveness::Failed);
+        world.run(secs(100));
+        let failed = |host: &Host| host.seen.iter().any(|(_, _, seen)| *seen == Liveness::Failed);
         assert!(!world.hosts.iter().any(failed), "{size} nodes at {loss}");
         assert_eq!(renewed(&world), 0, "{size} nodes at {loss}");
     }
@@ -101,6 +104,18 @@ fn a_quick_restart_is_a_new_life() {
     world.start(3, 2000);
     world.until(secs(2), World::converged);
     assert_eq!(renewed(&world), 0);
+}
+
+/// Nobody to join and nothing kept: those whom it forgot tell it that they are there.
+#[test]
+fn a_restarted_seed_is_found_by_those_it_forgot() {
+    let mut world = World::cluster(1, 10);
+    world.until(secs(5), World::converged);
+    world.kill(0);
+    world.run(ms(50));
+    world.start(0, 2000);
+    let took = world.until(secs(1), World::converged);
+    println!("a restarted seed knew all after {took:?}");
 }
 
 /// The clock stepped back, nothing was kept, and no join address was there to say so.

@@ -12,7 +12,10 @@ use backchat::{
 };
 use bytes::Bytes;
 
-use super::world::{World, ms, record, record_of, secs};
+use super::{
+    host::{record, record_of},
+    world::{World, ms, secs},
+};
 
 /// Whether `i` has the newest record of `j`.
 fn has(world: &World, i: usize, j: usize) -> bool {

@@ -9,18 +9,20 @@ use std::{
 
 use backchat::{
     cluster::{
-        exchange::Exchange,
         identity::Identity,
         node::{Cures, Effect, Input, Node, NodeConfig, Outcome},
         profile::Profile,
-        records,
     },
-    model::{Kind, Liveness, Moment, NodeName, RawOffer, RawRecord, Snapshot, Verdict},
+    model::{Kind, Liveness, Moment, Snapshot, Verdict},
 };
 use bytes::Bytes;
-use rand::{RngExt, SeedableRng, rngs::StdRng};
+use rand::{SeedableRng, rngs::StdRng};
 
-use super::network::Network;
+use super::{
+    host::{Host, record},
+    network::Network,
+    tcp::Step,
+};
 
 /// How often a join address that is no living member is tried again.
 const JOIN_EVERY: Duration = Duration::from_secs(1);
@@ -46,28 +48,7 @@ pub(super) struct World {
     pub(super) calls: u64,
     events: BinaryHeap<Reverse<(Moment, u64, Queued)>>,
     nth: u64,
-    rng: StdRng,
-}
-
-/// A host, with a node or without.
-pub(super) struct Host {
-    pub(super) name: NodeName,
-    pub(super) addr: SocketAddr,
-    pub(super) kind: Kind,
-    pub(super) joins: Vec<SocketAddr>,
-    pub(super) node: Option<Node>,
-    /// What the node wanted that is neither a packet nor a question: its fate.
-    pub(super) fate: Vec<(Moment, Effect)>,
-    /// How the others' liveness changed in this node's eyes, where that is watched.
-    pub(super) seen: Vec<(Moment, NodeName, Liveness)>,
-    pub(super) watched: bool,
-    last: BTreeMap<NodeName, Liveness>,
-    stalled: Moment,
-    wake: Option<Moment>,
-    /// Which process: what was meant for an earlier one is lost.
-    process: u32,
-    /// Whether the host itself answers: a refused connection comes from a living host.
-    pub(super) up: bool,
+    pub(super) rng: StdRng,
 }
 
 /// Events compare by their time and order alone.
@@ -90,20 +71,14 @@ impl Ord for Queued {
     }
 }
 
+/// What is on its way.
 #[derive(Debug)]
-enum Event {
+pub(super) enum Event {
     Packet { from: SocketAddr, to: SocketAddr, payload: Bytes },
     Wake { host: usize, process: u32 },
     Join { host: usize, process: u32 },
     Frame { step: Step, caller: SocketAddr, other: SocketAddr, bytes: Vec<u8> },
     Asked { host: usize, process: u32, who: Identity, outcome: Outcome },
-}
-
-#[derive(Clone, Copy, Debug)]
-enum Step {
-    Opening,
-    Answer,
-    Remainder,
 }
 
 impl World {
@@ -277,12 +252,12 @@ impl World {
         self.running().iter().take(12).map(row).collect()
     }
 
-    fn at(&mut self, at: Moment, event: Event) {
+    pub(super) fn at(&mut self, at: Moment, event: Event) {
         self.nth += 1;
         self.events.push(Reverse((at, self.nth, Queued(event))));
     }
 
-    fn find(&self, addr: SocketAddr) -> Option<usize> {
+    pub(super) fn find(&self, addr: SocketAddr) -> Option<usize> {
         self.hosts.iter().position(|host| host.addr == addr)
     }
 
@@ -312,7 +287,7 @@ impl World {
         }
     }
 
-    fn is_stalled(&self, i: usize) -> bool {
+    pub(super) fn is_stalled(&self, i: usize) -> bool {
         self.hosts[i].stalled > self.now
     }
 
@@ -381,79 +356,4 @@ impl World {
             }
         }
     }
-
-    /// TCP: a first packet may be lost, and is repeated too late for a question.
-    fn connect(&mut self, from: SocketAddr, to: SocketAddr, within: Duration) -> (Outcome, Duration) {
-        let there = self.network.packet(from, to);
-        let back = self.network.packet(to, from);
-        let host = self.find(to).map(|i| &self.hosts[i]);
-        match (there, back, host) {
-            (Some(there), Some(back), Some(host)) if host.up => {
-                let outcome = if host.node.is_some() { Outcome::Connected } else { Outcome::Refused };
-                (outcome, there + back)
-            }
-            _ => (Outcome::Silent, within),
-        }
-    }
-
-    /// Begins an exchange.
-    fn call(&mut self, i: usize, other: SocketAddr) {
-        self.calls += 1;
-        let bytes = self.node(i).open_exchange().encode();
-        self.send_frame(Step::Opening, self.hosts[i].addr, other, bytes);
-    }
-
-    /// A frame of an exchange: TCP repeats what is lost.
-    fn send_frame(&mut self, step: Step, caller: SocketAddr, other: SocketAddr, bytes: Vec<u8>) {
-        let again = if self.rng.random_bool(self.network.loss) { ms(200) } else { Duration::ZERO };
-        let at = self.now + self.network.way() * 2 + again;
-        self.at(at, Event::Frame { step, caller, other, bytes });
-    }
-
-    fn frame(&mut self, step: Step, caller: SocketAddr, other: SocketAddr, bytes: &[u8]) {
-        let to = if matches!(step, Step::Answer) { caller } else { other };
-        let connected = self.network.connects(caller, other) && self.network.connects(other, caller);
-        let Some(i) = self.find(to).filter(|i| connected && self.hosts[*i].node.is_some() && !self.is_stalled(*i))
-        else {
-            return;
-        };
-        let exchange = Exchange::decode(bytes).unwrap();
-        self.input(i, Input::Exchange(&exchange));
-        let node = self.node(i);
-        match step {
-            Step::Opening => {
-                let answer = node.answer_exchange(&exchange).encode();
-                self.send_frame(Step::Answer, caller, other, answer);
-            }
-            Step::Answer => {
-                let remainder = node.finish_exchange(&exchange).encode();
-                self.send_frame(Step::Remainder, caller, other, remainder);
-            }
-            Step::Remainder => {}
-        }
-    }
-}
-
-/// What a simulated node says of itself.
-pub(super) fn record(kind: Kind, port: u32) -> RawRecord {
-    let offer = RawOffer {
-        name: "web".into(),
-        port,
-        hosts: vec!["www.example.com".into()],
-        path: None,
-        weight: None,
-        protocol: None,
-        healthy: true,
-    };
-    let services = if kind == Kind::Agent { vec![offer] } else { Vec::new() };
-    RawRecord { kind, services, ..RawRecord::default() }
-}
-
-/// A record whose bytes are `size` many, in the second version of a first life; up to 4 KiB.
-pub(super) fn record_of(size: usize) -> RawRecord {
-    let mut record = RawRecord { node: "n5".into(), epoch: 1000, version: 2, ..record(Kind::Agent, 9090) };
-    // A text of more than 255 bytes says its length in two more.
-    let filling = size - records::encode(&record).unwrap().len();
-    record.tags.insert("f".into(), "x".repeat(filling.saturating_sub(if filling > 260 { 7 } else { 5 })));
-    record
 }

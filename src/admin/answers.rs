@@ -3,13 +3,15 @@
 
 mod cluster;
 mod plan;
-mod plane;
+mod services;
+mod status;
 
 use serde::{Deserialize, Serialize};
 
 pub use cluster::{Member, Members, Offer};
 pub use plan::{Change, Driver, File, Hold, Plan, Ready, Reason, Summary};
-pub use plane::{Endpoint, LastApply, Refused, Rejection, Route, Routes, Service, ServiceState, Services, Status};
+pub use services::{Endpoint, Route, Routes, Service, ServiceState, Services};
+pub use status::{LastApply, Refused, Rejection, Status};
 
 /// An answer's format, `backchat.members/1`: a number that grows when a reader would misread.
 pub trait Format: Serialize {

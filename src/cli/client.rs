@@ -1,15 +1,12 @@
 //! The client of the admin API: finds the daemon, asks, and says what is wrong in words.
 
-use std::{
-    fs, io,
-    os::unix::net::UnixStream,
-    path::{Path, PathBuf},
-    sync::Arc,
-    time::Duration,
-};
+mod find;
+
+use std::{io, path::PathBuf, sync::Arc, time::Duration};
 
 use serde::{Serialize, de::DeserializeOwned};
 
+use self::find::{Found, find, folders, names, others};
 use super::Exit;
 use crate::admin::{
     Addr,
@@ -40,13 +37,6 @@ pub(super) enum ClientError {
     /// Something else went wrong on the way.
     #[error("{addr}: {text}")]
     Broken { addr: Addr, text: String },
-}
-
-/// A daemon of this host.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) struct Found {
-    node: String,
-    addr: Addr,
 }
 
 /// An answer, as it came and as it was understood.
@@ -184,41 +174,9 @@ fn only(roots: &Arc<[PathBuf]>) -> Result<Addr, ClientError> {
     }
 }
 
-/// The daemons of this host: run folders with an admin socket that somebody listens on, or that we may not try.
-fn find(roots: &[PathBuf]) -> Vec<Found> {
-    let folders = roots.iter().filter_map(|root| fs::read_dir(root).ok()).flatten().flatten();
-    let mut found: Vec<Found> = folders.filter_map(|folder| living(&folder.path())).collect();
-    found.sort();
-    found
-}
-
-fn living(folder: &Path) -> Option<Found> {
-    let path = folder.join("admin.sock");
-    let dead = |e: io::Error| matches!(e.kind(), io::ErrorKind::NotFound | io::ErrorKind::ConnectionRefused);
-    if UnixStream::connect(&path).is_err_and(dead) {
-        return None;
-    }
-    Some(Found { node: folder.file_name()?.to_string_lossy().into_owned(), addr: Addr::Unix(path) })
-}
-
-fn names(found: &[Found]) -> String {
-    found.iter().map(|f| f.node.as_str()).collect::<Vec<_>>().join(", ")
-}
-
-fn folders(roots: &[PathBuf]) -> String {
-    roots.iter().map(|root| root.display().to_string()).collect::<Vec<_>>().join(" and ")
-}
-
-fn others(found: &[Found], roots: &[PathBuf]) -> String {
-    match found.first() {
-        Some(first) => format!("found {}: try --admin {}", names(found), first.addr),
-        None => format!("none below {} either", folders(roots)),
-    }
-}
-
 #[cfg(test)]
 mod tests {
-    use std::os::unix::net::UnixListener;
+    use std::{fs, os::unix::net::UnixListener, path::Path};
 
     use super::*;
 
@@ -234,6 +192,7 @@ mod tests {
             drop(bind(name));
         }
         fs::create_dir(dir.path().join("empty")).unwrap();
+        fs::write(dir.path().join("file"), "").unwrap();
         let roots = Arc::from([dir.path().to_owned(), dir.path().join("missing")]);
         (dir, roots, listeners)
     }

@@ -4,6 +4,7 @@
 //! and, on a balancer, asks suspects in person. Pure: time and randomness are handed in; whoever owns it
 //! does what the effects say, and wakes it at `next_deadline`.
 
+mod api;
 mod cures;
 mod directory;
 mod forget;
@@ -22,13 +23,13 @@ use std::{
     collections::{BTreeMap, HashSet},
     net::SocketAddr,
     num::NonZeroUsize,
-    time::Duration,
 };
 
 use bytes::Bytes;
 use foca::{Foca, PostcardCodec};
 use rand::{SeedableRng, rngs::StdRng};
 
+pub use api::{Effect, Input, Known, NodeConfig, Outcome, Why};
 pub use cures::Cures;
 
 use self::{
@@ -39,129 +40,11 @@ use self::{
     timers::{Alarm, Timers},
 };
 use super::{
-    exchange::Exchange,
     identity::Identity,
     message::{Message, MessageError},
-    profile::Profile,
     records::{self, RecordError, Records},
 };
 use crate::model::{Liveness, Member, Moment, NodeName, RawRecord, Snapshot, Verdict};
-
-/// What a node needs to begin.
-#[derive(Clone, Debug)]
-pub struct NodeConfig {
-    /// Who it is. The epoch is above all that is known of the name: see `identity::first_epoch`.
-    pub identity: Identity,
-    /// The timings.
-    pub profile: Profile,
-    /// What it says of itself at first; name, epoch and version are filled in.
-    pub record: RawRecord,
-    /// Whether there are addresses to join: if so, it is synced after the first full exchange, else at once.
-    pub joins: bool,
-    /// The largest payload of a datagram, in bytes: what the envelope leaves. At least 600.
-    pub max_payload: usize,
-    /// Which of foca's ills are cured; all of them, but for tests.
-    #[doc(hidden)]
-    pub cures: Cures,
-}
-
-/// What happens to a node.
-#[derive(Debug)]
-pub enum Input<'a> {
-    /// A datagram came, and its envelope was opened.
-    Datagram {
-        /// Where it came from.
-        from: SocketAddr,
-        /// What was in the envelope.
-        payload: &'a [u8],
-    },
-    /// One side of an exchange came: an opening, an answer or a remainder.
-    Exchange(&'a Exchange),
-    /// What came of [`Effect::AskTcp`].
-    Asked {
-        /// Who was asked.
-        who: Identity,
-        /// What came of it.
-        outcome: Outcome,
-    },
-    /// The node says something else of itself from now on; name, epoch and version are filled in. The same
-    /// again changes nothing.
-    Record(RawRecord),
-    /// The node leaves: [`Effect::Left`] follows within half a second.
-    Leave,
-}
-
-/// What came of connecting to a suspect's gossip port.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Outcome {
-    /// It was accepted.
-    Connected,
-    /// The host said that nobody listens.
-    Refused,
-    /// Nothing came in time, or the network said that the host cannot be reached.
-    Silent,
-}
-
-/// What the owner of a node must do.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Effect {
-    /// Send a datagram.
-    Send {
-        /// Where.
-        to: SocketAddr,
-        /// What, before the envelope.
-        payload: Bytes,
-    },
-    /// Exchange everything with a member over TCP: send [`Node::open_exchange`], feed the answer in, send
-    /// [`Node::finish_exchange`]. Nothing needs to be said of a failure: the node asks again.
-    Exchange {
-        /// With whom.
-        with: SocketAddr,
-        /// What for.
-        why: Why,
-    },
-    /// Connect to a suspect's gossip port over TCP, close, and say what came of it.
-    AskTcp {
-        /// Whom.
-        who: Identity,
-        /// How long to wait.
-        within: Duration,
-    },
-    /// The snapshot is another now.
-    Changed,
-    /// The node was declared down and began a new life: keep its epoch.
-    Renewed {
-        /// The epoch of the new life.
-        epoch: u64,
-    },
-    /// Another living node holds the name. This one is done: nothing is sent or taken from now on.
-    NameLost {
-        /// Who holds it.
-        by: Identity,
-    },
-    /// The leave was told. This node is done.
-    Left,
-}
-
-/// What an exchange is for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Why {
-    /// It is time for one.
-    Periodic,
-    /// That member's record is not here.
-    Unknown,
-    /// That member said that its record has changed.
-    Announced,
-}
-
-/// What is known of the holder of a name.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Known {
-    /// The latest life.
-    pub identity: Identity,
-    /// Whether it lives, as far as this node knows.
-    pub liveness: Liveness,
-}
 
 /// What was refused since the start, by a short reason.
 pub type Refused = BTreeMap<&'static str, u64>;
@@ -437,3 +320,6 @@ impl Node {
 fn packet_size(max_payload: usize) -> NonZeroUsize {
     NonZeroUsize::new(max_payload.saturating_sub(1)).unwrap_or(NonZeroUsize::MIN)
 }
+
+#[cfg(test)]
+mod tests;

@@ -5,7 +5,7 @@ use std::time::SystemTime;
 use backchat_contract as contract;
 use serde::{Deserialize, Serialize};
 
-use super::plane::{Rejection, ago};
+use super::status::{Rejection, ago};
 use crate::model::{self, Proposal};
 
 /// What would change.

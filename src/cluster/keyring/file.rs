@@ -51,8 +51,6 @@ pub enum KeyFileError {
     },
 }
 
-/// Where secrets are mounted for a service, with modes that the mount sets and nobody can change.
-const SECRETS: &str = "/run/secrets";
 /// More than sixteen keys with a comment each.
 const MAX_BYTES: u64 = 64 * 1024;
 
@@ -64,7 +62,7 @@ impl Keyring {
         // The mode is that of the open file: the name may point elsewhere a moment later.
         let file = File::open(path).map_err(io)?;
         let mode = file.metadata().map_err(io)?.permissions().mode() & 0o777;
-        if mode & 0o077 != 0 && !is_mounted_secret(path) {
+        if mode & 0o077 != 0 && !is_mounted(path, &secret_folders()) {
             return Err(KeyFileError::Exposed { path: path.to_owned(), mode });
         }
         let mut text = String::new();
@@ -84,10 +82,16 @@ impl Key {
     }
 }
 
-fn is_mounted_secret(path: &Path) -> bool {
+/// Where secrets are mounted for a service, with modes that the mount sets and nobody can change.
+fn secret_folders() -> Vec<PathBuf> {
+    let credentials = env::var_os("CREDENTIALS_DIRECTORY").filter(|dir| !dir.is_empty());
+    credentials.map(PathBuf::from).into_iter().chain([PathBuf::from("/run/secrets")]).collect()
+}
+
+/// Whether a file lies in one of these folders: it itself, not a link to it from there or elsewhere.
+fn is_mounted(path: &Path, folders: &[PathBuf]) -> bool {
     let Ok(path) = path.canonicalize() else { return false };
-    let credentials = env::var_os("CREDENTIALS_DIRECTORY").and_then(|dir| PathBuf::from(dir).canonicalize().ok());
-    path.starts_with(SECRETS) || credentials.is_some_and(|dir| path.starts_with(dir))
+    folders.iter().filter_map(|folder| folder.canonicalize().ok()).any(|folder| path.starts_with(folder))
 }
 
 fn parse(path: &Path, text: &str) -> Result<Keyring, KeyFileError> {
@@ -144,6 +148,22 @@ mod tests {
         refused(&format!("{key}\nAAAAAAAA\n"), 0o600, "line 2: use 32 bytes");
         let many: Vec<String> = (0..17).map(|_| Key::generate().to_line()).collect();
         refused(&many.join("\n"), 0o600, "at most 16 keys");
+    }
+
+    #[test]
+    fn a_mounted_secret_is_one_that_lies_there() {
+        let dir = tempfile::tempdir().unwrap();
+        let [mount, outside] = ["mount", "outside"].map(|name| dir.path().join(name));
+        std::fs::create_dir(&mount).unwrap();
+        Key::generate().write_new(&outside).unwrap();
+        Key::generate().write_new(&mount.join("key")).unwrap();
+        std::os::unix::fs::symlink(&outside, mount.join("link")).unwrap();
+        let folders = [mount.clone(), dir.path().join("missing")];
+        assert!(is_mounted(&mount.join("key"), &folders));
+        assert!(!is_mounted(&outside, &folders));
+        assert!(!is_mounted(&mount.join("link"), &folders));
+        assert!(!is_mounted(&mount.join("../outside"), &folders));
+        assert!(!is_mounted(&mount.join("nothing"), &folders));
     }
 
     #[test]

@@ -21,7 +21,7 @@ use crate::{
 };
 
 /// Members beyond these are not taken in: forged ones could fill the memory.
-const MAX_MEMBERS: usize = 10_000;
+const MAX_MEMBERS: usize = if cfg!(test) { 20 } else { 10_000 };
 /// How often a node that knows nobody alive greets those it knew.
 const GREET_EVERY: Duration = Duration::from_secs(1);
 /// How many of them.
@@ -105,11 +105,10 @@ impl Node {
     pub(super) fn packet(&mut self, bytes: &[u8]) {
         let Ok(mut packet) = Packet::parse(bytes) else { return self.count("malformed packet") };
         let header = &packet.header;
-        // Addressed to an earlier life, which happens; or to another node, as addresses are used again.
         let to_us = header.dst == *self.identity();
         let greets_us = header.message == foca::Message::Announce && header.dst.name() == self.identity().name();
         if !to_us && !greets_us {
-            return;
+            return self.misaddressed(header);
         }
         let (src, incarnation) = (header.src.clone(), header.src_incarnation);
         if let (foca::Message::Ack(number), Some((sent, to, _))) = (&header.message, &self.probe)
@@ -139,21 +138,40 @@ impl Node {
         }
     }
 
+    /// A packet for another node, as addresses are used again, or for an earlier life of ours: then its
+    /// sender is one that we forgot when we began anew, and is told of this life. It would find out when it
+    /// has declared the earlier one down.
+    fn misaddressed(&mut self, header: &foca::Header<Identity>) {
+        let (src, dst, own) = (&header.src, &header.dst, self.identity());
+        if dst.name() != own.name() || dst > own || src.name() == own.name() || self.directory.get(src.name()).is_some()
+        {
+            return;
+        }
+        let src = src.clone();
+        self.meet(&src);
+        self.with_foca(|foca, outbox| foca.announce(src, outbox));
+    }
+
     /// What may be fed to foca of what others say of members. Of our own name only what we bear ourselves:
     /// foca would take any other life under it for an old one and tell all that it is down.
     pub(super) fn admit(&mut self, members: Vec<Member<Identity>>) -> Vec<Member<Identity>> {
-        members.into_iter().filter(|member| self.admits(member)).collect()
+        let mut room = MAX_MEMBERS.saturating_sub(self.directory.entries.len());
+        members.into_iter().filter(|member| self.admits(member, &mut room)).collect()
     }
 
-    fn admits(&mut self, member: &Member<Identity>) -> bool {
+    fn admits(&mut self, member: &Member<Identity>, room: &mut usize) -> bool {
         let id = member.id();
         if id.name() == self.identity().name() {
             return id == self.identity() || self.meets_namesake(member);
         }
-        if self.directory.entries.len() >= MAX_MEMBERS && self.directory.get(id.name()).is_none() {
+        if self.directory.get(id.name()).is_some() {
+            return true;
+        }
+        if *room == 0 {
             self.count("too many members");
             return false;
         }
+        *room -= 1;
         true
     }
 

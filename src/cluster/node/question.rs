@@ -83,7 +83,7 @@ impl Node {
         let question = self.directory.of(who).and_then(|entry| entry.question.as_mut());
         let Some(question) = question.filter(|question| question.pings < PINGS && question.ends > now) else { return };
         question.pings += 1;
-        let (token, connect, within) = (question.token, !question.refused, question.ends - now);
+        let (token, connect, within) = (question.token, !question.refused, question.ends.saturating_sub(now));
         self.send(who.addr(), &Message::Ping(Ping { to: who.clone(), token }));
         if connect {
             self.out.push(Effect::AskTcp { who: who.clone(), within });

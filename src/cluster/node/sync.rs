@@ -48,12 +48,16 @@ impl Node {
         self.meet(&exchange.from);
         // Who was alone learns everybody at once: that is no news to the others.
         let was_alone = self.foca.num_members() <= 1;
-        let members = exchange.members.iter().filter_map(|member| self.hearsay(member)).collect();
+        let members: Vec<_> = exchange.members.iter().filter_map(|member| self.hearsay(member)).collect();
+        let doubted: Vec<_> = members.iter().filter(|m| m.state() == State::Suspect).map(|m| m.id().clone()).collect();
         let members = self.admit(members);
         if self.phase != Phase::Running {
             return;
         }
         self.apply(members, !was_alone);
+        for suspect in doubted.into_iter().filter(|suspect| suspect != self.identity()).collect::<Vec<_>>() {
+            self.tell_suspect(&suspect);
+        }
         for bytes in &exchange.records {
             match Stored::read(bytes.clone()) {
                 Ok((node, stored)) => drop(self.take(&node, stored, false)),

@@ -190,8 +190,8 @@ mod tests {
     async fn without_a_key_no_stranger_can_shut_a_member_out() {
         let (mut hearer, hearer_addr) = radio("hearer", 1, None).await;
         let (mut speaker, _) = radio("speaker", 5, None).await;
-        let header = Header { boot: u64::MAX, counter: u64::MAX, ..speaker.header };
-        let forged = speaker.envelope.seal(header, Context::Datagram, &[0; 24], b"forged");
+        let last = Header { boot: u64::MAX, counter: u64::MAX, ..speaker.header };
+        let forged = speaker.envelope.seal(last, Context::Datagram, &[0; 24], b"forged");
         speaker.udp.send_to(&forged, hearer_addr).await.unwrap();
         next(&mut hearer).await;
         speaker.send(hearer_addr, b"true");

@@ -1,0 +1,185 @@
+//! How a daemon is: its place in the cluster, and at a balancer its data plane.
+
+use std::{
+    collections::BTreeMap,
+    time::{Duration, SystemTime},
+};
+
+use serde::{Deserialize, Serialize};
+
+use super::{Hold, Members};
+use crate::model::{self, Kind, Liveness, Moment, Snapshot};
+
+/// How the daemon is.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Status {
+    /// Who answers.
+    pub node: String,
+    /// backchat's version.
+    pub version: String,
+    /// What it is.
+    pub kind: Kind,
+    /// For how long it has run, in milliseconds.
+    pub uptime_ms: u64,
+    /// How many members are alive, suspect, failed, left.
+    pub members: BTreeMap<Liveness, usize>,
+    /// How long ago another member was heard, in milliseconds; `None`: never.
+    pub heard_ms: Option<u64>,
+    /// Whether all sources have listed everything once.
+    pub synced: bool,
+    /// Which data plane is driven; `None` at an agent, as is all that follows.
+    pub driver: Option<String>,
+    /// The data plane's own version.
+    pub driver_version: Option<String>,
+    /// Whether the data plane answered at the last look.
+    pub up: Option<bool>,
+    /// Which rendering the data plane runs.
+    pub generation: Option<u64>,
+    /// Whether the live state was read back to be the desired one.
+    pub converged: Option<bool>,
+    /// How long ago the data plane was read, in milliseconds.
+    pub read_back_ms: Option<u64>,
+    /// What is waited for.
+    pub waiting: Option<String>,
+    /// Why the last step failed.
+    pub error: Option<String>,
+    /// Why structural writes are blocked.
+    pub blocked: Option<String>,
+    /// Reloads and restarts of the data plane, since the start.
+    pub reloads: u64,
+    /// What the guard holds back.
+    pub held: Vec<Hold>,
+    /// What members said that was not taken.
+    pub rejections: Vec<Rejection>,
+    /// The last apply.
+    pub last_apply: Option<LastApply>,
+}
+
+/// Something a member said that was not taken.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Rejection {
+    /// Who said it.
+    pub node: String,
+    /// What was refused.
+    pub subject: String,
+    /// Why.
+    pub why: String,
+    /// A short code for programs.
+    pub code: String,
+}
+
+/// One apply.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LastApply {
+    /// How long ago, in milliseconds.
+    pub ago_ms: u64,
+    /// How long it took, in milliseconds.
+    pub took_ms: u64,
+    /// Commands that the data plane confirmed.
+    pub commands: usize,
+    /// Commands it refused.
+    pub refused: Vec<Refused>,
+    /// Whether it was reloaded.
+    pub reloaded: bool,
+    /// The generation after it.
+    pub generation: u64,
+    /// How many things it changed.
+    pub changes: usize,
+}
+
+/// A command that the data plane refused.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Refused {
+    /// As sent.
+    pub command: String,
+    /// What came back.
+    pub reply: String,
+}
+
+impl Status {
+    /// An agent's status.
+    pub fn agent(node: &str, members: &Snapshot, uptime: Moment, heard: Option<Duration>) -> Self {
+        Self {
+            node: node.to_owned(),
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            kind: Kind::Agent,
+            uptime_ms: millis(uptime),
+            members: by_liveness(members),
+            heard_ms: heard.map(millis),
+            synced: members.synced,
+            driver: None,
+            driver_version: None,
+            up: None,
+            generation: None,
+            converged: None,
+            read_back_ms: None,
+            waiting: None,
+            error: None,
+            blocked: None,
+            reloads: 0,
+            held: Vec::new(),
+            rejections: Vec::new(),
+            last_apply: None,
+        }
+    }
+
+    /// A balancer's status: an agent's, and what its loop published last.
+    #[must_use]
+    pub fn with_plane(self, s: &model::Status, now: SystemTime) -> Self {
+        Self {
+            kind: Kind::Balancer,
+            synced: self.synced && s.synced,
+            driver: Some(s.plane.name.to_owned()),
+            driver_version: Some(s.plane.version.clone()),
+            up: Some(s.plane_up),
+            generation: Some(s.plane.generation),
+            converged: Some(s.converged),
+            read_back_ms: s.observed_at.map(|at| ago(at, now)),
+            waiting: s.waiting.clone(),
+            error: s.error.clone(),
+            blocked: s.plane.blocked.clone(),
+            reloads: s.reloads,
+            held: s.held.iter().map(Hold::from).collect(),
+            rejections: s.rejections.iter().map(Rejection::from).collect(),
+            last_apply: s.last_apply.as_ref().map(|apply| LastApply::new(apply, now)),
+            ..self
+        }
+    }
+}
+
+fn by_liveness(snapshot: &Snapshot) -> BTreeMap<Liveness, usize> {
+    let members = Members::new(snapshot, Moment::ZERO);
+    let all = [Liveness::Alive, Liveness::Suspect, Liveness::Failed, Liveness::Left];
+    all.into_iter().map(|liveness| (liveness, members.count(liveness))).collect()
+}
+
+pub(super) fn millis(time: Duration) -> u64 {
+    u64::try_from(time.as_millis()).unwrap_or(u64::MAX)
+}
+
+/// How long ago in milliseconds; 0 where the wall clock went back since.
+pub(super) fn ago(at: SystemTime, now: SystemTime) -> u64 {
+    now.duration_since(at).map_or(0, millis)
+}
+
+impl From<&model::Rejection> for Rejection {
+    fn from(r: &model::Rejection) -> Self {
+        let code = r.code.to_owned();
+        Self { node: r.node.clone(), subject: r.subject.clone(), why: r.why.clone(), code }
+    }
+}
+
+impl LastApply {
+    fn new(apply: &model::LastApply, now: SystemTime) -> Self {
+        let refused = |r: &backchat_contract::Refusal| Refused { command: r.command.clone(), reply: r.reply.clone() };
+        Self {
+            ago_ms: ago(apply.at, now),
+            took_ms: millis(apply.took),
+            commands: apply.commands,
+            refused: apply.refused.iter().map(refused).collect(),
+            reloaded: apply.reloaded,
+            generation: apply.generation,
+            changes: apply.changes,
+        }
+    }
+}

@@ -65,6 +65,6 @@ async fn an_agent_that_starts_before_its_seed_joins_when_it_comes() {
     lb.process.terminate().unwrap();
     lb.process.ended(PATIENCE).await.unwrap().expect("it ends");
     world.start_agent("web1", &[]).await;
-    world.restart_balancer("proxy").await;
+    world.restart_balancer("proxy");
     world.serves(&["web1"]).await;
 }

@@ -105,7 +105,8 @@ impl Hosts {
     }
 
     fn last_words(&self) -> String {
-        self.processes.iter().map(|(name, p)| format!("--- {name}\n{}\n", p.last_words(12))).collect()
+        let words = self.processes.iter().map(|(name, p)| format!("--- {name}\n{}", p.last_words(12)));
+        words.collect::<Vec<_>>().join("\n")
     }
 }
 

@@ -46,7 +46,7 @@ async fn the_lb_is_killed_and_restarted_under_load_and_nothing_changes() {
         lb.process.kill().unwrap();
         lb.process.ended(super::world::PATIENCE).await.unwrap().expect("it was killed");
         assert_eq!(servers(&world).await, before, "without its lb, HAProxy serves on");
-        world.restart_balancer("proxy").await;
+        world.restart_balancer("proxy");
         world.members("proxy", &[("web1", "alive"), ("web2", "alive")]).await;
         world.serves(&["web1", "web2"]).await;
         assert_eq!(servers(&world).await, before, "{}", world.last_words());

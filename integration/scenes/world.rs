@@ -79,7 +79,7 @@ impl World {
     }
 
     /// Starts a balancer that was there before, at the ports it had.
-    pub(super) async fn restart_balancer(&mut self, name: &str) {
+    pub(super) fn restart_balancer(&mut self, name: &str) {
         let (gossip, http) = (self.balancers[name].gossip, self.balancers[name].http);
         let process = self.lb(name, gossip, http, &[], &[]);
         self.balancers.insert(name.into(), Balancer { process, gossip, http });
@@ -197,7 +197,8 @@ impl World {
     pub(super) fn last_words(&self) -> String {
         let balancers = self.balancers.iter().map(|(name, b)| (name, &b.process));
         let processes = balancers.chain(self.agents.iter().map(|(name, a)| (name, &a.process)));
-        processes.map(|(name, p)| format!("--- {name}\n{}\n", p.last_words(25))).collect()
+        let words = processes.map(|(name, p)| format!("--- {name}\n{}", p.last_words(25)));
+        words.collect::<Vec<_>>().join("\n")
     }
 }
 

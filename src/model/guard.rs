@@ -95,11 +95,11 @@ pub fn guard(live: &Desired, next: Desired, evidence: &Evidence) -> (Desired, Ve
         }
         let node = node_of(&id);
         let is = |set: &BTreeSet<NodeName>| node.as_ref().is_some_and(|n| set.contains(n));
-        let hold = cut_off && is(&evidence.silent) && !evidence.released.contains(&hold_id(&id.service));
-        if hold {
+        let keep = cut_off && is(&evidence.silent) && !evidence.released.contains(&hold_id(&id.service));
+        if keep {
             held.entry(id.service.clone()).or_default().push(id.clone());
         }
-        if hold || !evidence.synced || is(&evidence.unread) || is(&evidence.unheard) {
+        if keep || !evidence.synced || is(&evidence.unread) || is(&evidence.unheard) {
             let protocol = live.services.get(&id.service).map_or_else(Default::default, |s| s.protocol);
             let service = out.services.entry(id.service.clone());
             let service = service.or_insert_with(|| Service { protocol, ..Service::default() });
@@ -107,7 +107,7 @@ pub fn guard(live: &Desired, next: Desired, evidence: &Evidence) -> (Desired, Ve
         }
     }
     keep_routes(live, &mut out, evidence);
-    let held = held.into_iter().map(|(service, endpoints)| describe(service, endpoints, live, evidence)).collect();
+    let held = held.into_iter().map(|(service, endpoints)| describe(&service, endpoints, live, evidence)).collect();
     (out, held)
 }
 
@@ -135,9 +135,9 @@ fn keep_routes(live: &Desired, out: &mut Desired, evidence: &Evidence) {
     }
 }
 
-fn describe(service: ServiceName, endpoints: Vec<EndpointId>, live: &Desired, evidence: &Evidence) -> Held {
-    let id = hold_id(&service);
-    let all = live.services.get(&service).map_or(0, |s| s.endpoints.len());
+fn describe(service: &ServiceName, endpoints: Vec<EndpointId>, live: &Desired, evidence: &Evidence) -> Held {
+    let id = hold_id(service);
+    let all = live.services.get(service).map_or(0, |s| s.endpoints.len());
     let (silent, members) = (evidence.silent.len(), evidence.silent.len() + evidence.living);
     Held {
         why: format!(

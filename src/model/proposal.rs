@@ -45,12 +45,12 @@ pub fn ready(live: &Desired, next: &Desired, held: &[Held]) -> Vec<Ready> {
     let services: BTreeSet<&ServiceName> = live.services.keys().chain(next.services.keys()).collect();
     let one = |service: &ServiceName| {
         let after = next.ready(service);
-        let hold = held.iter().find(|h| h.endpoints.iter().any(|id| id.service == *service));
+        let keeps = held.iter().find(|h| h.endpoints.iter().any(|id| id.service == *service));
         Ready {
             service: service.clone(),
             before: live.ready(service),
             after,
-            without_hold: hold.map(|h| (after.saturating_sub(h.endpoints.len()), h.id.clone())),
+            without_hold: keeps.map(|h| (after.saturating_sub(h.endpoints.len()), h.id.clone())),
         }
     };
     services.into_iter().map(one).collect()

@@ -109,7 +109,9 @@ mod tests {
     fn check(outcome: Outcome, changes: &[u64], due: u64) {
         let mut schedule = Schedule::new(Pace::default());
         schedule.stepped(ms(990), ms(1000), outcome);
-        changes.iter().for_each(|at| schedule.changed(ms(*at)));
+        for at in changes {
+            schedule.changed(ms(*at));
+        }
         assert_eq!(schedule.due(), ms(due), "{outcome:?} {changes:?}");
     }
 

@@ -11,6 +11,7 @@ mod demo_web;
 mod exit;
 mod join;
 mod keygen;
+mod layers;
 mod lb;
 mod leave;
 mod members;

@@ -220,6 +220,22 @@ async fn a_balancer_that_hears_nobody_keeps_what_is_live() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_held_service_keeps_its_hosts_against_newcomers() {
+    let all = [member("a", 1), member("b", 2), member("c", 3)];
+    let rig = Rig::start(holding(&all), snapshot([], true));
+    rig.pass(Duration::from_secs(900)).await;
+    let mut newcomer = member("n", 4);
+    let offer = &mut newcomer.record.as_mut().unwrap().services[0];
+    (offer.name, offer.hosts) = ("other".into(), vec!["a.example".into()]);
+    rig.members.send_replace(snapshot([newcomer], true));
+    rig.pass(Duration::from_secs(900)).await;
+    let live_now = rig.world.lock().unwrap().live.clone();
+    let owners: BTreeSet<_> = live_now.routes.values().map(ToString::to_string).collect();
+    assert_eq!((rig.served().len(), owners), (4, BTreeSet::from(["web".to_owned()])));
+    assert_eq!(rig.status.borrow().rejections.len(), 1);
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_release_lasts_while_the_endpoint_drains() {
     let failed = Member { liveness: Liveness::Failed, verdict: Verdict::Silent, ..member("a", 1) };
     let world = World { busy: BTreeSet::from(["web/a".to_owned()]), ..holding(&[member("a", 1)]) };

@@ -11,6 +11,8 @@ mod demo_web;
 mod exit;
 mod join;
 mod keygen;
+mod later;
+mod layers;
 mod lb;
 mod leave;
 mod members;
@@ -22,11 +24,12 @@ mod services;
 mod status;
 #[cfg(test)]
 mod tests;
+mod usage;
 mod version;
 
 use std::{ffi::OsString, process::ExitCode};
 
-use clap::{Arg, ArgAction, CommandFactory, FromArgMatches, Parser, Subcommand};
+use clap::{Arg, ArgAction, CommandFactory, FromArgMatches, Parser, Subcommand, builder::Resettable};
 
 pub use exit::Exit;
 
@@ -90,11 +93,17 @@ fn command() -> clap::Command {
     let help = Arg::new("help").short('h').long("help").action(ArgAction::HelpShort).global(true).help("Print help");
     // Of a single value the last one wins; a list takes all. One help page, with a line or two a flag: what
     // stands in the environment is said once, by the daemons' pages.
+    let arg = |arg: Arg| if is_empty_in_environment(&arg) { arg.env(Resettable::Reset) } else { arg };
     Cli::command()
         .args_override_self(true)
         .disable_help_flag(true)
         .arg(help)
-        .mut_subcommands(|sub| sub.mut_args(|arg| arg.hide_env(true)))
+        .mut_subcommands(|sub| sub.mut_args(|a| arg(a.hide_env(true))))
+}
+
+/// An empty variable counts as one that is not set: what a line `BACKCHAT_JOIN=` of an environment file means.
+fn is_empty_in_environment(arg: &Arg) -> bool {
+    arg.get_env().and_then(std::env::var_os).is_some_and(|value| value.is_empty())
 }
 
 /// Reads the arguments, the environment and the file they name. What is wrong was said when this fails.
@@ -102,8 +111,9 @@ fn command() -> clap::Command {
 /// # Errors
 /// With the status to end with: 0 for `--help`, too.
 pub fn job(args: impl IntoIterator<Item = OsString>) -> Result<Job, Exit> {
-    let cli = command().try_get_matches_from(args).and_then(|matches| Cli::from_arg_matches(&matches));
-    let command = cli.map_err(|error| exit::usage(&error))?.command;
+    let args: Vec<OsString> = args.into_iter().collect();
+    let cli = command().try_get_matches_from(&args).and_then(|matches| Cli::from_arg_matches(&matches));
+    let command = cli.map_err(|error| usage::say(&error, &args))?.command;
     let name = command.name();
     let work = match command {
         Command::Agent(flags) => flags.settings().map(Work::Agent),

@@ -108,6 +108,13 @@ pub struct Release {
     pub hold: String,
 }
 
+/// Which backchat it is. No daemon answers it: `backchat version` prints it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Version {
+    /// `0.1.0`.
+    pub version: String,
+}
+
 macro_rules! formats {
     ($($answer:ty => $format:literal),+ $(,)?) => {
         $(impl Format for $answer {
@@ -125,6 +132,7 @@ formats! {
     Join => "join/1",
     Leave => "leave/1",
     Release => "release/1",
+    Version => "version/1",
     Health => "health/1",
     Error => "error/1",
 }

@@ -1,10 +1,10 @@
 //! `backchat agent`: gossip beside a service.
 
-use std::{path::PathBuf, process::ExitCode};
+use std::process::ExitCode;
 
+use super::layers::Layers;
 use crate::{
-    app,
-    config::{self, Layer},
+    app, config,
     settings::{self, Host},
 };
 
@@ -13,11 +13,7 @@ use crate::{
 #[command(after_help = EXAMPLES)]
 pub(super) struct Flags {
     #[command(flatten)]
-    layer: config::Agent,
-
-    /// Read flags from a TOML file
-    #[arg(long, env = "BACKCHAT_CONFIG", value_name = "FILE", help_heading = "Daemon")]
-    config: Option<PathBuf>,
+    layers: Layers<config::Agent>,
 }
 
 const EXAMPLES: &str = "\
@@ -34,11 +30,7 @@ environment, that more than --config FILE, where the keys are the flags' names."
 
 impl Flags {
     pub(super) fn settings(self) -> anyhow::Result<settings::Agent> {
-        let layer = match &self.config {
-            Some(path) => self.layer.over(config::read(path)?),
-            None => self.layer,
-        };
-        Ok(settings::Agent::new(layer, &Host::ask())?)
+        Ok(settings::Agent::new(self.layers.read()?, &Host::ask())?)
     }
 }
 

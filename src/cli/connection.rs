@@ -2,7 +2,10 @@
 
 use std::sync::Arc;
 
-use super::client::{Client, ClientError};
+use super::{
+    client::{Answer, Client, ClientError},
+    output,
+};
 use crate::{admin::Addr, settings::Host};
 
 /// Which daemon to ask.
@@ -33,7 +36,7 @@ pub(super) enum Format {
     Json,
 }
 
-/// How to show the answer.
+/// How every client command shows its answer.
 #[derive(clap::Args)]
 pub(super) struct Show {
     /// How to show the answer
@@ -43,4 +46,28 @@ pub(super) struct Show {
     /// No line of column names
     #[arg(long)]
     pub(super) no_headers: bool,
+}
+
+impl Show {
+    /// Prints an answer: as it came where JSON is wanted, else as `text` makes it.
+    pub(super) fn print<T>(&self, answer: &Answer<T>, text: impl FnOnce(&T) -> String) -> anyhow::Result<()> {
+        if self.format == Format::Json {
+            return output::print(&answer.text);
+        }
+        output::print(&text(&answer.value))
+    }
+
+    /// Prints an answer, and beside a table its totals.
+    pub(super) fn table<T>(
+        &self,
+        answer: &Answer<T>,
+        text: impl FnOnce(&T) -> String,
+        totals: impl FnOnce(&T) -> String,
+    ) -> anyhow::Result<()> {
+        self.print(answer, text)?;
+        if self.format != Format::Json {
+            output::note(&totals(&answer.value));
+        }
+        Ok(())
+    }
 }

@@ -3,7 +3,6 @@
 use std::process::ExitCode;
 
 use backchat_contract::DriverError;
-use clap::error::ErrorKind;
 
 use super::{client::ClientError, output};
 use crate::{app, cluster::keyring::KeyFileError, config::FileError, settings};
@@ -31,20 +30,6 @@ pub enum Exit {
 impl From<Exit> for ExitCode {
     fn from(exit: Exit) -> Self {
         Self::from(exit as u8)
-    }
-}
-
-/// Says what clap has to say. Help and version are what was asked for; all else is wrong usage.
-pub(super) fn usage(error: &clap::Error) -> Exit {
-    // A closed pipe: whoever asked does not read any more.
-    let _closed = error.print();
-    usage_status(error)
-}
-
-fn usage_status(error: &clap::Error) -> Exit {
-    match error.kind() {
-        ErrorKind::DisplayHelp | ErrorKind::DisplayVersion => Exit::Done,
-        _ => Exit::Usage,
     }
 }
 
@@ -147,16 +132,5 @@ mod tests {
         check(file.into(), "read /f: No such file or directory");
         check(anyhow::Error::from(io()).context("cannot do it"), "cannot do it: No such file or directory");
         check(anyhow::anyhow!("a (os error 2): b (os error 13), c"), "a: b, c");
-    }
-
-    #[test]
-    fn help_is_no_error() {
-        let kind = |flags: &[&str]| usage_status(&super::super::command().try_get_matches_from(flags).unwrap_err());
-        assert_eq!(kind(&["backchat", "--help"]), Exit::Done);
-        assert_eq!(kind(&["backchat", "lb", "--help"]), Exit::Done);
-        assert_eq!(kind(&["backchat", "--version"]), Exit::Done);
-        assert_eq!(kind(&["backchat"]), Exit::Usage);
-        assert_eq!(kind(&["backchat", "lb", "--nonsense"]), Exit::Usage);
-        assert_eq!(kind(&["backchat", "explain"]), Exit::Usage);
     }
 }

@@ -1,8 +1,12 @@
 //! `backchat join`: the running daemon tries addresses once, now.
 
-use super::{Exit, connection::Connection, output};
+use super::{
+    Exit,
+    connection::{Connection, Show},
+    output,
+};
 use crate::{
-    admin::answers::{Join, JoinRequest},
+    admin::answers::{Join, JoinRequest, Joined},
     cluster::JoinAddr,
 };
 
@@ -21,23 +25,23 @@ pub(super) struct Flags {
 
     #[command(flatten)]
     connection: Connection,
+    #[command(flatten)]
+    show: Show,
 }
 
 pub(super) async fn run(flags: Flags) -> anyhow::Result<Exit> {
     let request = JoinRequest { addrs: flags.addrs.iter().map(ToString::to_string).collect() };
-    let answer = flags.connection.open()?.post::<Join>("/v1/join", &request).await?.value;
-    for joined in &answer.joined {
-        output::print(&format!(
-            "joined by {}; {} known\n",
-            output::safe(&joined.addr),
-            output::count(joined.members, "member")
-        ))?;
-    }
-    for failed in &answer.failed {
+    let answer = flags.connection.open()?.post::<Join>("/v1/join", &request).await?;
+    flags.show.print(&answer, |join| join.joined.iter().map(line).collect())?;
+    for failed in &answer.value.failed {
         // What the cluster says names the address and what it resolved to.
         let known = failed.why.starts_with(&failed.addr);
         let about = if known { String::new() } else { format!("{}: ", failed.addr) };
         output::complain(&format!("join: {about}{}", failed.why));
     }
-    Ok(if answer.joined.is_empty() { Exit::Failed } else { Exit::Done })
+    Ok(if answer.value.joined.is_empty() { Exit::Failed } else { Exit::Done })
+}
+
+fn line(joined: &Joined) -> String {
+    format!("joined by {}; {} known\n", output::safe(&joined.addr), output::count(joined.members, "member"))
 }

@@ -1,10 +1,11 @@
 //! `backchat lb`: gossip, compute, drive the data plane.
 
-use std::{path::PathBuf, process::ExitCode};
+use std::process::ExitCode;
 
+use super::layers::Layers;
 use crate::{
     app,
-    config::{self, Layer},
+    config::{self, FileError},
     settings::{self, Host},
 };
 
@@ -13,11 +14,7 @@ use crate::{
 #[command(after_help = EXAMPLES)]
 pub(super) struct Flags {
     #[command(flatten)]
-    layer: config::Lb,
-
-    /// Read flags from a TOML file
-    #[arg(long, env = "BACKCHAT_CONFIG", value_name = "FILE", help_heading = "Daemon")]
-    config: Option<PathBuf>,
+    layers: Layers<config::Lb>,
 }
 
 const EXAMPLES: &str = "\
@@ -36,12 +33,19 @@ environment, that more than --config FILE, where the keys are the flags' names."
 
 impl Flags {
     pub(super) fn settings(self) -> anyhow::Result<settings::Lb> {
-        let layer = match &self.config {
-            Some(path) => self.layer.over(config::read(path)?),
-            None => self.layer,
-        };
-        Ok(settings::Lb::new(layer, &Host::ask())?)
+        let settings = settings::Lb::new(self.layers.read()?, &Host::ask())?;
+        template(&settings)?;
+        Ok(settings)
     }
+}
+
+/// A template that cannot be read is said by its flag, before anything starts.
+fn template(settings: &settings::Lb) -> Result<(), FileError> {
+    let settings::Plane::Managed(settings::Managed { template: Some(path), .. }) = &settings.plane else {
+        return Ok(());
+    };
+    let wrong = |source| FileError::Template { path: path.clone(), source };
+    std::fs::read_to_string(path).map(drop).map_err(wrong)
 }
 
 pub(super) async fn run(settings: settings::Lb) -> anyhow::Result<ExitCode> {

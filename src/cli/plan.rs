@@ -2,7 +2,7 @@
 
 use super::{
     Exit,
-    connection::{Connection, Format},
+    connection::{Connection, Show},
     output,
 };
 use crate::{admin::answers::Plan, model::Assumption};
@@ -24,9 +24,8 @@ pub(super) struct Flags {
     #[arg(long, value_name = "WHAT=NODE", value_delimiter = ',', value_parser = assumption)]
     assume: Vec<String>,
 
-    /// How to show the plan
-    #[arg(long, short = 'o', value_enum, default_value_t)]
-    format: Format,
+    #[command(flatten)]
+    show: Show,
 
     /// Long diffs and command lists in full
     #[arg(long)]
@@ -44,10 +43,7 @@ pub(super) async fn run(flags: Flags) -> anyhow::Result<Exit> {
     // Node names need no escaping in a query.
     let path = format!("/v1/plan?assume={}", flags.assume.join(","));
     let answer = flags.connection.open()?.get::<Plan>(&path).await?;
-    match flags.format {
-        Format::Json => output::print(&answer.text)?,
-        Format::Text | Format::Wide => output::print(&output::plan::text(&answer.value, flags.full))?,
-    }
+    flags.show.print(&answer, |plan| output::plan::text(plan, flags.full))?;
     Ok(exit(&answer.value))
 }
 

@@ -1,6 +1,10 @@
 //! `backchat release`: lets a change go that the guard holds back.
 
-use super::{Exit, connection::Connection, output};
+use super::{
+    Exit,
+    connection::{Connection, Show},
+    output,
+};
 use crate::admin::answers::{Release, ReleaseRequest};
 
 /// Let a change go that the guard holds back: 'backchat status' names it
@@ -15,11 +19,13 @@ pub(super) struct Flags {
 
     #[command(flatten)]
     connection: Connection,
+    #[command(flatten)]
+    show: Show,
 }
 
 pub(super) async fn run(flags: Flags) -> anyhow::Result<Exit> {
     let request = ReleaseRequest { hold: flags.hold };
     let answer = flags.connection.open()?.post::<Release>("/v1/release", &request).await?;
-    output::print(&format!("released {}\n", output::safe(&answer.value.hold)))?;
+    flags.show.print(&answer, |release| format!("released {}\n", output::safe(&release.hold)))?;
     Ok(Exit::Done)
 }

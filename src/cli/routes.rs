@@ -2,7 +2,7 @@
 
 use super::{
     Exit,
-    connection::{Connection, Format, Show},
+    connection::{Connection, Show},
     output,
 };
 use crate::admin::answers::Routes;
@@ -21,12 +21,8 @@ pub(super) struct Flags {
 }
 
 pub(super) async fn run(flags: Flags) -> anyhow::Result<Exit> {
+    let show = flags.show;
     let answer = flags.connection.open()?.get::<Routes>("/v1/routes").await?;
-    if flags.show.format == Format::Json {
-        output::print(&answer.text)?;
-        return Ok(Exit::Done);
-    }
-    output::print(&output::services::routes(&answer.value, flags.show.no_headers))?;
-    output::note(&output::services::route_totals(&answer.value));
+    show.table(&answer, |routes| output::services::routes(routes, show.no_headers), output::services::route_totals)?;
     Ok(Exit::Done)
 }

@@ -2,7 +2,7 @@
 
 use super::{
     Exit,
-    connection::{Connection, Format, Show},
+    connection::{Connection, Show},
     output,
 };
 use crate::admin::answers::Services;
@@ -22,12 +22,9 @@ pub(super) struct Flags {
 }
 
 pub(super) async fn run(flags: Flags) -> anyhow::Result<Exit> {
+    let show = flags.show;
     let answer = flags.connection.open()?.get::<Services>("/v1/services").await?;
-    if flags.show.format == Format::Json {
-        output::print(&answer.text)?;
-        return Ok(Exit::Done);
-    }
-    output::print(&output::services::text(&answer.value, flags.show.format, flags.show.no_headers))?;
-    output::note(&output::services::totals(&answer.value));
+    let text = |services: &Services| output::services::text(services, show.format, show.no_headers);
+    show.table(&answer, text, output::services::totals)?;
     Ok(Exit::Done)
 }

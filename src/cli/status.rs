@@ -2,7 +2,7 @@
 
 use super::{
     Exit,
-    connection::{Connection, Format},
+    connection::{Connection, Show},
     output,
 };
 use crate::admin::answers::Status;
@@ -18,9 +18,8 @@ pub(super) struct Flags {
     #[command(flatten)]
     connection: Connection,
 
-    /// How to show the answer
-    #[arg(long, short = 'o', value_enum, default_value_t)]
-    format: Format,
+    #[command(flatten)]
+    show: Show,
 
     /// Problems only
     #[arg(long)]
@@ -30,10 +29,6 @@ pub(super) struct Flags {
 pub(super) async fn run(flags: Flags) -> anyhow::Result<Exit> {
     let answer = flags.connection.open()?.get::<Status>("/v1/status").await?;
     let lines = output::status::lines(&answer.value);
-    if flags.format == Format::Json {
-        output::print(&answer.text)?;
-    } else {
-        output::print(&output::status::text(&lines, flags.short))?;
-    }
+    flags.show.print(&answer, |_| output::status::text(&lines, flags.short))?;
     Ok(if lines.iter().any(output::status::Line::is_bad) { Exit::Failed } else { Exit::Done })
 }

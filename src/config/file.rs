@@ -11,12 +11,20 @@ use toml::Spanned;
 
 use super::Layer;
 
-/// Why a configuration file was not taken.
+/// Why a configuration file, or a file it names, was not taken.
 #[derive(Debug, thiserror::Error)]
 pub enum FileError {
     /// It cannot be read.
     #[error("read {}: {source}", path.display())]
     Read {
+        /// Which file.
+        path: PathBuf,
+        /// Why.
+        source: std::io::Error,
+    },
+    /// The operator's own template cannot be read.
+    #[error("--template {}: {source}", path.display())]
+    Template {
         /// Which file.
         path: PathBuf,
         /// Why.

@@ -4,6 +4,7 @@ use std::time::SystemTime;
 
 use backchat_contract as contract;
 use serde::{Deserialize, Serialize};
+use sha2::{Digest as _, Sha256};
 
 use super::status::{Rejection, ago};
 use crate::model::{self, Proposal};
@@ -166,15 +167,14 @@ impl Plan {
     }
 }
 
-/// A hash of what is done and from where. FNV-1a: short, the same in every build, and nothing hangs on its strength.
+/// A hash of what is done and from where: short, and the same in every build.
 fn id(proposal: &Proposal) -> String {
     let view = &proposal.view;
     let changes = view.changes.iter().map(|c| format!("{:?} {:?} {} {:?}", c.status, c.action, c.id, c.after));
     let files = view.files.iter().flat_map(|f| [f.path.clone(), f.new.clone()]);
     let words = changes.chain(files).chain(view.commands.iter().cloned());
     let text = words.fold(proposal.plane.generation.to_string(), |text, word| text + "\n" + &word);
-    let hash = text.bytes().fold(0x811c_9dc5_u32, |hash, byte| (hash ^ u32::from(byte)).wrapping_mul(0x0100_0193));
-    format!("p{hash:08x}")
+    Sha256::digest(text).iter().take(4).fold("p".to_owned(), |id, byte| id + &format!("{byte:02x}"))
 }
 
 impl From<&contract::Change> for Change {

@@ -62,7 +62,8 @@ fn more(m: &Member) -> [String; 5] {
         State::Left => "left",
     });
     let tags: Vec<_> = m.tags.iter().map(|(key, value)| format!("{key}={value}")).collect();
-    [kind.into(), state.into(), m.epoch.to_string(), m.version.to_string(), list(&tags)]
+    let version = if m.state.is_some() { m.version.to_string() } else { "-".to_owned() };
+    [kind.into(), state.into(), m.epoch.to_string(), version, list(&tags)]
 }
 
 /// `5 members: 4 alive, 1 failed`.

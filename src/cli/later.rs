@@ -1,0 +1,81 @@
+//! Words of the interface that this version does not know yet: to say so, and what to do meanwhile, helps more than
+//! "unexpected argument". Not in any help page.
+
+use clap::{
+    Error,
+    error::{ContextKind, ContextValue, ErrorKind},
+};
+
+const BOTH: &[&str] = &["agent", "lb"];
+const AGENT: &[&str] = &["agent"];
+const LB: &[&str] = &["lb"];
+const PLAN: &[&str] = &["plan"];
+
+const UNCHECKED: &str = "backchat checks no service; stop its agent to take it out";
+const NO_CHILD: &str = "run the service beside its agent, as a process of its own";
+const NO_TLS: &str = "end TLS in a --template of your own";
+const GOSSIP_ALONE: &str = "gossip is the only source";
+const HAPROXY_ALONE: &str = "haproxy is the only data plane";
+
+/// Flags by the commands they will belong to, and what to do meanwhile.
+const FLAGS: &[(&[&str], &[&str], &str)] = &[
+    (BOTH, &["--event-handler"], "ask 'backchat members --format json'"),
+    (BOTH, &["--admin-token-file"], "serve the admin API on unix:PATH or on loopback"),
+    (AGENT, &["--check", "--check-interval", "--check-rise", "--check-fall"], UNCHECKED),
+    (AGENT, &["--restart", "--stop-signal", COMMAND], NO_CHILD),
+    (LB, &["--tcp-listen"], "only HTTP is served, at --listen"),
+    (LB, &["--tls-listen", "--cert", "--self-signed"], NO_TLS),
+    (LB, &["--hipache"], "an unknown host is answered 404, a service without endpoints 503"),
+    (LB, &["--magic-domain"], "name each host: agent --service NAME:PORT,host=HOST"),
+    (LB, &["--approve"], "'backchat plan' shows what comes, and the guard holds what looks wrong"),
+    (LB, &["--format"], "ask the running daemon: backchat plan"),
+    (LB, &["--source", "--no-gossip"], GOSSIP_ALONE),
+    (LB, &["--nginx-include", "--nginx-conf", "--pid-file"], HAPROXY_ALONE),
+    (PLAN, &["--out"], "'backchat plan --format json' shows it"),
+];
+
+/// Commands, and what to do meanwhile.
+const COMMANDS: &[(&str, &str)] = &[
+    ("apply", "the daemon applies by itself; 'backchat release HOLD' lets a held change go"),
+    ("explain", "see 'backchat routes' and 'backchat services -o wide'"),
+    ("watch", "ask 'backchat status' and 'backchat members'"),
+    ("event", "the members tell one another nothing but what they serve"),
+    ("drain", "'backchat leave' on that node drains it, and ends its agent"),
+    ("undrain", "start the node's agent again"),
+    ("keys", "write the key file anew on every node, and restart the daemons"),
+    ("config", "a daemon checks its --config before it starts anything"),
+    ("template", "the daemon checks its --template before HAProxy runs by it"),
+];
+
+/// A command line behind `--`.
+const COMMAND: &str = "-- COMMAND";
+
+/// What to say to this command line, where a word of later was what clap did not know.
+pub(super) fn not_yet(error: &Error, command: &str, args: &[String]) -> Option<String> {
+    match error.kind() {
+        ErrorKind::InvalidSubcommand => {
+            let word = context(error, ContextKind::InvalidSubcommand)?;
+            let (_, instead) = COMMANDS.iter().find(|(name, _)| *name == word)?;
+            Some(format!("{word}: not yet: {instead}"))
+        }
+        ErrorKind::UnknownArgument => {
+            let word = context(error, ContextKind::InvalidArg)?;
+            let word = if is_behind_dashes(word, args) { COMMAND } else { word };
+            let belongs = |of: &&(&[&str], &[&str], &str)| of.0.contains(&command) && of.1.contains(&word);
+            let (_, _, instead) = FLAGS.iter().find(belongs)?;
+            Some(format!("{command}: {word}: not yet: {instead}"))
+        }
+        _ => None,
+    }
+}
+
+fn context(error: &Error, kind: ContextKind) -> Option<&str> {
+    match error.get(kind)? {
+        ContextValue::String(word) => Some(word),
+        _ => None,
+    }
+}
+
+fn is_behind_dashes(word: &str, args: &[String]) -> bool {
+    args.iter().skip_while(|arg| *arg != "--").nth(1).is_some_and(|first| first == word)
+}

@@ -1,0 +1,160 @@
+//! What clap has to say: help as it is, wrong usage on one line.
+
+use std::ffi::OsString;
+
+use clap::error::ErrorKind;
+
+use super::{Exit, later, output};
+
+/// Says it. Help and version are what was asked for; all else is wrong usage.
+pub(super) fn say(error: &clap::Error, args: &[OsString]) -> Exit {
+    match error.kind() {
+        ErrorKind::DisplayHelp | ErrorKind::DisplayVersion => show(error, Exit::Done),
+        // No command at all: the page says more than any line.
+        ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand => show(error, Exit::Usage),
+        _ => {
+            output::complain(&line(error, args));
+            Exit::Usage
+        }
+    }
+}
+
+fn show(page: &clap::Error, exit: Exit) -> Exit {
+    // A closed pipe: whoever asked does not read any more.
+    let _closed = page.print();
+    exit
+}
+
+/// The command, what is wrong, and where to look.
+fn line(error: &clap::Error, args: &[OsString]) -> String {
+    let args: Vec<_> = args.iter().map(|arg| arg.to_string_lossy().into_owned()).collect();
+    // Nothing but a command can come first.
+    let known = args.get(1).filter(|word| super::command().find_subcommand(word).is_some());
+    let (command, page) = match known {
+        Some(name) => (name.as_str(), format!("backchat {name} --help")),
+        None => ("backchat", "backchat --help".to_owned()),
+    };
+    later::not_yet(error, command, &args)
+        .unwrap_or_else(|| format!("{command}: {}; see '{page}'", words(&error.render().to_string())))
+}
+
+/// clap's words: what stands before its `Usage`, without ornaments.
+fn words(page: &str) -> String {
+    let ends = |line: &&str| !line.starts_with("Usage:") && !line.starts_with("For more information");
+    let lines = page.trim_start_matches("error: ").lines().map(str::trim).take_while(ends);
+    let mut words = String::new();
+    for line in lines.filter(|line| !line.is_empty()) {
+        if !words.is_empty() {
+            words.push_str(if words.ends_with(':') { " " } else { "; " });
+        }
+        words.push_str(&plain(line));
+    }
+    words
+}
+
+fn plain(line: &str) -> String {
+    let line = line.trim_start_matches("tip: ");
+    let line = line.strip_suffix(" found").unwrap_or(line);
+    match line.strip_prefix("[possible values: ").and_then(|rest| rest.strip_suffix(']')) {
+        Some(values) => format!("use {values}"),
+        None => line.to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn wrong(text: &str) -> (clap::Error, Vec<OsString>) {
+        let args: Vec<OsString> = std::iter::once("backchat").chain(text.split_whitespace()).map(Into::into).collect();
+        (super::super::command().try_get_matches_from(&args).unwrap_err(), args)
+    }
+
+    fn check(lines: &[&str]) -> String {
+        let said = |text: &&str| {
+            let (error, args) = wrong(text);
+            line(&error, &args) + "\n"
+        };
+        lines.iter().map(said).collect()
+    }
+
+    #[test]
+    fn wrong_usage_is_one_line() {
+        insta::assert_snapshot!(check(&[
+            "nonsense",
+            "membrs",
+            "--nonsense",
+            "lb --nonsense",
+            "lb --jion x",
+            "lb --bind",
+            "lb --bind x",
+            "lb --driver foo",
+            "lb --insecure=x",
+            "members -x",
+            "members more",
+            "members --format xml",
+            "join",
+            "release",
+            "demo --webs 99",
+            "plan --assume foo",
+            "agent --service web",
+            "agent stray -- sleep",
+            "lb -- sleep",
+            "agent --tcp-listen 0.0.0.0:1=db",
+            "apply-me",
+        ]));
+    }
+
+    #[test]
+    fn words_of_later_say_so() {
+        insta::assert_snapshot!(check(&[
+            "agent --event-handler x",
+            "lb --event-handler x",
+            "lb --admin-token-file f",
+            "agent --check tcp://127.0.0.1:1",
+            "agent --check=tcp://127.0.0.1:1",
+            "agent --check-interval 1s",
+            "agent --check-rise 1",
+            "agent --check-fall 2",
+            "agent --restart always",
+            "agent --stop-signal TERM",
+            "agent --insecure -- sleep 5",
+            "agent -- --sleep",
+            "lb --tcp-listen 0.0.0.0:1=db",
+            "lb --tls-listen 0.0.0.0:443",
+            "lb --cert c",
+            "lb --self-signed",
+            "lb --hipache",
+            "lb --magic-domain nip.io",
+            "lb --approve",
+            "lb --dry-run --format json",
+            "lb --source file:x",
+            "lb --no-gossip",
+            "lb --nginx-include f",
+            "plan --out f",
+            "apply plan.json",
+            "explain web",
+            "watch --format json",
+            "event x",
+            "drain web1",
+            "undrain web1",
+            "keys list",
+            "config check f",
+            "template show",
+        ]));
+    }
+
+    #[test]
+    fn help_is_no_error() {
+        let kind = |text: &str| {
+            let (error, args) = wrong(text);
+            say(&error, &args)
+        };
+        assert_eq!(kind("--help"), Exit::Done);
+        assert_eq!(kind("lb --help"), Exit::Done);
+        assert_eq!(kind("--version"), Exit::Done);
+        assert_eq!(kind(""), Exit::Usage);
+        assert_eq!(kind("lb --nonsense"), Exit::Usage);
+        assert_eq!(kind("explain"), Exit::Usage);
+    }
+}

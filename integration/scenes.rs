@@ -1,5 +1,6 @@
 //! The main job as its users see it: real `backchat` processes, a real HAProxy, real web servers, on loopback.
 
+mod attached;
 mod cluster;
 mod init;
 mod namespaces;

@@ -18,6 +18,7 @@ pub use lb::lb;
 use crate::{
     admin::{self, BindError, Server},
     cluster::{self, Cluster, Handle, Keyring, keyring::KeyFileError},
+    lifecycle::signals::Stop,
     model::Kind,
     settings::{Common, KeySource},
 };
@@ -55,8 +56,13 @@ pub enum Error {
     #[error("{0} ended unexpectedly")]
     Task(&'static str),
     /// `--once`, and what kept the desired set from being reached.
-    #[error("{0}")]
-    NotReached(String),
+    #[error("{why}")]
+    NotReached {
+        /// What failed.
+        why: String,
+        /// Whether it is the template, or what it renders.
+        config: bool,
+    },
     /// `--once`, and what the guard keeps.
     #[error("{0}")]
     Held(String),
@@ -88,6 +94,14 @@ impl Daemon {
     /// Serves the admin API until the end.
     fn serve(&self, server: Server, sources: admin::Sources) {
         self.tasks.spawn(server.serve(sources, self.stop.clone()));
+    }
+
+    /// A token that the next signal cancels: the graceful end is to be cut short.
+    fn hurry(&self, signals: Stop) -> CancellationToken {
+        let hurry = CancellationToken::new();
+        let (token, stop) = (hurry.clone(), self.stop.clone());
+        self.tasks.spawn(async move { stop.run_until_cancelled(signals.hurry(token)).await });
+        hurry
     }
 
     /// Tells the cluster goodbye, unless that takes longer than `limit`.

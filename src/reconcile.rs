@@ -59,12 +59,20 @@ pub async fn run<D: Driver>(
             () = tokio::time::sleep_until(start + schedule.due()) => {
                 let began = start.elapsed();
                 looked = true;
-                let result = stepper.step(&inbox.snapshots.newest(), &mut questions).await;
+                // Cut off in the middle a step leaves what a crash would: the next daemon observes anew.
+                let known = inbox.snapshots.newest();
+                let step = stop.run_until_cancelled(stepper.step(&known, &mut questions));
+                let Some(result) = step.await else { return stepper.into_driver() };
                 let outcome = publish(&status, &mut stepper, result);
                 schedule.stepped(began, start.elapsed(), questions.hurry(outcome));
             }
         }
     }
+}
+
+/// Whether the data plane did not answer, as opposed to saying no.
+fn is_silence(error: &DriverError) -> bool {
+    matches!(error, DriverError::Unreachable { .. } | DriverError::Start { .. } | DriverError::Deadline { .. })
 }
 
 /// A closed channel is silent for ever, it does not spin.
@@ -96,8 +104,9 @@ fn publish<D: Driver>(
             }
             stepper.status.failures += 1;
             stepper.status.converged = false;
-            stepper.status.plane_up = !matches!(error, DriverError::Unreachable { .. } | DriverError::Start { .. });
+            stepper.status.plane_up &= !is_silence(&error);
             stepper.status.error = Some(text);
+            stepper.status.bad_configuration = matches!(error, DriverError::Check { .. });
             Outcome::Failed
         }
     };
@@ -106,3 +115,6 @@ fn publish<D: Driver>(
     status.send_replace(Arc::new(stepper.status.clone()));
     outcome
 }
+
+#[cfg(test)]
+mod tests;

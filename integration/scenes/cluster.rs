@@ -35,6 +35,22 @@ async fn an_agent_restarts_with_its_name() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn an_agent_comes_back_at_another_address() {
+    let mut world = World::with(&["web1", "web2"]).await;
+    world.crash("web1");
+    let before = world.agents["web1"].gossip;
+    world.start_agent_at(std::net::Ipv4Addr::new(127, 0, 0, 2), "web1", &[]).await;
+    let moved = || async {
+        let members = world.json("proxy", &["members"]).await.unwrap_or_default();
+        let all = members["members"].as_array().cloned().unwrap_or_default();
+        all.iter().any(|m| m["name"] == "web1" && m["ip"] == "127.0.0.2" && m["liveness"] == "alive")
+    };
+    world.eventually("web1 is at its new address", moved).await;
+    world.serves(&["web1", "web2"]).await;
+    assert_ne!(world.agents["web1"].gossip, before);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_duplicate_name_is_refused_with_the_holders_address() {
     let world = World::with(&["web1"]).await;
     let elsewhere = backchat::demo::ports::free().unwrap();

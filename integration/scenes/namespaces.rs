@@ -141,6 +141,10 @@ async fn a_split_of_two_hosts_heals() {
     hosts.cut(true);
     hosts.sees("proxy", &[("web1", "alive"), ("web2", "failed")]).await;
     hosts.sees("web2", &[("proxy", "failed"), ("web1", "failed")]).await;
+    let began = Instant::now();
+    while hosts.served(4) != ["web1"].map(String::from).into() {
+        assert!(began.elapsed() < PATIENCE, "{:?}\n{}", hosts.served(4), hosts.last_words());
+    }
     hosts.cut(false);
     for node in ["proxy", "web1", "web2"] {
         hosts.sees(node, &all).await;

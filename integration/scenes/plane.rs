@@ -16,7 +16,11 @@ async fn show(world: &World, command: &str) -> String {
 
 /// The process id of the HAProxy that answers on the socket.
 async fn worker(world: &World) -> Option<u32> {
-    let info = show(world, "show info").await;
+    worker_of(world, "proxy").await
+}
+
+async fn worker_of(world: &World, balancer: &str) -> Option<u32> {
+    let info = ask(&world.run_dir(balancer).join("haproxy.sock"), "show info").await.ok()?;
     info.lines().find_map(|line| line.strip_prefix("Pid: "))?.trim().parse().ok()
 }
 
@@ -108,8 +112,27 @@ async fn sigterm_ends_haproxy_too_and_keep_leaves_it() {
 
     world.start_balancer("kept", &["--on-exit", "keep"]).await;
     world.restart_agent("web1", &[]);
+    world.serves_at("kept", &["web1"]).await;
+    let before = worker_of(&world, "kept").await.expect("HAProxy runs");
     let kept = world.balancers.get_mut("kept").unwrap();
     kept.process.terminate().unwrap();
     kept.process.ended(super::world::PATIENCE).await.unwrap().expect("it ends");
-    world.answers("kept").await;
+    assert_eq!(worker_of(&world, "kept").await, Some(before));
+    world.serves_at("kept", &["web1"]).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_daemon_that_fails_leaves_haproxy_serving() {
+    let mut world = World::with(&["web1"]).await;
+    let before = worker(&world).await.expect("HAProxy runs");
+    let lb = world.balancers.get_mut("proxy").unwrap();
+    lb.process.kill().unwrap();
+    lb.process.ended(super::world::PATIENCE).await.unwrap().expect("it was killed");
+    let nowhere = backchat::demo::ports::free().unwrap().to_string();
+    world.restart_balancer_with("proxy", &["--join", &nowhere, "--join-timeout", "500ms"]);
+    let lb = world.balancers.get_mut("proxy").unwrap();
+    let status = lb.process.ended(super::world::PATIENCE).await.unwrap();
+    assert_eq!(status.and_then(|s| s.code()), Some(1), "{}", world.last_words());
+    assert_eq!(worker(&world).await, Some(before));
+    world.serves(&["web1"]).await;
 }

@@ -1,7 +1,5 @@
 //! Joins, leaves and crashes, with traffic flowing.
 
-use backchat::demo::traffic::Counts;
-
 use super::world::{World, get, none_failed};
 
 #[tokio::test(flavor = "multi_thread")]
@@ -27,6 +25,8 @@ async fn a_leave_loses_no_request() {
     leaver.process.terminate().unwrap();
     let status = leaver.process.ended(super::world::PATIENCE).await.unwrap();
     assert_eq!(status.and_then(|s| s.code()), Some(0), "{}", world.last_words());
+    let words = world.agents["web2"].process.last_words(10);
+    assert!(words.contains("drained balancers=\"proxy\""), "the balancer itself said so: {words}");
     // The agent has ended, so the balancer has let go of it: its web server may go without a word.
     world.agents.get_mut("web2").unwrap().web = None;
     world.serves(&["web1", "web3"]).await;
@@ -41,8 +41,6 @@ async fn a_crash_takes_the_endpoint_out_and_idempotent_requests_are_retried() {
     world.crash("web3");
     world.members("proxy", &[("web3", "failed")]).await;
     world.serves(&["web1", "web2"]).await;
-    let mark: Counts = traffic.counts();
-    assert!(mark.by("web3") > 0 || mark.sent < 10, "{mark}");
     none_failed(traffic).await;
 }
 

@@ -3,7 +3,7 @@
 use std::{
     collections::{BTreeMap, BTreeSet},
     future::Future,
-    net::SocketAddr,
+    net::{Ipv4Addr, SocketAddr},
     path::{Path, PathBuf},
     time::Duration,
 };
@@ -80,8 +80,12 @@ impl World {
 
     /// Starts a balancer that was there before, at the ports it had.
     pub(super) fn restart_balancer(&mut self, name: &str) {
+        self.restart_balancer_with(name, &[]);
+    }
+
+    pub(super) fn restart_balancer_with(&mut self, name: &str, more: &[&str]) {
         let (gossip, http) = (self.balancers[name].gossip, self.balancers[name].http);
-        let process = self.lb(name, gossip, http, &[], &[]);
+        let process = self.lb(name, gossip, http, &[], more);
         self.balancers.insert(name.into(), Balancer { process, gossip, http });
     }
 
@@ -110,9 +114,14 @@ impl World {
 
     /// Starts an agent with a web server that answers its name; service `web`, joined by every balancer.
     pub(super) async fn start_agent(&mut self, name: &str, more: &[&str]) {
-        let web = Web::start(SocketAddr::from(([127, 0, 0, 1], 0)), name).await.expect("a web server");
+        self.start_agent_at(Ipv4Addr::LOCALHOST, name, more).await;
+    }
+
+    /// The same on another of loopback's addresses.
+    pub(super) async fn start_agent_at(&mut self, ip: Ipv4Addr, name: &str, more: &[&str]) {
+        let web = Web::start(SocketAddr::from((ip, 0)), name).await.expect("a web server");
         let port = web.addr().port();
-        let gossip = free();
+        let gossip = SocketAddr::from((ip, free().port()));
         let process = self.agent(name, gossip, port, more);
         self.agents.insert(name.into(), Agent { process, gossip, web: Some(web), port });
     }

@@ -1,7 +1,8 @@
 //! The agent: says what it offers, and on SIGTERM drains, leaves, and ends.
 
+use std::pin::pin;
+
 use tokio::sync::mpsc;
-use tokio_util::sync::CancellationToken;
 
 use super::{Daemon, Error, bridge, ended};
 use crate::{
@@ -34,9 +35,12 @@ pub async fn agent(settings: Agent) -> Result<(), Error> {
             }
         }
     }
-    leave(&daemon, &settings, announcement, signals).await;
+    let drained = leave(&mut daemon, &settings, announcement, signals, &mut commands).await;
+    if drained.is_ok() {
+        daemon.leave(settings.stop_timeout).await;
+    }
     daemon.end().await;
-    Ok(())
+    drained
 }
 
 /// Does what was asked; says whether the agent is to leave.
@@ -59,19 +63,28 @@ fn serve(command: admin::Command, daemon: &Daemon) -> bool {
     false
 }
 
-/// Says that it drains, waits until every balancer has let go, and says goodbye. A second signal hurries.
-async fn leave(daemon: &Daemon, settings: &Agent, announcement: Announcement, signals: Stop) {
+/// Says that it drains, and waits until every balancer has let go. A second signal hurries; commands are still
+/// answered, and a name that is lost in between is an end too.
+async fn leave(
+    daemon: &mut Daemon,
+    settings: &Agent,
+    announcement: Announcement,
+    signals: Stop,
+    commands: &mut mpsc::Receiver<admin::Command>,
+) -> Result<(), Error> {
     daemon.stopping.cancel();
-    let hurry = CancellationToken::new();
-    daemon.tasks.spawn({
-        let (hurry, stop) = (hurry.clone(), daemon.stop.clone());
-        async move { stop.run_until_cancelled(signals.hurry(hurry)).await }
-    });
-    tokio::select! {
-        () = drain(&daemon.handle, settings, announcement) => {}
-        () = hurry.cancelled() => {}
+    let hurry = daemon.hurry(signals);
+    let handle = daemon.handle.clone();
+    let mut drain = pin!(drain(&handle, settings, announcement));
+    loop {
+        // Cancel-safe: the drain is polled on where it was, the others keep what was not taken.
+        tokio::select! {
+            () = &mut drain => return Ok(()),
+            () = hurry.cancelled() => return Ok(()),
+            error = ended(&mut daemon.cluster) => return Err(error),
+            Some(command) = commands.recv() => { serve(command, daemon); }
+        }
     }
-    daemon.leave(settings.stop_timeout).await;
 }
 
 async fn drain(handle: &Handle, settings: &Agent, announcement: Announcement) {

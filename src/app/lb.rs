@@ -20,8 +20,9 @@ use crate::{
     settings::{Lb, Managed, OnExit, Plane, Run},
 };
 
-/// How long HAProxy may take to end what it serves when its daemon ends.
-const STOP_LIMIT: Duration = Duration::from_secs(10);
+/// How long HAProxy may take to end what it serves when its daemon ends: with the goodbye before it, less than
+/// the 10 s that `docker stop` waits before it kills.
+const STOP_LIMIT: Duration = Duration::from_secs(6);
 
 /// Runs until a signal or a `leave` command ends it; with `--once` until the desired set was reached.
 pub async fn lb(settings: Lb) -> Result<(), Error> {
@@ -72,7 +73,8 @@ async fn run<D: Driver + 'static>(driver: D, settings: &Lb, keep: bool) -> Resul
     if result.is_ok() {
         daemon.leave(LAST_WORDS).await;
     }
-    let stopped = plane.end(keep, signals, &daemon).await;
+    // Whatever ails this daemon, a data plane that serves is not ended for it.
+    let stopped = plane.end(keep || result.is_err(), signals, &daemon).await;
     daemon.end().await;
     result.and(stopped)
 }
@@ -103,17 +105,13 @@ impl<D: Driver + 'static> Loop<D> {
 
     /// Ends the loop, and the data plane with it unless it is to be kept. A second signal hurries.
     async fn end(self, keep: bool, signals: Stop, daemon: &Daemon) -> Result<(), Error> {
+        let hurry = daemon.hurry(signals);
         self.stop.cancel();
         let mut driver = self.task.await.map_err(|_| Error::Task("the reconcile loop"))?;
         if keep {
-            tracing::info!("the data plane serves on");
+            tracing::info!("the data plane is left as it is");
             return Ok(());
         }
-        let hurry = CancellationToken::new();
-        daemon.tasks.spawn({
-            let (hurry, stop) = (hurry.clone(), daemon.stop.clone());
-            async move { stop.run_until_cancelled(signals.hurry(hurry)).await }
-        });
         tokio::select! {
             stopped = driver.stop(STOP_LIMIT) => return Ok(stopped?),
             () = hurry.cancelled() => {}
@@ -143,8 +141,8 @@ async fn reached(status: &mut watch::Receiver<Arc<Status>>) -> Result<(), Error>
             return Err(Error::Task("the reconcile loop"));
         }
         let now = Arc::clone(&status.borrow_and_update());
-        if let Some(error) = &now.error {
-            return Err(Error::NotReached(error.clone()));
+        if let Some(why) = &now.error {
+            return Err(Error::NotReached { why: why.clone(), config: now.bad_configuration });
         }
         if now.converged && now.synced {
             let held = now.held.first().map(|hold| format!("held: {}", hold.why));

@@ -78,7 +78,8 @@ fn of(error: &(dyn std::error::Error + 'static)) -> Option<Exit> {
     if let Some(error) = error.downcast_ref::<app::Error>() {
         return match error {
             app::Error::Held(_) => Some(Exit::Held),
-            app::Error::NotReached(_) => Some(Exit::Unreachable),
+            app::Error::NotReached { config: true, .. } => Some(Exit::Config),
+            app::Error::NotReached { config: false, .. } => Some(Exit::Unreachable),
             app::Error::Key(_) => Some(Exit::Config),
             app::Error::Driver(error) => driver(error),
             _ => None,
@@ -118,7 +119,7 @@ mod tests {
         check(driver(DriverError::Check { file: "f".into(), message: "m".into() }), Exit::Config);
         check(driver(DriverError::Reload { message: "m".into() }), Exit::Failed);
         check(app::Error::Held("h".into()), Exit::Held);
-        check(app::Error::NotReached("n".into()), Exit::Unreachable);
+        check(app::Error::NotReached { why: "n".into(), config: false }, Exit::Unreachable);
         check(app::Error::Cluster(cluster::Error::Ended), Exit::Failed);
         check(anyhow::anyhow!("anything else"), Exit::Failed);
     }

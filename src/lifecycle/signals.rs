@@ -1,27 +1,32 @@
-//! SIGTERM and SIGINT: the first asks for a graceful end, the second hurries it.
+//! SIGTERM and SIGINT: the first asks for a graceful end, the second hurries it. SIGHUP ends nothing.
 
 use std::io;
 
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
-/// The two signals that end a daemon.
+/// The two signals that end a daemon, and the one that would by default.
 pub struct Stop {
     term: Signal,
     int: Signal,
+    hup: Signal,
 }
 
 impl Stop {
     /// Takes the signals over from their default, which is to die.
     pub fn new() -> io::Result<Self> {
-        Ok(Self { term: signal(SignalKind::terminate())?, int: signal(SignalKind::interrupt())? })
+        let (term, int) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
+        Ok(Self { term, int, hup: signal(SignalKind::hangup())? })
     }
 
     /// Ends when one of them comes, with its name. Cancel-safe.
     pub async fn recv(&mut self) -> &'static str {
-        tokio::select! {
-            _ = self.term.recv() => "SIGTERM",
-            _ = self.int.recv() => "SIGINT",
+        loop {
+            tokio::select! {
+                _ = self.term.recv() => return "SIGTERM",
+                _ = self.int.recv() => return "SIGINT",
+                _ = self.hup.recv() => tracing::warn!("SIGHUP: nothing is read anew yet; restart instead"),
+            }
         }
     }
 

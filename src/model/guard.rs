@@ -12,19 +12,20 @@ use super::{
 pub struct Evidence {
     /// Whether all sources have listed everything once. Before, nothing is removed.
     pub synced: bool,
-    /// Members that failed within the window or were held before, and do not answer this node: not those
-    /// whose host refused a connect, which proves the path.
+    /// Members that failed within the window or were held before and are not known to answer this node, and
+    /// owners of live endpoints that were never heard of. Not those that took a connect or whose host refused
+    /// it: both prove the path.
     pub silent: BTreeSet<NodeName>,
     /// Members that live, this node among them.
     pub living: usize,
     /// Members that live and whose record has not come yet: what they offered stays.
     pub unread: BTreeSet<NodeName>,
-    /// Members never heard of since this node began; what a data plane has of them stays for a grace period.
+    /// Owners of live endpoints that were not heard of since this node began, while it began a short while ago.
     pub unheard: BTreeSet<NodeName>,
     /// What was held before, with its id and beginning.
     pub before: Vec<Held>,
-    /// Holds that the operator let go.
-    pub released: BTreeSet<String>,
+    /// Endpoints that the operator let go.
+    pub released: BTreeSet<EndpointId>,
     /// Now.
     pub now: Moment,
 }
@@ -32,15 +33,16 @@ pub struct Evidence {
 /// How far back failures count together, and how long the unheard are waited for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Windows {
-    /// Failures within this time of one another count as one event. Default 60 s.
+    /// Failures within this time of one another count as one event. Default 10 s.
     pub failure: Moment,
-    /// For how long after the start endpoints of members never heard of stay. Default 30 s.
+    /// For how long after the start endpoints of members never heard of just stay. Default 30 s. After it they
+    /// are judged as silent.
     pub grace: Moment,
 }
 
 impl Default for Windows {
     fn default() -> Self {
-        Self { failure: Moment::from_secs(60), grace: Moment::from_secs(30) }
+        Self { failure: Moment::from_secs(10), grace: Moment::from_secs(30) }
     }
 }
 
@@ -50,7 +52,7 @@ impl Evidence {
         snapshots: &[Snapshot],
         live: &Desired,
         before: Vec<Held>,
-        released: BTreeSet<String>,
+        released: BTreeSet<EndpointId>,
         (began, now): (Moment, Moment),
         windows: Windows,
     ) -> Self {
@@ -59,17 +61,22 @@ impl Evidence {
         let known: BTreeSet<&NodeName> = members().map(|m| &m.name).collect();
         let lives = |l: Liveness| matches!(l, Liveness::Alive | Liveness::Suspect);
         let left = |m: &super::Member| m.record.as_ref().is_some_and(|r| r.state == State::Left);
-        let failed = members().filter(|m| m.liveness == Liveness::Failed && m.verdict != Verdict::Refused && !left(m));
+        let proven = |m: &super::Member| matches!(m.verdict, Verdict::Refused | Verdict::Answered);
+        let failed = members().filter(|m| m.liveness == Liveness::Failed && !proven(m) && !left(m));
         let recent = |m: &&super::Member| now.saturating_sub(m.since) < windows.failure || held.contains(&m.name);
-        let forgotten = held.iter().filter(|name| !known.contains(name)).cloned();
-        let unheard = live.endpoints().filter_map(|(id, _)| node_of(&id)).filter(|name| !known.contains(name));
-        let in_grace = now.saturating_sub(began) < windows.grace;
+        let unknown: BTreeSet<NodeName> =
+            live.endpoints().filter_map(|(id, _)| node_of(&id)).filter(|name| !known.contains(name)).collect();
+        let (unheard, lost) = if now.saturating_sub(began) < windows.grace {
+            (unknown, BTreeSet::new())
+        } else {
+            (BTreeSet::new(), unknown)
+        };
         Self {
             synced: snapshots.iter().all(|s| s.synced),
-            silent: failed.filter(recent).map(|m| m.name.clone()).chain(forgotten).collect(),
+            silent: failed.filter(recent).map(|m| m.name.clone()).chain(lost).collect(),
             living: members().filter(|m| lives(m.liveness)).count(),
             unread: members().filter(|m| lives(m.liveness) && m.record.is_none()).map(|m| m.name.clone()).collect(),
-            unheard: if in_grace { unheard.collect() } else { BTreeSet::new() },
+            unheard,
             before,
             released,
             now,
@@ -77,7 +84,9 @@ impl Evidence {
     }
 
     /// Whether so many fell silent that this node must ask itself whether it is the one cut off: more than
-    /// half of three or more, or everybody else.
+    /// half of three or more, or everybody else. The latter goes beyond DESIGN's three: a balancer that hears
+    /// nobody cannot tell a dead peer from its own dead cable, and a dead server that stays costs nothing, for
+    /// the data plane's own checks take it out.
     fn cut_off(&self) -> bool {
         let (silent, all) = (self.silent.len(), self.silent.len() + self.living);
         (all >= 3 && silent * 2 > all) || (silent > 0 && self.living <= 1)
@@ -88,14 +97,16 @@ impl Evidence {
 pub fn guard(live: &Desired, next: Desired, evidence: &Evidence) -> (Desired, Vec<Held>) {
     let mut out = next;
     let mut held: BTreeMap<ServiceName, Vec<EndpointId>> = BTreeMap::new();
-    let cut_off = evidence.cut_off();
+    // Before all is synced nothing is judged: everything stays.
+    let cut_off = evidence.synced && evidence.cut_off();
+    let mut kept: BTreeSet<ServiceName> = BTreeSet::new();
     for (id, endpoint) in live.endpoints() {
         if out.endpoint(&id).is_some() || taken_over(&out, &id, live) {
             continue;
         }
         let node = node_of(&id);
         let is = |set: &BTreeSet<NodeName>| node.as_ref().is_some_and(|n| set.contains(n));
-        let keep = cut_off && is(&evidence.silent) && !evidence.released.contains(&hold_id(&id.service));
+        let keep = cut_off && is(&evidence.silent) && !evidence.released.contains(&id);
         if keep {
             held.entry(id.service.clone()).or_default().push(id.clone());
         }
@@ -104,9 +115,10 @@ pub fn guard(live: &Desired, next: Desired, evidence: &Evidence) -> (Desired, Ve
             let service = out.services.entry(id.service.clone());
             let service = service.or_insert_with(|| Service { protocol, ..Service::default() });
             service.endpoints.insert(id.endpoint.clone(), endpoint.clone());
+            kept.insert(id.service);
         }
     }
-    keep_routes(live, &mut out, evidence);
+    keep_routes(live, &mut out, &kept, evidence.synced);
     let held = held.into_iter().map(|(service, endpoints)| describe(&service, endpoints, live, evidence)).collect();
     (out, held)
 }
@@ -117,32 +129,27 @@ fn taken_over(next: &Desired, id: &EndpointId, live: &Desired) -> bool {
     next.services.get(&id.service).is_some_and(|s| s.endpoints.values().any(|e| Some(e.addr) == addr))
 }
 
-/// The routes of before stay until all is synced, and as long as their service was kept above.
-fn keep_routes(live: &Desired, out: &mut Desired, evidence: &Evidence) {
-    for (route, service) in &live.routes {
-        if out.routes.contains_key(route) {
-            continue;
-        }
-        let orphan = !out.routes.values().any(|s| s == service);
-        let kept = out.services.get(service).is_some_and(|s| !s.endpoints.is_empty()) && orphan;
-        if kept || (!evidence.synced && live.services.contains_key(service)) {
-            out.services.entry(service.clone()).or_insert_with(|| Service {
-                protocol: live.services.get(service).map_or_else(Default::default, |s| s.protocol),
-                ..Service::default()
-            });
-            out.routes.insert(route.clone(), service.clone());
-        }
+/// The routes of a service stay with the endpoints that were kept, and all of them until all is synced; one that
+/// another service has now is gone.
+fn keep_routes(live: &Desired, out: &mut Desired, kept: &BTreeSet<ServiceName>, synced: bool) {
+    for (route, name) in live.routes.iter().filter(|(_, name)| !synced || kept.contains(name)) {
+        let Some(service) = live.services.get(name) else { continue };
+        let empty = || Service { protocol: service.protocol, ..Service::default() };
+        out.services.entry(name.clone()).or_insert_with(empty);
+        out.routes.entry(route.clone()).or_insert_with(|| name.clone());
     }
 }
 
 fn describe(service: &ServiceName, endpoints: Vec<EndpointId>, live: &Desired, evidence: &Evidence) -> Held {
     let id = hold_id(service);
     let all = live.services.get(service).map_or(0, |s| s.endpoints.len());
-    let (silent, members) = (evidence.silent.len(), evidence.silent.len() + evidence.living);
+    let (silent, living) = (evidence.silent.len(), evidence.living);
+    let limit = if living <= 1 { "nobody else is heard" } else { "limit half" };
     Held {
         why: format!(
-            "{} of {all} endpoints of {service}: {silent} of {members} members failed and do not answer us; limit half",
-            endpoints.len()
+            "{} of {all} endpoints of {service}: {silent} of {} members failed and do not answer us; {limit}",
+            endpoints.len(),
+            silent + living,
         ),
         since: evidence.before.iter().find(|h| h.id == id).map_or(evidence.now, |h| h.since),
         id,
@@ -210,7 +217,7 @@ mod tests {
         next: &[&str],
         before: Vec<Held>,
         synced: bool,
-        released: BTreeSet<String>,
+        released: BTreeSet<EndpointId>,
     ) -> (Desired, Vec<Held>) {
         let this = member("lb", Liveness::Alive, Verdict::Unasked);
         let members = members.iter().map(|(n, l, v)| member(n, *l, *v)).chain([this]);
@@ -267,8 +274,46 @@ mod tests {
 
     #[test]
     fn the_only_one_silent_is_held_and_refused_goes() {
-        check(&[("a", Failed, Silent)], &[], &["a"], true);
-        check(&[("a", Failed, Refused)], &[], &[], false);
+        let with = |verdict| {
+            [
+                ("a", Failed, verdict),
+                ("b", Left, Unasked),
+                ("c", Left, Unasked),
+                ("d", Left, Unasked),
+                ("e", Left, Unasked),
+            ]
+        };
+        check(&with(Silent), &[], &["a"], true);
+        check(&with(Refused), &[], &[], false);
+    }
+
+    #[test]
+    fn a_balancer_that_never_heard_anybody_removes_nothing() {
+        let (out, held) = run(&[], &[], Vec::new(), true, BTreeSet::new());
+        assert_eq!((names(&out).len(), held.len()), (5, 1));
+        assert!(held[0].why.contains("nobody else is heard"), "{}", held[0].why);
+    }
+
+    #[test]
+    fn one_that_takes_connects_is_reached_and_goes() {
+        let members = ["a", "b", "c", "d", "e"].map(|n| (n, Failed, Verdict::Answered));
+        check(&members, &[], &[], false);
+    }
+
+    #[test]
+    fn all_routes_of_a_kept_service_stay() {
+        let mut live = set(&["a"]);
+        for host in ["a.example", "b.example"] {
+            live.routes
+                .insert(Route { host: host.parse().unwrap(), path: "/".parse().unwrap() }, "web".parse().unwrap());
+        }
+        let members = [("a", Failed, Silent)].map(|(n, l, v)| member(n, l, v));
+        let members = members.into_iter().map(|m| (m.name.clone(), m)).collect();
+        let snapshots = [Snapshot { source: "gossip".into(), synced: true, members }];
+        let times = (Moment::ZERO, NOW);
+        let evidence = Evidence::gather(&snapshots, &live, Vec::new(), BTreeSet::new(), times, Windows::default());
+        let (out, held) = guard(&live, Desired::default(), &evidence);
+        assert_eq!((&out, held.len()), (&live, 1));
     }
 
     #[test]
@@ -290,7 +335,7 @@ mod tests {
         let (out, third) = run(&back, &["a", "b", "c", "d"], second, true, BTreeSet::new());
         assert_eq!((names(&out), third), (["a", "b", "c", "d"].map(String::from).to_vec(), vec![]));
         // Or the operator lets it go.
-        let (out, fourth) = run(&all, &[], first.clone(), true, BTreeSet::from([first[0].id.clone()]));
+        let (out, fourth) = run(&all, &[], first.clone(), true, first[0].endpoints.iter().cloned().collect());
         assert_eq!((names(&out), fourth), (vec![], vec![]));
     }
 
@@ -298,13 +343,21 @@ mod tests {
     fn nothing_goes_before_all_is_synced() {
         let (mut next, held) = run(&[], &[], Vec::new(), false, BTreeSet::new());
         assert_eq!((names(&next).len(), held), (5, vec![]));
-        next = run(&[("a", Left, Unasked)], &[], Vec::new(), true, BTreeSet::new()).0;
-        assert_eq!(names(&next), Vec::<String>::new(), "synced, and past the grace period");
+        let all = ["a", "b", "c", "d", "e"].map(|n| (n, Left, Unasked));
+        next = run(&all, &[], Vec::new(), true, BTreeSet::new()).0;
+        assert_eq!(names(&next), Vec::<String>::new(), "synced");
     }
 
     #[test]
     fn who_took_over_an_address_replaces_its_owner() {
-        let members = [("a", Failed, Silent), ("b", Failed, Silent), ("c", Failed, Silent), ("x", Alive, Unasked)];
+        let members = [
+            ("a", Failed, Silent),
+            ("b", Failed, Silent),
+            ("c", Failed, Silent),
+            ("d", Left, Unasked),
+            ("e", Left, Unasked),
+            ("x", Alive, Unasked),
+        ];
         check(&members, &["x"], &["b", "c", "x"], true);
     }
 

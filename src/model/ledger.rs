@@ -44,6 +44,21 @@ impl Ledger {
         Self { claims: live.routes.iter().map(claim).collect(), services: live.services.iter().map(standing).collect() }
     }
 
+    /// Takes note of what the guard kept: a service with endpoints is not empty, whoever holds them there, and
+    /// keeps its routes as long.
+    pub fn keep(&mut self, guarded: &Desired, before: &Self) {
+        for (name, standing) in &mut self.services {
+            if guarded.services.get(name).is_some_and(|s| !s.endpoints.is_empty()) {
+                standing.empty_since = None;
+            }
+        }
+        for (route, claim) in &before.claims {
+            if guarded.routes.get(route) == Some(&claim.service) {
+                self.claims.entry(route.clone()).or_insert_with(|| claim.clone());
+            }
+        }
+    }
+
     /// Who holds a route, for people: the member, else the service.
     pub fn holder(&self, route: &Route) -> Option<String> {
         let claim = self.claims.get(route)?;

@@ -37,6 +37,8 @@ pub struct Status {
     pub last_apply: Option<LastApply>,
     /// Why the last step failed, until one succeeds.
     pub error: Option<String>,
+    /// Whether that is the fault of the template, or of what it renders.
+    pub bad_configuration: bool,
     /// Steps that ended well, since the start.
     pub steps: u64,
     /// Steps that failed, since the start.

@@ -25,8 +25,9 @@ impl Questions {
         self.0.push(question);
     }
 
-    /// Answers those whose drain was read back, is idle, and is in the file. To be called after a step that
-    /// ended with nothing left to write.
+    /// Answers those whose drain was read back and is idle. After a step that ended well the drain is in the
+    /// file too; after one that failed elsewhere the file may lag behind, and the agent is not made to wait for
+    /// another service's bad luck.
     pub(super) fn settle<D: Driver>(&mut self, driver: &D, observed: &D::Observed, live: &Desired, known: &[Snapshot]) {
         let open = std::mem::take(&mut self.0);
         for question in open.into_iter().filter(|q| !q.answer.is_closed()) {

@@ -76,7 +76,7 @@ impl Schedule {
     pub fn due(&self) -> Moment {
         let Some((ended, outcome)) = self.last else { return Moment::ZERO };
         let wait = match outcome {
-            Outcome::Failed => return ended + self.backoff(),
+            Outcome::Failed => self.backoff(),
             Outcome::Converged => self.pace.resync,
             Outcome::Recheck(after) => after.min(self.pace.resync),
         };
@@ -88,7 +88,9 @@ impl Schedule {
                 (latest + self.pace.quiet).min(first + self.pace.most)
             }
         };
-        self.pending.map_or(ended + wait, |pending| gathered(pending).min(ended + wait))
+        // After a failure a change may be the cure, or have nothing to do with it; but it is no reason for haste.
+        let earliest = if outcome == Outcome::Failed { ended + self.pace.backoff } else { ended };
+        self.pending.map_or(ended + wait, |pending| gathered(pending).max(earliest).min(ended + wait))
     }
 
     fn backoff(&self) -> Duration {
@@ -137,13 +139,26 @@ mod tests {
         let mut waits = Vec::new();
         for _ in 0..8 {
             schedule.stepped(ms(0), ms(0), Outcome::Failed);
-            schedule.changed(ms(1));
             waits.push(schedule.due().as_millis());
         }
         assert_eq!(waits, [100, 200, 400, 800, 1600, 3200, 5000, 5000]);
         schedule.stepped(ms(0), ms(0), Outcome::Converged);
         schedule.stepped(ms(0), ms(0), Outcome::Failed);
         assert_eq!(schedule.due(), ms(100));
+    }
+
+    #[test]
+    fn a_change_after_failures_need_not_wait_them_out() {
+        let mut schedule = Schedule::new(Pace::default());
+        for _ in 0..5 {
+            schedule.stepped(ms(0), ms(0), Outcome::Failed);
+        }
+        assert_eq!(schedule.due(), ms(1600));
+        schedule.changed(ms(1));
+        assert_eq!(schedule.due(), ms(100));
+        schedule.stepped(ms(100), ms(110), Outcome::Failed);
+        schedule.changed(ms(1500));
+        assert_eq!(schedule.due(), ms(1500));
     }
 
     #[test]

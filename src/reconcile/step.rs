@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeSet, sync::Arc, time::SystemTime};
 
-use backchat_contract::{Desired, Driver, DriverError, EndpointState, Mode, PlanView, Report, Step};
+use backchat_contract::{Desired, Driver, DriverError, EndpointId, EndpointState, Mode, PlanView, Report, Step};
 use tokio::time::Instant;
 
 use super::{
@@ -41,7 +41,7 @@ pub(super) struct Stepper<D: Driver> {
     /// `None` until the live state was adopted.
     ledger: Option<Ledger>,
     held: Vec<Held>,
-    released: BTreeSet<String>,
+    released: BTreeSet<EndpointId>,
     pub(super) status: Status,
 }
 
@@ -87,9 +87,9 @@ impl<D: Driver> Stepper<D> {
             self.note(known, aim, &live, self.driver.plane(&observed));
             match step {
                 Step::Change(plan) => {
-                    let report = self.apply(plan, known).await?;
-                    if !report.refused.is_empty() {
-                        return Err(refusals(&report));
+                    if let Err(error) = self.apply(plan, known).await {
+                        self.settle_what_went_through(known, questions).await;
+                        return Err(error);
                     }
                 }
                 Step::Waiting { why, recheck } => {
@@ -107,6 +107,15 @@ impl<D: Driver> Stepper<D> {
         Ok(Outcome::Recheck(Moment::ZERO))
     }
 
+    /// After a failure: the part that failed may be none of a leaving agent's business.
+    async fn settle_what_went_through(&mut self, known: &[Snapshot], questions: &mut Questions) {
+        // If the data plane cannot even be read, the step's own error says more.
+        let Ok(observed) = self.driver.observe().await else { return };
+        let live = self.driver.live(&observed);
+        questions.settle(&self.driver, &observed, &live, known);
+        self.status.live = Arc::new(live);
+    }
+
     /// What should be now. The first look adopts what is live.
     fn aim(&self, known: &[Snapshot], live: &Desired) -> Aim {
         let now = self.start.elapsed();
@@ -117,13 +126,14 @@ impl<D: Driver> Stepper<D> {
             adopted = Ledger::adopted(live);
             &adopted
         };
-        let (next, ledger, rejections) = desired(known, &self.settings.policy, ledger, now);
+        let (next, mut updated, rejections) = desired(known, &self.settings.policy, ledger, now);
         let times = (self.began, now);
         let (held, released) = (self.held.clone(), self.released.clone());
         let evidence = Evidence::gather(known, live, held, released, times, self.settings.windows);
         let (mut next, held) = guard(live, next, &evidence);
+        updated.keep(&next, ledger);
         without_new_drains(live, &mut next);
-        Aim { next, ledger, rejections, held }
+        Aim { next, ledger: updated, rejections, held }
     }
 
     /// Takes over what was aimed at, and says what is new about it.
@@ -137,8 +147,8 @@ impl<D: Driver> Stepper<D> {
         for refused in aim.rejections.iter().filter(|r| !self.status.rejections.contains(r)) {
             tracing::warn!(node = %refused.node, "refused {}: {}", refused.subject, refused.why);
         }
-        // A release holds for the hold it was given for, not for the next one of that service.
-        self.released.retain(|id| aim.held.iter().chain(&self.held).any(|h| h.id == *id));
+        // A release lasts until the endpoint is out, however long it drains, or its member is back.
+        self.released.retain(|id| live.endpoint(id).is_some() && aim.next.endpoint(id).is_none());
         self.held.clone_from(&aim.held);
         self.ledger = Some(aim.ledger);
         self.status.synced = known.iter().all(|s| s.synced);
@@ -156,7 +166,7 @@ impl<D: Driver> Stepper<D> {
         self.status.plan = Arc::default();
     }
 
-    async fn apply(&mut self, plan: D::Plan, known: &[Snapshot]) -> Result<Report, DriverError> {
+    async fn apply(&mut self, plan: D::Plan, known: &[Snapshot]) -> Result<(), DriverError> {
         let began = Instant::now();
         let mut view = self.driver.view(&plan);
         reasons::explain(&mut view.changes, known, self.start.elapsed());
@@ -178,7 +188,7 @@ impl<D: Driver> Stepper<D> {
             generation: self.status.plane.generation,
             changes,
         });
-        Ok(report)
+        if report.refused.is_empty() { Ok(()) } else { Err(refusals(&report)) }
     }
 
     /// Answers a person. An answer that nobody waits for any more is dropped.
@@ -189,11 +199,9 @@ impl<D: Driver> Stepper<D> {
                 let _gone = answer.send(proposal.map(Box::new));
             }
             Query::Release { hold, answer } => {
-                let found = self.held.iter().any(|h| h.id == hold);
-                if found {
-                    self.released.insert(hold);
-                }
-                let _gone = answer.send(found);
+                let held = self.held.iter().find(|h| h.id == hold);
+                self.released.extend(held.into_iter().flat_map(|h| h.endpoints.iter().cloned()));
+                let _gone = answer.send(held.is_some());
             }
         }
     }

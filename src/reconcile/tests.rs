@@ -1,0 +1,306 @@
+//! The loop over a data plane that is a variable, on a paused clock.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::{Mutex, MutexGuard},
+    time::Duration,
+};
+
+use backchat_contract::{EndpointId, EndpointState, Idle, Mode, PlanView, Plane, Report, Step};
+use tokio::sync::oneshot;
+
+use super::*;
+use crate::model::{Desired, Kind, Liveness, Member, Moment, Policy, RawOffer, RawRecord, Snapshot, State, Verdict};
+
+/// A data plane that holds what it was last told.
+#[derive(Default)]
+struct World {
+    live: Desired,
+    /// Endpoints with requests in flight: they drain first, and are not idle.
+    busy: BTreeSet<String>,
+    /// Applies from now on do their work and fail all the same: some other service's part does.
+    fails: bool,
+    /// It does not answer.
+    mute: bool,
+    applies: usize,
+}
+
+struct Fake(Arc<Mutex<World>>);
+
+impl Fake {
+    fn world(&self) -> MutexGuard<'_, World> {
+        self.0.lock().unwrap()
+    }
+}
+
+impl Driver for Fake {
+    type Observed = Desired;
+    type Plan = Desired;
+
+    async fn ensure(&mut self) -> Result<(), DriverError> {
+        Ok(())
+    }
+
+    async fn observe(&mut self) -> Result<Desired, DriverError> {
+        if self.world().mute {
+            return Err(DriverError::Deadline { what: "get an answer".into(), limit: Duration::from_secs(1) });
+        }
+        Ok(self.world().live.clone())
+    }
+
+    fn live(&self, observed: &Desired) -> Desired {
+        observed.clone()
+    }
+
+    fn plane(&self, _: &Desired) -> Plane {
+        Plane { name: "fake", ..Plane::default() }
+    }
+
+    /// What is busy is not removed, it drains first.
+    fn plan(&self, desired: &Desired, observed: &Desired, _: Mode) -> Step<Desired> {
+        let mut next = desired.clone();
+        for (id, endpoint) in observed.endpoints() {
+            if next.endpoint(&id).is_none() && self.world().busy.contains(&id.to_string()) {
+                let drains = backchat_contract::Endpoint { state: EndpointState::Drain, ..endpoint.clone() };
+                next.services.entry(id.service).or_default().endpoints.insert(id.endpoint, drains);
+            }
+        }
+        match (next == *observed, next == *desired) {
+            (true, true) if !self.world().fails => Step::Converged,
+            (true, false) => Step::Waiting { why: "one drains".into(), recheck: Duration::from_millis(50) },
+            _ => Step::Change(next),
+        }
+    }
+
+    fn view(&self, _: &Desired) -> PlanView {
+        PlanView::default()
+    }
+
+    async fn apply(&mut self, plan: Desired) -> Result<Report, DriverError> {
+        let mut world = self.world();
+        world.live = plan;
+        world.applies += 1;
+        if world.fails { Err(DriverError::Reload { message: "no".into() }) } else { Ok(Report::default()) }
+    }
+
+    fn idle(&self, _: &Desired, id: &EndpointId) -> Idle {
+        if self.world().busy.contains(&id.to_string()) { Idle::No } else { Idle::Yes }
+    }
+
+    async fn attention(&mut self) {
+        std::future::pending().await
+    }
+
+    async fn stop(&mut self, _: Duration) -> Result<(), DriverError> {
+        Ok(())
+    }
+}
+
+/// A loop that runs, and all its ends.
+struct Rig {
+    world: Arc<Mutex<World>>,
+    members: watch::Sender<Arc<Snapshot>>,
+    questions: mpsc::Sender<Question>,
+    queries: mpsc::Sender<Query>,
+    status: watch::Receiver<Arc<Status>>,
+}
+
+fn member(name: &str, host: u8) -> Member {
+    let offer = RawOffer {
+        name: "web".into(),
+        port: 80,
+        hosts: vec![format!("{name}.example")],
+        path: None,
+        weight: None,
+        protocol: None,
+        healthy: true,
+    };
+    Member {
+        name: name.parse().unwrap(),
+        epoch: 1,
+        addr: std::net::SocketAddr::from(([10, 0, 0, host], 7946)),
+        liveness: Liveness::Alive,
+        verdict: Verdict::Unasked,
+        since: Moment::ZERO,
+        record: Some(RawRecord {
+            node: name.into(),
+            epoch: 1,
+            version: 1,
+            services: vec![offer],
+            ..RawRecord::default()
+        }),
+    }
+}
+
+fn lb() -> Member {
+    let mut lb = member("lb", 250);
+    lb.record.as_mut().unwrap().kind = Kind::Balancer;
+    lb
+}
+
+fn snapshot(members: impl IntoIterator<Item = Member>, synced: bool) -> Arc<Snapshot> {
+    let members = members.into_iter().chain([lb()]).map(|m| (m.name.clone(), m)).collect();
+    Arc::new(Snapshot { source: "gossip".into(), synced, members })
+}
+
+/// What is live when `members` serve.
+fn live(members: &[Member]) -> Desired {
+    let known = [Snapshot::clone(&snapshot(members.to_vec(), true))];
+    crate::model::desired(&known, &Policy::default(), &crate::model::Ledger::default(), Moment::ZERO).0
+}
+
+impl Rig {
+    fn start(world: World, members: Arc<Snapshot>) -> Self {
+        let world = Arc::new(Mutex::new(world));
+        let (members, snapshots) = watch::channel(members);
+        let (questions, asked) = mpsc::channel(8);
+        let (queries, queried) = mpsc::channel(8);
+        let (publish, status) = watch::channel(Arc::default());
+        let inbox = Inbox { snapshots: inbox::Snapshots::new(vec![snapshots]), questions: asked, queries: queried };
+        let times = (Instant::now(), CancellationToken::new());
+        tokio::spawn(run(Fake(Arc::clone(&world)), Settings::default(), inbox, publish, times));
+        Self { world, members, questions, queries, status }
+    }
+
+    /// Lets the clock run on; the loop steps meanwhile.
+    async fn pass(&self, time: Duration) {
+        tokio::time::sleep(time).await;
+    }
+
+    fn served(&self) -> Vec<String> {
+        self.world.lock().unwrap().live.endpoints().map(|(id, _)| id.endpoint.to_string()).collect()
+    }
+
+    async fn ask(&self, node: &str) -> oneshot::Receiver<bool> {
+        let (answer, told) = oneshot::channel();
+        let question = Question { node: node.parse().unwrap(), age: (1, 1), answer };
+        self.questions.send(question).await.unwrap();
+        told
+    }
+
+    async fn release(&self) -> bool {
+        let hold = self.status.borrow().held.first().map_or_else(String::new, |h| h.id.clone());
+        let (answer, told) = oneshot::channel();
+        self.queries.send(Query::Release { hold, answer }).await.unwrap();
+        told.await.unwrap()
+    }
+}
+
+fn holding(members: &[Member]) -> World {
+    World { live: live(members), ..World::default() }
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_live_is_adopted_and_stays_until_all_is_synced() {
+    let both = [member("a", 1), member("b", 2)];
+    let rig = Rig::start(holding(&both), snapshot([both[0].clone()], false));
+    rig.pass(Duration::from_secs(120)).await;
+    assert_eq!(rig.served(), ["a", "b"]);
+    assert_eq!(rig.world.lock().unwrap().applies, 0, "adopting changes nothing");
+    rig.members.send_replace(snapshot([both[0].clone(), member("c", 3)], false));
+    rig.pass(Duration::from_secs(1)).await;
+    assert_eq!(rig.served(), ["a", "b", "c"], "additions apply all the same");
+    rig.members.send_replace(snapshot([both[0].clone(), member("c", 3), member("d", 4)], true));
+    rig.pass(Duration::from_secs(1)).await;
+    assert_eq!(rig.served(), ["a", "c", "d"], "synced, and b is a minority of what was");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_balancer_that_hears_nobody_keeps_what_is_live() {
+    let both = [member("a", 1), member("b", 2)];
+    let rig = Rig::start(holding(&both), snapshot([], true));
+    rig.pass(Duration::from_secs(900)).await;
+    assert_eq!(rig.served(), ["a", "b"]);
+    assert_eq!(rig.world.lock().unwrap().live, live(&both), "its hosts too, after --empty-service");
+    assert_eq!(rig.status.borrow().held.len(), 1);
+    // The cluster comes back without b.
+    rig.members.send_replace(snapshot([both[0].clone(), member("c", 3)], true));
+    rig.pass(Duration::from_secs(1)).await;
+    assert_eq!((rig.served(), rig.status.borrow().held.len()), (vec!["a".to_owned(), "c".into()], 0));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_held_service_keeps_its_hosts_against_newcomers() {
+    let all = [member("a", 1), member("b", 2), member("c", 3)];
+    let rig = Rig::start(holding(&all), snapshot([], true));
+    rig.pass(Duration::from_secs(900)).await;
+    let mut newcomer = member("n", 4);
+    let offer = &mut newcomer.record.as_mut().unwrap().services[0];
+    (offer.name, offer.hosts) = ("other".into(), vec!["a.example".into()]);
+    rig.members.send_replace(snapshot([newcomer], true));
+    rig.pass(Duration::from_secs(900)).await;
+    let live_now = rig.world.lock().unwrap().live.clone();
+    let owners: BTreeSet<_> = live_now.routes.values().map(ToString::to_string).collect();
+    assert_eq!((rig.served().len(), owners), (4, BTreeSet::from(["web".to_owned()])));
+    assert_eq!(rig.status.borrow().rejections.len(), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_release_lasts_while_the_endpoint_drains() {
+    let failed = Member { liveness: Liveness::Failed, verdict: Verdict::Silent, ..member("a", 1) };
+    let world = World { busy: BTreeSet::from(["web/a".to_owned()]), ..holding(&[member("a", 1)]) };
+    let rig = Rig::start(world, snapshot([failed], true));
+    rig.pass(Duration::from_secs(1)).await;
+    assert_eq!(rig.status.borrow().held.len(), 1);
+    assert!(rig.release().await);
+    rig.pass(Duration::from_secs(20)).await;
+    let state = |rig: &Rig| rig.world.lock().unwrap().live.endpoints().map(|(_, e)| e.state).collect::<Vec<_>>();
+    assert_eq!((state(&rig), rig.status.borrow().held.len()), (vec![EndpointState::Drain], 0));
+    rig.world.lock().unwrap().busy.clear();
+    rig.pass(Duration::from_secs(2)).await;
+    assert_eq!(state(&rig), []);
+    assert!(!rig.release().await, "there is no hold any more");
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_agent_is_told_once_it_is_drained_and_idle() {
+    let mut draining = member("a", 1);
+    draining.record.as_mut().unwrap().state = State::Draining;
+    let others = [member("b", 2), member("c", 3)];
+    let world = World { busy: BTreeSet::from(["web/a".to_owned()]), ..holding(&[member("a", 1), others[0].clone()]) };
+    let rig = Rig::start(world, snapshot(others.clone().into_iter().chain([draining]), true));
+    let mut told = rig.ask("a").await;
+    rig.pass(Duration::from_secs(5)).await;
+    assert!(told.try_recv().is_err(), "a request is in flight");
+    rig.world.lock().unwrap().busy.clear();
+    rig.pass(Duration::from_millis(100)).await;
+    assert_eq!(told.try_recv(), Ok(true));
+}
+
+#[tokio::test(start_paused = true)]
+async fn one_service_that_fails_holds_back_no_leave_and_no_change() {
+    let mut draining = member("a", 1);
+    draining.record.as_mut().unwrap().state = State::Draining;
+    let world = World { fails: true, ..holding(&[member("a", 1), member("b", 2)]) };
+    let rig = Rig::start(world, snapshot([member("a", 1), member("b", 2)], true));
+    // Long enough for the backoff to be at its longest.
+    rig.pass(Duration::from_secs(60)).await;
+    assert!(rig.status.borrow().error.is_some());
+    rig.members.send_replace(snapshot([draining, member("b", 2)], true));
+    let mut told = rig.ask("a").await;
+    rig.pass(Duration::from_millis(300)).await;
+    assert_eq!(told.try_recv(), Ok(true));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_data_plane_that_is_mute_is_not_up() {
+    let rig = Rig::start(holding(&[member("a", 1)]), snapshot([member("a", 1)], true));
+    rig.pass(Duration::from_secs(2)).await;
+    assert!(rig.status.borrow().plane_up && rig.status.borrow().converged);
+    rig.world.lock().unwrap().mute = true;
+    rig.pass(Duration::from_secs(2)).await;
+    assert!(!rig.status.borrow().plane_up && !rig.status.borrow().converged);
+    rig.world.lock().unwrap().mute = false;
+    rig.pass(Duration::from_secs(10)).await;
+    assert!(rig.status.borrow().plane_up && rig.status.borrow().error.is_none());
+}
+
+#[tokio::test(start_paused = true)]
+async fn drift_is_repaired() {
+    let rig = Rig::start(holding(&[member("a", 1)]), snapshot([member("a", 1)], true));
+    rig.pass(Duration::from_secs(5)).await;
+    let wanted = rig.world.lock().unwrap().live.clone();
+    rig.world.lock().unwrap().live = Desired { services: BTreeMap::new(), routes: wanted.routes.clone() };
+    rig.pass(Duration::from_secs(2)).await;
+    assert_eq!(rig.world.lock().unwrap().live, wanted);
+}

@@ -46,12 +46,30 @@ fn what_is_wrong_has_a_status_and_one_line() {
 
 /// What is said of the operator's own files names the flag, and nothing is left behind.
 #[test]
-fn a_template_that_is_not_there_is_bad_configuration() {
+fn files_that_are_not_there_are_bad_configuration() {
     let folder = tempfile::tempdir().unwrap();
     let run_dir = folder.path().join("run");
     let lb = ["lb", "--bind", "127.0.0.1:0", "--run-dir", run_dir.to_str().unwrap(), "--template", "/nonexistent"];
     check(&mut backchat(&lb), 78, "lb: --template /nonexistent: No such file or directory\n");
+    let lb = [&lb[..5], &["--haproxy", "/nonexistent"]].concat();
+    check(&mut backchat(&lb), 78, "lb: no program /nonexistent: install HAProxy, or choose one by --haproxy\n");
     assert!(!run_dir.exists());
+}
+
+/// A template that does not render keeps `--once` from its end, and is the operator's, not the network's.
+#[test]
+fn once_with_a_bad_template_is_bad_configuration() {
+    let folder = tempfile::tempdir().unwrap();
+    let (run_dir, template) = (folder.path().join("run"), folder.path().join("my.jinja"));
+    std::fs::write(&template, "{{ nonsense").unwrap();
+    let (run_dir, template) = (run_dir.to_str().unwrap(), template.to_str().unwrap());
+    // It comes to no start of the program.
+    let plane = ["--haproxy", "/bin/true", "--listen", "127.0.0.1:0", "--template", template, "--once"];
+    let lb = [&["lb", "--node", "n", "--bind", "127.0.0.1:0", "--run-dir", run_dir], &plane[..]].concat();
+    let (status, error) = fails(&mut backchat(&lb));
+    assert_eq!(status, Some(78), "{error}");
+    let last = error.lines().last().unwrap_or_default();
+    assert!(last.starts_with("lb: ") && last.contains(template), "{error}");
 }
 
 #[test]

@@ -120,6 +120,8 @@ mod tests {
         check(driver(DriverError::Reload { message: "m".into() }), Exit::Failed);
         check(app::Error::Held("h".into()), Exit::Held);
         check(app::Error::NotReached { why: "n".into(), config: false }, Exit::Unreachable);
+        check(app::Error::NotReached { why: "n".into(), config: true }, Exit::Config);
+        check(FileError::NoProgram("p".into()), Exit::Config);
         check(app::Error::Cluster(cluster::Error::Ended), Exit::Failed);
         check(anyhow::anyhow!("anything else"), Exit::Failed);
     }

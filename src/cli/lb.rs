@@ -34,18 +34,25 @@ environment, that more than --config FILE, where the keys are the flags' names."
 impl Flags {
     pub(super) fn settings(self) -> anyhow::Result<settings::Lb> {
         let settings = settings::Lb::new(self.layers.read()?, &Host::ask())?;
-        template(&settings)?;
+        if let settings::Plane::Managed(managed) = &settings.plane {
+            files(managed)?;
+        }
         Ok(settings)
     }
 }
 
-/// A template that cannot be read is said by its flag, before anything starts.
-fn template(settings: &settings::Lb) -> Result<(), FileError> {
-    let settings::Plane::Managed(settings::Managed { template: Some(path), .. }) = &settings.plane else {
-        return Ok(());
-    };
-    let wrong = |source| FileError::Template { path: path.clone(), source };
-    std::fs::read_to_string(path).map(drop).map_err(wrong)
+/// A template or a program that is not there is said by its flag, before anything starts.
+fn files(managed: &settings::Managed) -> Result<(), FileError> {
+    if let Some(path) = &managed.template {
+        let wrong = |source| FileError::Template { path: path.clone(), source };
+        std::fs::read_to_string(path).map_err(wrong)?;
+    }
+    // As execvp(3) looks: $PATH counts for a name without a slash.
+    let program = &managed.program;
+    let folders = std::env::var_os("PATH").unwrap_or_default();
+    let by_path = || std::env::split_paths(&folders).any(|folder| folder.join(program).is_file());
+    let there = if program.components().count() == 1 { by_path() } else { program.is_file() };
+    if there { Ok(()) } else { Err(FileError::NoProgram(program.clone())) }
 }
 
 pub(super) async fn run(settings: settings::Lb) -> anyhow::Result<ExitCode> {

@@ -11,7 +11,7 @@ use toml::Spanned;
 
 use super::Layer;
 
-/// Why a configuration file, or a file it names, was not taken.
+/// Why a configuration file, or a file that the configuration names, was not taken.
 #[derive(Debug, thiserror::Error)]
 pub enum FileError {
     /// It cannot be read.
@@ -30,6 +30,9 @@ pub enum FileError {
         /// Why.
         source: std::io::Error,
     },
+    /// The data plane's program is not there.
+    #[error("no program {}: install HAProxy, or choose one by --haproxy", .0.display())]
+    NoProgram(PathBuf),
     /// It says something that cannot be meant.
     #[error("{}:{line}: {message}", path.display())]
     Line {

@@ -4,7 +4,13 @@ use std::{
     os::unix::fs::PermissionsExt,
     path::Path,
     process::{Command, Output, Stdio},
+    time::{Duration, Instant},
 };
+
+use backchat::demo::{Child, child::Folder};
+
+/// How long a daemon may take before the test fails: far beyond what it needs.
+const PATIENCE: Duration = Duration::from_secs(20);
 
 fn backchat(args: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_backchat"));
@@ -148,6 +154,34 @@ fn the_version_is_an_answer_too() {
     let answer: serde_json::Value = serde_json::from_slice(&printed).unwrap();
     let expected = serde_json::json!({ "format": "backchat.version/1", "version": env!("CARGO_PKG_VERSION") });
     assert_eq!(answer, expected);
+}
+
+/// What a command prints as JSON, and its status.
+fn json(args: &[&str]) -> (Option<i32>, serde_json::Value) {
+    let Output { status, stdout, .. } = backchat(args).output().unwrap();
+    (status.code(), serde_json::from_slice(&stdout).unwrap_or_default())
+}
+
+/// An agent that runs alone is asked to join nobody, and to leave.
+#[tokio::test]
+async fn commands_that_act_answer_in_json_too() {
+    let folder = Folder::new("backchat-commands-").unwrap();
+    let run_dir = folder.path().join("run").display().to_string();
+    let args = ["agent", "--node", "web1", "--bind", "127.0.0.1:0", "--run-dir", &run_dir];
+    let mut agent = Child::start(Path::new(env!("CARGO_BIN_EXE_backchat")), args, &folder.path().join("log")).unwrap();
+    let admin = format!("unix:{run_dir}/admin.sock");
+    let ask = |words: &[&str]| json(&[words, &["--admin", &admin, "--no-headers", "-o", "json"]].concat());
+    let began = Instant::now();
+    while ask(&["status"]).0 == Some(69) {
+        assert!(began.elapsed() < PATIENCE, "it does not answer: {}", agent.last_words(10));
+    }
+    let (status, joined) = ask(&["join", "127.0.0.1:1"]);
+    assert_eq!((status, &joined["format"]), (Some(1), &"backchat.join/1".into()), "{joined}");
+    assert_eq!(joined["failed"][0]["addr"], "127.0.0.1:1");
+    let (status, left) = ask(&["leave"]);
+    assert_eq!((status, &left["format"], &left["node"]), (Some(0), &"backchat.leave/1".into(), &"web1".into()));
+    let ended = agent.ended(PATIENCE).await.unwrap().expect("it leaves");
+    assert_eq!(ended.code(), Some(0), "{}", agent.last_words(10));
 }
 
 #[test]

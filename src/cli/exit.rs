@@ -78,9 +78,8 @@ fn of(error: &(dyn std::error::Error + 'static)) -> Option<Exit> {
     if let Some(error) = error.downcast_ref::<app::Error>() {
         return match error {
             app::Error::Held(_) => Some(Exit::Held),
-            app::Error::NotReached { config: true, .. } => Some(Exit::Config),
+            app::Error::Key(_) | app::Error::NotReached { config: true, .. } => Some(Exit::Config),
             app::Error::NotReached { config: false, .. } => Some(Exit::Unreachable),
-            app::Error::Key(_) => Some(Exit::Config),
             app::Error::Driver(error) => driver(error),
             _ => None,
         };

@@ -44,8 +44,25 @@ fn what_is_wrong_has_a_status_and_one_line() {
     );
 }
 
+/// What is said of the operator's own files names the flag, and nothing is left behind.
+#[test]
+fn a_template_that_is_not_there_is_bad_configuration() {
+    let folder = tempfile::tempdir().unwrap();
+    let run_dir = folder.path().join("run");
+    let lb = ["lb", "--bind", "127.0.0.1:0", "--run-dir", run_dir.to_str().unwrap(), "--template", "/nonexistent"];
+    check(&mut backchat(&lb), 78, "lb: --template /nonexistent: No such file or directory\n");
+    assert!(!run_dir.exists());
+}
+
 #[test]
 fn wrong_usage_is_64() {
+    check(
+        &mut backchat(&["release", "--nonsense"]),
+        64,
+        "release: unexpected argument '--nonsense'; see 'backchat release --help'\n",
+    );
+    let not_yet = "agent: -- COMMAND: not yet: run the service beside its agent, as a process of its own\n";
+    check(&mut backchat(&["agent", "--", "sleep", "5"]), 64, not_yet);
     let lines = [
         &["lb", "--nonsense"][..],
         &[],
@@ -91,6 +108,28 @@ fn flags_environment_and_file_lie_upon_one_another() {
     std::fs::write(&file, "node = \"a\"\njion = []\n").unwrap();
     let error = format!("agent: {}:2: unknown key 'jion'; did you mean 'join'?\n", file.display());
     check(&mut backchat(&config), 78, &error);
+}
+
+/// As in Debian's environment files, where `BACKCHAT_JOIN=` stands for nothing.
+#[test]
+fn an_empty_variable_counts_as_unset() {
+    let mut agent = backchat(&["agent", "--run-dir", "/nowhere"]);
+    for name in ["NODE", "BIND", "JOIN", "TAG", "KEY_FILE", "INSECURE", "PROFILE", "CONFIG", "SERVICE", "DATA_DIR"] {
+        agent.env(format!("BACKCHAT_{name}"), "");
+    }
+    let (status, error) = fails(&mut agent);
+    assert_eq!(status, Some(78), "{error}");
+    assert!(error.starts_with("agent: 0.0.0.0:7946 needs a key"), "{error}");
+    let mut members = backchat(&["members"]);
+    assert_eq!(fails(members.env("BACKCHAT_ADMIN", "")).0, fails(&mut backchat(&["members"])).0);
+}
+
+#[test]
+fn the_version_is_an_answer_too() {
+    let printed = backchat(&["version", "--format", "json", "--no-headers"]).output().unwrap().stdout;
+    let answer: serde_json::Value = serde_json::from_slice(&printed).unwrap();
+    let expected = serde_json::json!({ "format": "backchat.version/1", "version": env!("CARGO_PKG_VERSION") });
+    assert_eq!(answer, expected);
 }
 
 #[test]

@@ -6,5 +6,6 @@ mod init;
 mod namespaces;
 mod plane;
 mod serving;
+mod signals;
 mod strangers;
 mod world;

@@ -3,9 +3,11 @@
 
 mod page;
 
+use std::collections::{BTreeMap, BTreeSet};
+
 use self::page::{Labels, Page, Value, label};
 use super::Counts;
-use crate::model::{Desired, EndpointState, Liveness, Snapshot, Status};
+use crate::model::{Desired, EndpointState, Liveness, ServiceName, Snapshot, Status};
 
 /// The metrics in the text format of `OpenMetrics`.
 pub(super) fn encode(members: &Snapshot, status: Option<&Status>, counts: &Counts) -> String {
@@ -45,8 +47,7 @@ fn sets(page: &mut Page, s: &Status) {
     page.gauges("routes", "Routes that should be", [(Labels::new(), s.desired.routes.len())]);
     let rejections = counted("reason", s.rejections.iter().map(|r| r.code.to_owned()));
     page.gauges("rejections", "What members say that is not taken", rejections);
-    let held = counted("service", s.held.iter().flat_map(|h| &h.endpoints).map(|id| id.service.to_string()));
-    page.gauges("guard_held", "Endpoints that only the guard keeps", held);
+    page.gauges("guard_held", "Endpoints that only the guard keeps", held(s));
 }
 
 fn plane(page: &mut Page, s: &Status) {
@@ -56,16 +57,22 @@ fn plane(page: &mut Page, s: &Status) {
     page.gauges("old_workers", "Processes that retire after a reload", single(s.plane.old_workers));
     let ended_well = s.observed_at.map(|at| (Labels::new(), Value::moment(at)));
     page.moments("last_success_timestamp_seconds", "When a step last ended well", ended_well);
-    let applied = s.last_apply.as_ref().map(|apply| (Labels::new(), Value::moment(apply.at)));
-    page.moments("last_apply_timestamp_seconds", "When something was last applied", applied);
     let steps = [("ok", s.steps), ("failed", s.failures)];
     page.counters("reconcile", "Steps of the loop", steps.map(|(how, n)| (label("result", how), n)));
     page.counters("reloads", "Reloads and restarts of the data plane", [(label("result", "ok"), s.reloads)]);
 }
 
+/// How many endpoints of each service the guard keeps: 0 too, so that the series does not end when a hold does.
+fn held(s: &Status) -> Vec<(Labels, usize)> {
+    let kept =
+        |service: &ServiceName| s.held.iter().flat_map(|h| &h.endpoints).filter(|id| id.service == *service).count();
+    let services: BTreeSet<_> = s.desired.services.keys().chain(s.live.services.keys()).collect();
+    services.into_iter().map(|service| (label("service", service), kept(service))).collect()
+}
+
 /// How often each word comes, by word.
 fn counted(name: &'static str, words: impl Iterator<Item = String>) -> Vec<(Labels, usize)> {
-    let mut counts = std::collections::BTreeMap::<String, usize>::new();
+    let mut counts = BTreeMap::<String, usize>::new();
     for word in words {
         *counts.entry(word).or_default() += 1;
     }
@@ -73,7 +80,7 @@ fn counted(name: &'static str, words: impl Iterator<Item = String>) -> Vec<(Labe
 }
 
 fn endpoints(set: &Desired) -> Vec<(Labels, usize)> {
-    let one = |name: &crate::model::ServiceName, service: &crate::model::Service, state: EndpointState| {
+    let one = |name: &ServiceName, service: &crate::model::Service, state: EndpointState| {
         let count = service.endpoints.values().filter(|e| e.state == state).count();
         (vec![("service", name.to_string()), ("state", state.to_string())], count)
     };

@@ -14,7 +14,7 @@ use tokio::{
 use tokio_util::sync::CancellationToken;
 
 use super::*;
-use crate::model::{Kind, Liveness, Member, Proposal, RawRecord, Snapshot, Status, Verdict};
+use crate::model::{self, Kind, Liveness, Member, Proposal, RawRecord, Snapshot, Status, Verdict};
 use backchat_contract::Plane;
 
 /// A server on a unix socket and on TCP, with state that the test sets.
@@ -231,6 +231,9 @@ async fn ready_is_who_may_be_sent_traffic() {
         assert!(body["why"].as_str().unwrap_or_default().contains(why), "{body}");
     };
     check(false, "the data plane is not up").await;
+    let gone = Status { synced: true, error: Some("failed to reach it".into()), ..Status::default() };
+    served.status.send_replace(Arc::new(gone));
+    check(false, "failed to reach it").await;
     served.status.send_replace(Arc::new(Status { plane_up: true, ..Status::default() }));
     check(false, "a source has not listed").await;
     served.status.send_replace(Arc::new(Status { plane_up: true, synced: true, ..Status::default() }));
@@ -248,7 +251,17 @@ async fn metrics_hold_what_is_known() {
     let served = Served::new(Kind::Balancer).await;
     let plane = Plane { name: "haproxy", version: "2.6.12".into(), ..Plane::default() };
     let observed_at = Some(std::time::UNIX_EPOCH + Duration::from_millis(1500));
-    let status = Status { plane, plane_up: true, observed_at, steps: 5, failures: 1, reloads: 2, ..Status::default() };
+    let services = ["web", "api"].map(|name| (name.parse().unwrap(), backchat_contract::Service::default()));
+    let desired = Arc::new(backchat_contract::Desired { services: services.into(), ..Default::default() });
+    let kept = |name: &str| model::EndpointId { service: "api".parse().unwrap(), endpoint: name.parse().unwrap() };
+    let held = vec![model::Held {
+        id: "h3c9".into(),
+        why: "half".into(),
+        endpoints: ["api1", "api2"].map(kept).into(),
+        since: Duration::ZERO,
+    }];
+    let status = Status { plane, plane_up: true, observed_at, desired, held, ..Status::default() };
+    let status = Status { steps: 5, failures: 1, reloads: 2, ..status };
     served.status.send_replace(Arc::new(status));
     let response = served.request(Method::GET, "/metrics").send().await.unwrap();
     let kind = response.headers()["content-type"].to_str().unwrap().to_owned();

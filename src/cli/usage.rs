@@ -38,12 +38,13 @@ fn line(error: &clap::Error, args: &[OsString]) -> String {
         .unwrap_or_else(|| format!("{command}: {}; see '{page}'", words(&error.render().to_string())))
 }
 
-/// clap's words: what stands before its `Usage`, without ornaments.
+/// clap's words: what stands before its `Usage`, without ornaments, and without the tip how to pass a flag's name as
+/// a value, which nobody meant.
 fn words(page: &str) -> String {
     let ends = |line: &&str| !line.starts_with("Usage:") && !line.starts_with("For more information");
     let lines = page.trim_start_matches("error: ").lines().map(str::trim).take_while(ends);
     let mut words = String::new();
-    for line in lines.filter(|line| !line.is_empty()) {
+    for line in lines.filter(|line| !line.is_empty() && !line.starts_with("tip: to pass ")) {
         if !words.is_empty() {
             words.push_str(if words.ends_with(':') { " " } else { "; " });
         }
@@ -95,6 +96,7 @@ mod tests {
             "members --format xml",
             "join",
             "release",
+            "release --nonsense",
             "demo --webs 99",
             "plan --assume foo",
             "agent --service web",

@@ -33,6 +33,8 @@ pub(super) struct SimServer {
     verified: bool,
     checked: bool,
     pub(super) used: u64,
+    /// Its sessions were told to end: they do a moment later.
+    cut: bool,
 }
 
 #[derive(Clone, Debug, Default)]
@@ -120,6 +122,9 @@ impl Sim {
     pub(super) fn observe(&mut self) -> Observed {
         let mut observed = assemble(&self.answers(), &self.flavour, self.files.clone()).unwrap();
         self.clock.stamp(&mut observed, self.now);
+        for server in self.servers_mut().filter(|s| s.cut) {
+            (server.used, server.cut) = (0, false);
+        }
         if self.files.is_some() {
             let lasted = std::time::Duration::ZERO;
             let newcomers = observed.down.keys().cloned().map(|place| (place, Newcomer { listens: true, lasted }));
@@ -212,8 +217,8 @@ impl Sim {
             }
             Command::Delete(path) => match self.server(path) {
                 Some(s) if s.admin != Admin::Maint => refuse(self, "not in maintenance"),
-                // Not yet: no refusal, and no success.
-                Some(s) if s.used > 0 => {}
+                // HAProxy says not yet, or crashes.
+                Some(s) if s.used > 0 => refuse(self, "not idle"),
                 Some(_) => drop(self.backends.get_mut(path.backend.as_str()).unwrap().servers.remove(&name(path))),
                 None => {}
             },
@@ -286,7 +291,7 @@ fn change(server: &mut SimServer, command: &Command) -> bool {
             (server.addr, server.verified) = (addr.get(), false);
             return gated;
         }
-        Command::ShutdownSessions(_) => server.used = 0,
+        Command::ShutdownSessions(_) => server.cut = true,
         _ => {}
     }
     true
@@ -298,7 +303,7 @@ fn variable(value: &str) -> String {
 
 fn server(addr: std::net::SocketAddr, id: &str) -> SimServer {
     let (id, weight) = (id.to_owned(), "100".to_owned());
-    SimServer { id, addr, weight, admin: Admin::Maint, up: false, verified: false, checked: false, used: 0 }
+    SimServer { id, addr, weight, admin: Admin::Maint, up: false, verified: false, checked: false, used: 0, cut: false }
 }
 
 fn name(path: &ServerPath) -> String {

@@ -223,6 +223,28 @@ fn what_forces_a_reload_is_named() {
     assert_eq!(plan.view().reload, None);
 }
 
+/// A reload brings up whatever it enables: newcomers in it wait for the gate, and until one of them has passed it,
+/// those that serve now serve on.
+#[test]
+fn newcomers_in_a_new_structure_pass_the_gate() {
+    let disabled = |before: &str, after: &str| {
+        let mut sim = holding(before);
+        sim.salt = 1;
+        let observed = sim.observe();
+        let Step::Change(plan) = sim.plan(&web(after), &observed, Mode::default()) else { panic!("nothing to do") };
+        let layout = plan.structure.expect("a new structure").layout;
+        let word = |(_, e, s): (_, &backchat_contract::EndpointName, &crate::layout::Server)| {
+            let mark = if s.admin == crate::layout::Admin::Ready { "" } else { "-" };
+            format!("{mark}{e}@{}", s.addr.get())
+        };
+        layout.servers().map(word).collect::<Vec<_>>().join(" ")
+    };
+    assert_eq!(disabled("a@1", "a@1 b@2"), "a@10.0.0.1:80 -b@10.0.0.2:80");
+    assert_eq!(disabled("a@1", "b@2"), "a@10.0.0.1:80 -b@10.0.0.2:80");
+    assert_eq!(disabled("a@1 b@2", "a@1 b@9"), "a@10.0.0.1:80 -b@10.0.0.9:80");
+    assert_eq!(disabled("a@1", "-a@1"), "-a@10.0.0.1:80");
+}
+
 /// A file that somebody edited stays; endpoints flow.
 #[test]
 fn an_edited_file_stays() {

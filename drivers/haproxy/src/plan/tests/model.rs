@@ -115,6 +115,13 @@ impl Sim {
         self.servers_mut().for_each(|server| server.used = server.used.saturating_sub(1));
     }
 
+    /// The servers that take requests, and whose check has passed.
+    fn serving(&self) -> impl Iterator<Item = (String, std::net::SocketAddr)> {
+        let servers = self.backends.values().flat_map(|b| &b.servers);
+        let serving = servers.filter(|(_, s)| s.admin == Admin::Ready && s.up && s.verified);
+        serving.map(|(name, s)| (name.clone(), s.addr))
+    }
+
     fn servers_mut(&mut self) -> impl Iterator<Item = &mut SimServer> {
         self.backends.values_mut().flat_map(|b| b.servers.values_mut())
     }
@@ -163,9 +170,10 @@ impl Sim {
         }
     }
 
-    /// A reload of a file of ours: everything as the file says, checks up.
+    /// A reload of a file of ours: everything as the file says, and all that is enabled is up, listening or not.
     fn load(&mut self, layout: &Layout) {
         self.reloads += 1;
+        let served: BTreeSet<_> = self.serving().collect();
         let rendered = render(layout, self.salt);
         self.structure = Some(rendered.structure.clone());
         self.generation = layout.generation;
@@ -176,8 +184,11 @@ impl Sim {
             .map(|(name, backend)| {
                 let servers = backend.servers.iter().map(|(endpoint, s)| {
                     let admin = if s.admin == Admin::Ready { Admin::Ready } else { Admin::Maint };
-                    let fresh =
-                        SimServer { admin, up: true, verified: true, ..server(s.addr.get(), &s.id.to_string()) };
+                    let verified = served.contains(&(endpoint.to_string(), s.addr.get()));
+                    if admin == Admin::Ready && !verified {
+                        self.ungated.insert(format!("reload with {name}/{endpoint}"));
+                    }
+                    let fresh = SimServer { admin, up: true, verified, ..server(s.addr.get(), &s.id.to_string()) };
                     (endpoint.to_string(), SimServer { weight: s.weight.to_string(), checked: true, ..fresh })
                 });
                 (name.to_string(), SimBackend { tcp: backend.protocol == Protocol::Tcp, servers: servers.collect() })

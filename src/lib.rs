@@ -10,6 +10,9 @@
 //! | `demo` | a web server, traffic and child processes, for the demo, the tests and the benchmark; knows none of the above |
 //! | `model` | pure: what is known, what should be |
 //!
+//! Tasks that live as long as the daemon are spawned by `app` alone, on its tracker. What lives as long as one
+//! connection (an exchange, a request to the admin API) is spawned by its server, bounded and ended with it.
+//!
 //! Below the model stands the crate `backchat-contract`, which the drivers share.
 
 pub mod admin;

@@ -29,6 +29,22 @@ pub(crate) async fn come_and_go<R: Rig>() {
     assert!(!R::ENDPOINTS_WITHOUT_RELOAD || way.reloads() == 0, "{} reloads", way.reloads());
 }
 
+/// An address is an address, whatever its family.
+pub(crate) async fn both_families<R: Rig>() {
+    let (four, six) = (Web::start("four").await, Web::on("six", "[::1]:0").await);
+    let mut bench = Bench::<R>::with(&web_service()).await;
+    bench.converge(&web_service().ready("web", "six", six.addr)).await;
+    bench.spreads_over(HOST, &["six"]).await;
+    bench.converge(&web_service().ready("web", "six", six.addr).ready("web", "four", four.addr)).await;
+    bench.spreads_over(HOST, &["four", "six"]).await;
+    // From one family to the other.
+    let moved = web_service().ready("web", "six", four.addr);
+    bench.converge(&moved).await;
+    bench.spreads_over(HOST, &["four"]).await;
+    bench.converge(&web_service().ready("web", "six", six.addr)).await;
+    bench.spreads_over(HOST, &["six"]).await;
+}
+
 /// Requests follow the weights; 0 gets none.
 pub(crate) async fn weigh<R: Rig>() {
     let (one, two) = (Web::start("one").await, Web::start("two").await);

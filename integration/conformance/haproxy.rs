@@ -21,9 +21,10 @@ use tokio::{
 use super::{conformance, rig::Rig, web::LONG};
 
 mod attached;
+mod gate;
 
 conformance!(HaproxyRig:
-    endpoints::{come_and_go, weigh, drain_without_loss, move_without_loss, only_listeners_get_requests, swap_without_a_gap},
+    endpoints::{come_and_go, both_families, weigh, drain_without_loss, move_without_loss, only_listeners_get_requests, swap_without_a_gap},
     routes::{hosts_and_paths, no_host_no_route_no_endpoint, default_service, every_name_serves, hostile_words_are_no_names, move_at_once},
     structure::{new_services_need_no_reload, more_services_than_spares, an_edited_file_blocks, held_structure_waits},
     life::{nothing_to_do_is_nothing_done, drift_is_repaired, a_killed_plane_comes_back, a_foreign_reload_is_seen, another_driver_adopts, the_file_holds_the_set},

@@ -29,7 +29,12 @@ struct Counts {
 
 impl Web {
     pub(crate) async fn start(name: &str) -> Self {
-        Self::listen(name, TcpListener::bind("127.0.0.1:0").await.unwrap())
+        Self::on(name, "127.0.0.1:0").await
+    }
+
+    /// On this address.
+    pub(crate) async fn on(name: &str, addr: &str) -> Self {
+        Self::listen(name, TcpListener::bind(addr).await.unwrap())
     }
 
     pub(crate) fn listen(name: &str, listener: TcpListener) -> Self {

@@ -168,7 +168,8 @@ pub fn node_of(id: &EndpointId) -> Option<NodeName> {
     node_of_name(&id.endpoint)
 }
 
-fn node_of_name(name: &EndpointName) -> Option<NodeName> {
+/// The node whose endpoint has this name: what stands before the port, where there is one.
+pub(super) fn node_of_name(name: &EndpointName) -> Option<NodeName> {
     name.as_str().split(':').next()?.parse().ok()
 }
 

@@ -2,14 +2,17 @@
 
 use backchat_contract::{Action, Change, ChangeKind, ChangeStatus, Reason};
 
-use super::{Held, Liveness, Member, Moment, Rejection, Snapshot, State, Verdict, guard::node_of};
+use super::{
+    Held, Liveness, Member, Moment, Rejection, Snapshot, State, Verdict,
+    guard::{node_of, node_of_name},
+};
 
 /// Says of each change why, as far as the snapshots know.
 pub fn explain(changes: &mut [Change], snapshots: &[Snapshot], now: Moment) {
     for change in changes.iter_mut().filter(|c| c.kind == ChangeKind::Endpoint && c.reason.is_none()) {
-        let node = change.id.split_once('/').map_or("", |(_, endpoint)| endpoint);
-        let node = node.split(':').next().unwrap_or(node);
-        let member = snapshots.iter().flat_map(|s| s.members.values()).find(|m| m.name.as_str() == node);
+        let endpoint = change.id.split_once('/').and_then(|(_, endpoint)| endpoint.parse().ok());
+        let node = endpoint.as_ref().and_then(node_of_name);
+        let member = node.and_then(|node| snapshots.iter().find_map(|s| s.members.get(&node)));
         change.reason = Some(member.map_or_else(unknown, |m| reason(m, change.action, now)));
     }
 }

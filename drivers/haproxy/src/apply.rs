@@ -21,7 +21,7 @@ pub(crate) struct Sent {
     pub refused: Vec<Refusal>,
     /// Servers that it would not take.
     pub not_added: BTreeSet<ServerPath>,
-    /// Whether a server could not be deleted yet.
+    /// Whether a server could not be deleted yet, or its sessions were told to end and may take a moment.
     pub not_yet: bool,
 }
 
@@ -52,6 +52,7 @@ async fn run(session: &mut Session, commands: &mut Vec<&Command>, sent: &mut Sen
             continue;
         }
         let done = sent.take(outcome);
+        sent.not_yet |= matches!(command, Command::ShutdownSessions(_));
         if let (Command::Add { server, .. }, false) = (command, done) {
             sent.not_added.insert(server.clone());
         }

@@ -16,7 +16,8 @@ use crate::{
     settings::{AttachedSettings, ManagedSettings},
 };
 
-/// How long to wait where HAProxy could not delete a server yet, so that steps do not follow each other at once.
+/// How long to wait where HAProxy could not delete a server yet, or still ends its sessions: steps should not follow
+/// each other at once.
 const NOT_YET: Duration = Duration::from_millis(10);
 
 /// One HAProxy.

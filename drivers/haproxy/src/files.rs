@@ -1,7 +1,7 @@
 //! The files of a managed HAProxy on disk: written after a push, put in place with a reload, and settled
 //! before a start.
 
-use std::{fs, path::PathBuf, time::Duration};
+use std::{fs, io, path::PathBuf, time::Duration};
 
 use backchat_contract::DriverError;
 use backchat_template::{Installed, install, last_good, stage};
@@ -60,6 +60,22 @@ pub async fn try_out(launch: &Launch, rendered: &Rendered, limit: Duration) -> R
     });
     let staged = staged.await?;
     check(&launch.program, staged.path(), limit).await
+}
+
+/// Refuses to start where somebody else's configuration lies: neither ours nor a cut one of ours (empty, or with
+/// our generation in it, or cut before that: the beginning of `rendered`).
+pub fn refuse_foreign(paths: &Paths, rendered: &str) -> Result<(), DriverError> {
+    let text = match fs::read(&paths.config) {
+        Ok(bytes) => String::from_utf8_lossy(&bytes).into_owned(),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+        Err(error) => return Err(DriverError::file("read", &paths.config)(error)),
+    };
+    if Seal::of(&text) != Seal::Missing || generation_of(&text).is_some() || rendered.starts_with(&text) {
+        return Ok(());
+    }
+    let file = paths.config.display();
+    let remedy = "move it away, or use another run folder (--run-dir)";
+    Err(DriverError::Unsupported(format!("write over {file}: it is not backchat's; {remedy}")))
 }
 
 /// Whether there is a file to start from: the one in place; where that is cut or does not pass, the last good

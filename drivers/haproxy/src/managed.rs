@@ -71,12 +71,14 @@ impl Managed {
 
     /// From the file of before, or from one for an empty set where there is none that passes.
     async fn start(&self) -> Result<Process, DriverError> {
+        let empty = self.render(&Layout::empty(1, self.settings.spares));
+        files::refuse_foreign(self.paths(), empty.as_ref().map_or("", |empty| &empty.config))?;
         if !files::settle(&self.launch, self.settings.limits.check).await? {
             if self.read_files()?.edited().is_some() {
                 // Somebody's work, and no file of ours to start from: not to be written over.
                 check(&self.launch.program, &self.paths().config, self.settings.limits.check).await?;
             }
-            let empty = self.render(&Layout::empty(1, self.settings.spares))?;
+            let empty = empty?;
             files::try_out(&self.launch, &empty, self.settings.limits.check).await?;
             files::write(self.paths(), &empty).await?;
         }

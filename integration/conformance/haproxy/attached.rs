@@ -29,8 +29,9 @@ impl Theirs {
         let text = format!(
             "global\n  stats socket {} mode 600 level admin\ndefaults\n  mode http\n  timeout connect 2s\n  \
              timeout client 5s\n  timeout server 5s\nfrontend f\n  bind {http}\n  \
-             use_backend api if {{ path_beg /api }}\n  default_backend web\nbackend web\n  \
-             server theirs {their_server} id 331608034\n  server bc:odd {their_server} disabled\nbackend api\n",
+             use_backend api if {{ path_beg /api }}\n  use_backend fixed if {{ path_beg /fixed }}\n  default_backend web\nbackend web\n  \
+             server theirs {their_server} id 331608034\n  server bc:odd {their_server} disabled\nbackend api\n\
+             backend fixed\n  balance static-rr\n",
             socket.display()
         );
         let file = folder.path().join("haproxy.cfg");
@@ -133,6 +134,24 @@ async fn a_service_without_their_backend_is_told_and_holds_nothing_up() {
         |step: &Step<_>| matches!(step, Step::Waiting { why, .. } if why == "this haproxy has no backend named shop");
     bench.until(&wanted, Mode::default(), told).await;
     bench.spreads_over("any", &["ours", "theirs"]).await;
+}
+
+/// One that takes no server at run time refuses, and that is told; the others get theirs.
+#[tokio::test]
+async fn a_refused_server_holds_no_other_up() {
+    let (theirs, ours) = (Web::start("theirs").await, Web::start("ours").await);
+    let mut bench = bench(theirs.addr).await;
+    // Before it, after it, and beside it in the order of the commands.
+    let wanted = Wanted::default().ready("api", "a", ours.addr).ready("fixed", "f", ours.addr);
+    let wanted = wanted.ready("web", "web1", ours.addr);
+    let observed = bench.observe().await;
+    let Step::Change(plan) = bench.driver.plan(&wanted.0, &observed, Mode::default()) else { panic!("nothing to do") };
+    let report = bench.driver.apply(plan).await.unwrap();
+    let [refused] = &report.refused[..] else { panic!("{:?}", report.refused) };
+    assert!(refused.command.starts_with("add server fixed/bc-f "), "{refused:?}");
+    bench.comes_to("any", "/api", 200, "ours").await;
+    bench.spreads_over("any", &["ours", "theirs"]).await;
+    assert_eq!(bench.get("any", "/fixed").await.0, 503);
 }
 
 #[tokio::test]

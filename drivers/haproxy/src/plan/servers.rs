@@ -67,14 +67,19 @@ pub(super) fn closing(
                 (Admin::Ready, Some(Admin::Drain) | None) if keep => {}
                 (Admin::Ready, Some(Admin::Drain) | None) => commands.push(Command::State(path, Admin::Drain)),
                 (Admin::Drain, Some(Admin::Drain)) => waits.extend(still_drains(planner, &place, leaving)),
-                (Admin::Drain, None) => commands.extend(remove(planner, path, &place, leaving, waits)),
-                (Admin::Maint, None) => commands.extend(delete_again(path)),
+                (Admin::Drain, None) => commands.extend(remove(planner, path, &place, leaving, delete, waits)),
+                (Admin::Maint, None) => commands.extend(remove(planner, path, &place, leaving, delete_again, waits)),
                 (_, Some(_)) => {}
             }
         }
     }
-    let broken = observed.broken.iter().map(|(backend, endpoint)| planner.flavour.path(backend, endpoint));
-    commands.extend(broken.flat_map(delete_again));
+    for place in &observed.broken {
+        let path = planner.flavour.path(&place.0, &place.1);
+        match observed.leaving.get(place) {
+            Some(leaving) => commands.extend(remove(planner, path, place, *leaving, delete_again, waits)),
+            None => commands.push(Command::State(path, Admin::Drain)),
+        }
+    }
     commands.into_iter().map(Action::Run).collect()
 }
 
@@ -171,28 +176,37 @@ fn newcomers(backend: &BackendName, live: &Servers, wanted: &Servers) -> Option<
     (held > 0).then_some(Wait { why, recheck: NEWCOMER })
 }
 
-/// Not in the desired set, and draining: gone as soon as it is idle, or the time is up.
+/// Not in the desired set, and without new requests: gone as soon as it is idle. When the time is up what runs on
+/// it is cut, and its deletion still waits until that was read back: with streams left 2.6 may crash over it
+/// (haproxy/haproxy#2298).
 fn remove(
     planner: &Planner<'_>,
     path: ServerPath,
     place: &Place,
     leaving: Leaving,
+    delete: fn(ServerPath) -> Vec<Command>,
     waits: &mut Vec<Wait>,
 ) -> Vec<Command> {
-    let late = leaving.lasted >= planner.drain_limit;
-    if leaving.used != Some(0) && !late {
-        waits.push(drains(place, leaving));
-        return Vec::new();
+    if leaving.used == Some(0) {
+        return delete(path);
     }
-    let cut = (leaving.used != Some(0)).then(|| Command::ShutdownSessions(path.clone()));
-    cut.into_iter().chain([Command::State(path.clone(), Admin::Maint), Command::Delete(path)]).collect()
+    if leaving.lasted >= planner.drain_limit {
+        return vec![Command::ShutdownSessions(path)];
+    }
+    waits.push(drains(place, leaving));
+    Vec::new()
 }
 
-/// In maintenance and not deleted. On 2.6 a server that went there with requests in flight refuses for ever;
+/// Idle in drain.
+fn delete(path: ServerPath) -> Vec<Command> {
+    vec![Command::State(path.clone(), Admin::Maint), Command::Delete(path)]
+}
+
+/// Idle in maintenance, and not deleted. On 2.6 a server that went there with requests in flight refuses for ever;
 /// through drain it lets go. No version minds.
-fn delete_again(path: ServerPath) -> [Command; 3] {
-    let state = |state| Command::State(path.clone(), state);
-    [state(Admin::Drain), state(Admin::Maint), Command::Delete(path)]
+fn delete_again(path: ServerPath) -> Vec<Command> {
+    let drain = Command::State(path.clone(), Admin::Drain);
+    [vec![drain], delete(path)].concat()
 }
 
 /// As desired, and yet worth looking at again: an agent may wait for it to be idle.

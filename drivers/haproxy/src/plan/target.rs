@@ -39,19 +39,53 @@ pub fn runtime(desired: &Desired, observed: &Observed, flavour: &Flavour) -> Tar
 
 /// The desired set as it would be laid out anew: each service on a backend of its own name, all spares free.
 /// Servers keep their numbers.
+///
+/// A reload brings every server up without asking it (haproxy/haproxy#2085). So only those that serve now come up
+/// enabled; the others are in drain here, disabled in the file, and pass the gate afterwards like any newcomer. Where
+/// that leaves a service nobody, those that serve it now and should leave come along until somebody is up.
 pub fn structural(desired: &Desired, observed: &Observed, spares: usize, generation: u64) -> Layout {
     let mut layout = Layout::empty(generation, spares);
     let now: BTreeMap<&ServiceName, &BackendName> = assigned(&observed.layout).collect();
     let mut placed = BTreeMap::new();
     for (service, wanted) in desired.services.iter().filter(|(service, _)| !reserved(service)) {
         let name = BackendName::from(service);
-        let servers = servers(wanted, observed, now.get(service).copied().unwrap_or(&name), &name);
+        let from = now.get(service).copied().unwrap_or(&name);
+        let servers = gated(servers(wanted, observed, from, &name), &serving(observed, from));
         let backend = Backend { service: Some(service.clone()), protocol: wanted.protocol, servers };
         layout.backends.insert(name.clone(), backend);
         placed.insert(service.clone(), name);
     }
     layout.routes = routes(desired, &placed, &layout.backends);
     layout
+}
+
+/// The servers of a live backend that take requests now.
+fn serving(observed: &Observed, backend: &BackendName) -> BTreeMap<EndpointName, Server> {
+    let live = observed.layout.backends.get(backend).into_iter().flat_map(|b| &b.servers);
+    let up = |endpoint: &EndpointName| !observed.down.contains_key(&(backend.clone(), endpoint.clone()));
+    let serve = live.filter(|(endpoint, server)| server.admin == Admin::Ready && up(endpoint));
+    serve.map(|(endpoint, server)| (endpoint.clone(), server.clone())).collect()
+}
+
+/// Closes those of `wanted` that do not serve now; where that is all of them, adds those that do.
+fn gated(
+    mut wanted: BTreeMap<EndpointName, Server>,
+    serving: &BTreeMap<EndpointName, Server>,
+) -> BTreeMap<EndpointName, Server> {
+    let (mut ready, mut closed) = (0, 0);
+    for (endpoint, server) in wanted.iter_mut().filter(|(_, server)| server.admin == Admin::Ready) {
+        ready += 1;
+        if serving.get(endpoint).is_none_or(|now| now.addr != server.addr) {
+            server.admin = Admin::Drain;
+            closed += 1;
+        }
+    }
+    if ready > 0 && closed == ready {
+        for (endpoint, server) in serving {
+            wanted.entry(endpoint.clone()).or_insert_with(|| server.clone());
+        }
+    }
+    wanted
 }
 
 /// Names that are ours to give. The model refuses them; here they must not do harm.

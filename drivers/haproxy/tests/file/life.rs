@@ -2,7 +2,9 @@
 
 use std::{fs, os::unix::fs::MetadataExt, time::Duration};
 
+use backchat_contract::Driver;
 use backchat_haproxy::{
+    HaproxyDriver, ManagedSettings,
     check::check,
     files,
     layout::Admin,
@@ -214,6 +216,33 @@ async fn a_check_names_line_and_reason() {
     fs::write(&file, "global\n  foo bar\n").unwrap();
     let error = check(&rig.launch.program, &file, LONG).await.unwrap_err().to_string();
     assert!(error.contains("bad.cfg:2") && error.contains("'foo'"), "{error}");
+}
+
+/// Somebody's own work, though it passes its check and a good one of ours lies beside it.
+#[tokio::test]
+async fn a_foreign_file_is_not_written_over() {
+    let (mut rig, _web) = with_web().await;
+    let good = rig.rendered().config;
+    let start = async |rig: &Rig| {
+        let settings =
+            ManagedSettings { program: rig.launch.program.clone(), ..ManagedSettings::new(rig.settings.clone()) };
+        HaproxyDriver::managed(settings).unwrap().ensure().await
+    };
+    files::write(rig.paths(), &rig.rendered()).await.unwrap();
+    rig.layout.generation = 2;
+    files::write(rig.paths(), &rig.rendered()).await.unwrap();
+    let foreign = "defaults\n  timeout connect 1s\n";
+    fs::write(&rig.paths().config, foreign).unwrap();
+    let error = start(&rig).await.unwrap_err().to_string();
+    let expected = format!("write over {}: it is not backchat's; move it away", rig.paths().config.display());
+    assert!(error.starts_with(&expected), "{error}");
+    assert_eq!(fs::read_to_string(&rig.paths().config).unwrap(), foreign);
+    // Wherever ours was cut, a crash wrote that.
+    for cut in [0, 20, good.find("backchat_gen").unwrap(), good.len() - 1] {
+        fs::write(&rig.paths().config, &good[..cut]).unwrap();
+        assert_eq!(files::refuse_foreign(rig.paths(), &good).map_err(|e| e.to_string()), Ok(()), "cut at {cut}");
+    }
+    start(&rig).await.unwrap();
 }
 
 #[tokio::test]

@@ -33,6 +33,8 @@ pub(super) struct SimServer {
     verified: bool,
     checked: bool,
     pub(super) used: u64,
+    /// Its sessions were told to end: they do a moment later.
+    cut: bool,
 }
 
 #[derive(Clone, Debug, Default)]
@@ -113,6 +115,13 @@ impl Sim {
         self.servers_mut().for_each(|server| server.used = server.used.saturating_sub(1));
     }
 
+    /// The servers that take requests, and whose check has passed.
+    fn serving(&self) -> impl Iterator<Item = (String, std::net::SocketAddr)> {
+        let servers = self.backends.values().flat_map(|b| &b.servers);
+        let serving = servers.filter(|(_, s)| s.admin == Admin::Ready && s.up && s.verified);
+        serving.map(|(name, s)| (name.clone(), s.addr))
+    }
+
     fn servers_mut(&mut self) -> impl Iterator<Item = &mut SimServer> {
         self.backends.values_mut().flat_map(|b| b.servers.values_mut())
     }
@@ -120,6 +129,9 @@ impl Sim {
     pub(super) fn observe(&mut self) -> Observed {
         let mut observed = assemble(&self.answers(), &self.flavour, self.files.clone()).unwrap();
         self.clock.stamp(&mut observed, self.now);
+        for server in self.servers_mut().filter(|s| s.cut) {
+            (server.used, server.cut) = (0, false);
+        }
         if self.files.is_some() {
             let lasted = std::time::Duration::ZERO;
             let newcomers = observed.down.keys().cloned().map(|place| (place, Newcomer { listens: true, lasted }));
@@ -158,9 +170,10 @@ impl Sim {
         }
     }
 
-    /// A reload of a file of ours: everything as the file says, checks up.
+    /// A reload of a file of ours: everything as the file says, and all that is enabled is up, listening or not.
     fn load(&mut self, layout: &Layout) {
         self.reloads += 1;
+        let served: BTreeSet<_> = self.serving().collect();
         let rendered = render(layout, self.salt);
         self.structure = Some(rendered.structure.clone());
         self.generation = layout.generation;
@@ -171,8 +184,11 @@ impl Sim {
             .map(|(name, backend)| {
                 let servers = backend.servers.iter().map(|(endpoint, s)| {
                     let admin = if s.admin == Admin::Ready { Admin::Ready } else { Admin::Maint };
-                    let fresh =
-                        SimServer { admin, up: true, verified: true, ..server(s.addr.get(), &s.id.to_string()) };
+                    let verified = served.contains(&(endpoint.to_string(), s.addr.get()));
+                    if admin == Admin::Ready && !verified {
+                        self.ungated.insert(format!("reload with {name}/{endpoint}"));
+                    }
+                    let fresh = SimServer { admin, up: true, verified, ..server(s.addr.get(), &s.id.to_string()) };
                     (endpoint.to_string(), SimServer { weight: s.weight.to_string(), checked: true, ..fresh })
                 });
                 (name.to_string(), SimBackend { tcp: backend.protocol == Protocol::Tcp, servers: servers.collect() })
@@ -212,8 +228,8 @@ impl Sim {
             }
             Command::Delete(path) => match self.server(path) {
                 Some(s) if s.admin != Admin::Maint => refuse(self, "not in maintenance"),
-                // Not yet: no refusal, and no success.
-                Some(s) if s.used > 0 => {}
+                // HAProxy says not yet, or crashes.
+                Some(s) if s.used > 0 => refuse(self, "not idle"),
                 Some(_) => drop(self.backends.get_mut(path.backend.as_str()).unwrap().servers.remove(&name(path))),
                 None => {}
             },
@@ -286,7 +302,7 @@ fn change(server: &mut SimServer, command: &Command) -> bool {
             (server.addr, server.verified) = (addr.get(), false);
             return gated;
         }
-        Command::ShutdownSessions(_) => server.used = 0,
+        Command::ShutdownSessions(_) => server.cut = true,
         _ => {}
     }
     true
@@ -298,7 +314,7 @@ fn variable(value: &str) -> String {
 
 fn server(addr: std::net::SocketAddr, id: &str) -> SimServer {
     let (id, weight) = (id.to_owned(), "100".to_owned());
-    SimServer { id, addr, weight, admin: Admin::Maint, up: false, verified: false, checked: false, used: 0 }
+    SimServer { id, addr, weight, admin: Admin::Maint, up: false, verified: false, checked: false, used: 0, cut: false }
 }
 
 fn name(path: &ServerPath) -> String {

@@ -1,0 +1,78 @@
+//! Who gets requests after a reload: HAProxy itself would open every server of the new file at once.
+
+use super::{HaproxyRig, ask, backend_of};
+use crate::conformance::{
+    bench::Bench,
+    rig::Rig,
+    web::{self, Reserved, Web},
+    words::Wanted,
+};
+
+/// More services than there are spares: only a reload brings them.
+fn needs_a_reload(mut wanted: Wanted) -> Wanted {
+    for n in 0..=HaproxyRig::SPARE_SERVICES {
+        wanted = wanted.service(&format!("empty{n}"));
+    }
+    wanted
+}
+
+/// How often HAProxy tried in vain to reach a server.
+async fn failed_connects(rig: &HaproxyRig, service: &str, server: &str) -> u64 {
+    let backend = backend_of(&rig.paths().services, service);
+    let stat = ask(&rig.paths().socket, "show stat").await;
+    let columns: Vec<&str> = stat.lines().next().unwrap().split(',').collect();
+    let at = columns.iter().position(|c| *c == "econ").unwrap();
+    let row = stat.lines().find(|l| l.starts_with(&format!("{backend},{server},"))).unwrap();
+    row.split(',').nth(at).unwrap().parse().unwrap()
+}
+
+/// A newcomer that does not listen yet gets nothing though it came with a reload, and its share when it listens.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_reload_opens_no_newcomer() {
+    let (one, late) = (Web::start("one").await, Reserved::new());
+    let wanted = Wanted::default().ready("web", "one", one.addr).route("a.example", "/", "web");
+    let mut bench = Bench::<HaproxyRig>::with(&wanted).await;
+    bench.spreads_over("a.example", &["one"]).await;
+    let http = bench.rig.http();
+    let (stop, stopped) = tokio::sync::watch::channel(false);
+    let client = tokio::spawn(async move {
+        let mut answers = std::collections::BTreeMap::<_, usize>::new();
+        while !*stopped.borrow() {
+            *answers.entry(web::get(http, "a.example", "/").await).or_default() += 1;
+        }
+        answers
+    });
+    let wanted = needs_a_reload(wanted.ready("web", "late", late.addr()));
+    assert_eq!(bench.converge(&wanted).await.reloads(), 1);
+    bench.spreads_over("a.example", &["one"]).await;
+    stop.send(true).unwrap();
+    let answers = client.await.unwrap();
+    assert!(answers.keys().eq([&(200, "one".to_owned())]), "{answers:?}");
+    assert_eq!(failed_connects(&bench.rig, "web", "late").await, 0);
+    let _late = late.listen("late");
+    bench.spreads_over("a.example", &["late", "one"]).await;
+}
+
+/// All servers replaced by a reload: who serves goes on until a newcomer can.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_reload_leaves_no_service_empty() {
+    let (old, new) = (Web::start("old").await, Web::start("new").await);
+    let wanted = Wanted::default().service("web").route("a.example", "/", "web");
+    let mut bench = Bench::<HaproxyRig>::with(&wanted.clone().ready("web", "old", old.addr)).await;
+    bench.spreads_over("a.example", &["old"]).await;
+    let http = bench.rig.http();
+    let (stop, stopped) = tokio::sync::watch::channel(false);
+    let client = tokio::spawn(async move {
+        let mut failed = Vec::new();
+        while !*stopped.borrow() {
+            failed.push(web::get(http, "a.example", "/").await);
+            failed.retain(|(status, _)| *status != 200);
+        }
+        failed
+    });
+    let way = bench.converge(&needs_a_reload(wanted.ready("web", "new", new.addr))).await;
+    assert_eq!(way.reloads(), 1);
+    bench.spreads_over("a.example", &["new"]).await;
+    stop.send(true).unwrap();
+    assert_eq!(client.await.unwrap(), []);
+}

@@ -16,12 +16,12 @@ fn needs_a_reload(mut wanted: Wanted) -> Wanted {
     wanted
 }
 
-/// How often HAProxy tried in vain to reach a server.
-async fn failed_connects(rig: &HaproxyRig, service: &str, server: &str) -> u64 {
+/// How often HAProxy chose a server, with success or without.
+async fn chosen(rig: &HaproxyRig, service: &str, server: &str) -> u64 {
     let backend = backend_of(&rig.paths().services, service);
     let stat = ask(&rig.paths().socket, "show stat").await;
     let columns: Vec<&str> = stat.lines().next().unwrap().split(',').collect();
-    let at = columns.iter().position(|c| *c == "econ").unwrap();
+    let at = columns.iter().position(|c| *c == "lbtot").unwrap();
     let row = stat.lines().find(|l| l.starts_with(&format!("{backend},{server},"))).unwrap();
     row.split(',').nth(at).unwrap().parse().unwrap()
 }
@@ -48,7 +48,7 @@ async fn a_reload_opens_no_newcomer() {
     stop.send(true).unwrap();
     let answers = client.await.unwrap();
     assert!(answers.keys().eq([&(200, "one".to_owned())]), "{answers:?}");
-    assert_eq!(failed_connects(&bench.rig, "web", "late").await, 0);
+    assert_eq!(chosen(&bench.rig, "web", "late").await, 0);
     let _late = late.listen("late");
     bench.spreads_over("a.example", &["late", "one"]).await;
 }

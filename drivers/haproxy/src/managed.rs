@@ -1,9 +1,16 @@
 //! The file half of a HAProxy of our own: its process, its files, and their loading. It knows layouts and
 //! renders them; what should be in them is decided elsewhere.
 
-use std::{fs, io, path::Path, time::Duration};
+mod restarts;
+
+use std::{
+    fs, io,
+    path::Path,
+    time::{Duration, Instant},
+};
 
 use backchat_contract::DriverError;
+use restarts::{Restarts, TooSoon};
 
 use crate::{
     check::check,
@@ -26,6 +33,7 @@ pub(crate) struct Managed {
     launch: Launch,
     flavour: Flavour,
     process: Option<Process>,
+    restarts: Restarts,
 }
 
 impl Managed {
@@ -33,7 +41,7 @@ impl Managed {
         let paths = settings.config.paths.clone();
         let flavour = Flavour::Managed { hosts: MapFile::new(&paths.hosts)?, services: MapFile::new(&paths.services)? };
         let launch = Launch { program: settings.program.clone(), paths, limit: settings.start_limit };
-        Ok(Self { settings, launch, flavour, process: None })
+        Ok(Self { settings, launch, flavour, process: None, restarts: Restarts::default() })
     }
 
     pub(crate) fn settings(&self) -> &ManagedSettings {
@@ -60,13 +68,32 @@ impl Managed {
         if self.process.as_ref().is_some_and(Process::is_running) {
             return Ok(false);
         }
-        self.process = None;
-        let process = match Process::adopt(&self.launch).await? {
-            Some(process) => process,
-            None => self.start().await?,
+        if let Some(ended) = self.process.take() {
+            let lasted = self.restarts.ended(Instant::now());
+            let said = ended.last_words();
+            tracing::warn!(pid = ended.pid(), ?lasted, said, "haproxy has ended");
+        }
+        let (process, how) = match Process::adopt(&self.launch).await? {
+            Some(process) => (process, "adopted haproxy"),
+            None => (self.restart().await?, "started haproxy"),
         };
+        self.restarts.started(Instant::now());
+        let (pid, said) = (process.pid(), master::live(self.paths()).await);
         self.process = Some(process);
+        match said {
+            Ok((version, generation)) => tracing::info!(pid, version, generation, "{how}"),
+            Err(error) => tracing::warn!(pid, %error, "{how}, and its runtime socket does not answer"),
+        }
         Ok(true)
+    }
+
+    /// Starts one, unless those of before ended as soon as they had started.
+    async fn restart(&self) -> Result<Process, DriverError> {
+        if let Err(TooSoon { lasted, left }) = self.restarts.may_start(Instant::now()) {
+            let message = format!("it ended after {} ms; trying again in {} ms", lasted.as_millis(), left.as_millis());
+            return Err(DriverError::Start { program: self.launch.program.clone(), message });
+        }
+        self.start().await
     }
 
     /// From the file of before, or from one for an empty set where there is none that passes.

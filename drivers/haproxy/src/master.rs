@@ -81,6 +81,13 @@ pub async fn live_generation(paths: &Paths) -> Result<Option<u64>, DriverError> 
     Ok(value.and_then(|(number, _)| number.parse().ok()))
 }
 
+/// The version and the rendering that a new connection to the runtime socket finds.
+pub(crate) async fn live(paths: &Paths) -> Result<(String, Option<u64>), DriverError> {
+    let said = ask(&paths.socket, "show info", ANSWER).await?;
+    let version = said.lines().find_map(|line| line.strip_prefix("Version:")).unwrap_or_default();
+    Ok((version.trim().to_owned(), live_generation(paths).await?))
+}
+
 /// The pid of the worker that a new connection to the runtime socket finds.
 pub(crate) async fn live_worker(paths: &Paths) -> Result<Option<u32>, DriverError> {
     let reply = ask(&paths.socket, "show info", ANSWER).await?;

@@ -1,10 +1,17 @@
 //! Who gets requests after a reload: HAProxy itself would open every server of the new file at once.
 
+use std::time::Duration;
+
+use tokio::{
+    net::{TcpListener, TcpSocket, TcpStream},
+    time::timeout,
+};
+
 use super::{HaproxyRig, ask, backend_of};
 use crate::conformance::{
     bench::Bench,
     rig::Rig,
-    web::{self, Reserved, Web},
+    web::{self, Web},
     words::Wanted,
 };
 
@@ -16,20 +23,33 @@ fn needs_a_reload(mut wanted: Wanted) -> Wanted {
     wanted
 }
 
-/// How often HAProxy tried in vain to reach a server.
-async fn failed_connects(rig: &HaproxyRig, service: &str, server: &str) -> u64 {
+/// How often HAProxy chose a server, with success or without.
+async fn chosen(rig: &HaproxyRig, service: &str, server: &str) -> u64 {
     let backend = backend_of(&rig.paths().services, service);
     let stat = ask(&rig.paths().socket, "show stat").await;
     let columns: Vec<&str> = stat.lines().next().unwrap().split(',').collect();
-    let at = columns.iter().position(|c| *c == "econ").unwrap();
+    let at = columns.iter().position(|c| *c == "lbtot").unwrap();
     let row = stat.lines().find(|l| l.starts_with(&format!("{backend},{server},"))).unwrap();
     row.split(',').nth(at).unwrap().parse().unwrap()
 }
 
-/// A newcomer that does not listen yet gets nothing though it came with a reload, and its share when it listens.
+/// A listener that takes no connection yet and refuses none: the first check of it lasts until its timeout.
+async fn stuck() -> (TcpListener, Vec<TcpStream>) {
+    let socket = TcpSocket::new_v4().unwrap();
+    socket.bind("127.0.0.1:0".parse().unwrap()).unwrap();
+    let listener = socket.listen(0).unwrap();
+    let mut filling = Vec::new();
+    while let Ok(stream) = timeout(Duration::from_millis(200), TcpStream::connect(listener.local_addr().unwrap())).await
+    {
+        filling.push(stream.unwrap());
+    }
+    (listener, filling)
+}
+
+/// A newcomer that does not serve yet gets nothing though it came with a reload, and its share when it does.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_reload_opens_no_newcomer() {
-    let (one, late) = (Web::start("one").await, Reserved::new());
+    let (one, (late, filling)) = (Web::start("one").await, stuck().await);
     let wanted = Wanted::default().ready("web", "one", one.addr).route("a.example", "/", "web");
     let mut bench = Bench::<HaproxyRig>::with(&wanted).await;
     bench.spreads_over("a.example", &["one"]).await;
@@ -42,14 +62,15 @@ async fn a_reload_opens_no_newcomer() {
         }
         answers
     });
-    let wanted = needs_a_reload(wanted.ready("web", "late", late.addr()));
+    let wanted = needs_a_reload(wanted.ready("web", "late", late.local_addr().unwrap()));
     assert_eq!(bench.converge(&wanted).await.reloads(), 1);
     bench.spreads_over("a.example", &["one"]).await;
     stop.send(true).unwrap();
     let answers = client.await.unwrap();
     assert!(answers.keys().eq([&(200, "one".to_owned())]), "{answers:?}");
-    assert_eq!(failed_connects(&bench.rig, "web", "late").await, 0);
-    let _late = late.listen("late");
+    assert_eq!(chosen(&bench.rig, "web", "late").await, 0);
+    drop(filling);
+    let _late = Web::listen("late", late);
     bench.spreads_over("a.example", &["late", "one"]).await;
 }
 

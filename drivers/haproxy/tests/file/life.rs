@@ -12,7 +12,7 @@ use backchat_haproxy::{
     process::{Launch, Process},
 };
 use rustix::process::{Pid, Signal, kill_process};
-use tokio::time::timeout;
+use tokio::time::{Instant, sleep, timeout};
 
 use crate::rig::{LONG, Load, Rig, Web, running, until};
 
@@ -80,6 +80,32 @@ async fn a_killed_master_takes_its_workers_along_and_is_started_again() {
     let ours = |pid: u32| running(rig.folder.path()).contains(&Pid::from_raw(i32::try_from(pid).unwrap()).unwrap());
     until("the old worker is gone", || !ours(worker)).await;
     assert!(again.is_running());
+}
+
+/// One that starts and dies comes back at once the first time, and then not in a loop.
+#[tokio::test]
+async fn short_lives_are_not_restarted_in_a_loop() {
+    let (rig, _web) = with_web().await;
+    let program = rig.launch.program.clone();
+    let settings = ManagedSettings { program, ..ManagedSettings::new(rig.settings.clone()) };
+    let mut driver = HaproxyDriver::managed(settings).unwrap();
+    let pid = async || master::processes(rig.paths()).await.unwrap().master;
+    driver.ensure().await.unwrap();
+    for _ in 0..2 {
+        kill(pid().await, Signal::KILL);
+        timeout(LONG, driver.attention()).await.unwrap();
+        // Its end is told once until somebody has looked.
+        driver.ensure().await.ok();
+        driver.observe().await.ok();
+    }
+    let error = driver.ensure().await.unwrap_err().to_string();
+    assert!(error.contains(": it ended after ") && error.contains("; trying again in "), "{error}");
+    let deadline = Instant::now() + LONG;
+    while driver.ensure().await.is_err() {
+        assert!(Instant::now() < deadline);
+        sleep(Duration::from_millis(5)).await;
+    }
+    assert_eq!(master::live_generation(rig.paths()).await.unwrap(), Some(1));
 }
 
 /// A worker that cannot notice its master's end holds port and sockets: the new one shares the port and takes

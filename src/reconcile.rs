@@ -61,8 +61,8 @@ pub async fn run<D: Driver>(
                 looked = true;
                 // Cut off in the middle a step leaves what a crash would: the next daemon observes anew.
                 let known = inbox.snapshots.newest();
-                let step = stop.run_until_cancelled(stepper.step(&known, &mut questions));
-                let Some(result) = step.await else { return stepper.into_driver() };
+                let stepping = stop.run_until_cancelled(stepper.step(&known, &mut questions));
+                let Some(result) = stepping.await else { return stepper.into_driver() };
                 let outcome = publish(&status, &mut stepper, result);
                 schedule.stepped(began, start.elapsed(), questions.hurry(outcome));
             }

@@ -34,7 +34,7 @@ fn main() -> Result<()> {
 }
 
 async fn bench(effort: Effort) -> Result<()> {
-    let floor = floors(effort).await?;
+    let floor = Box::pin(floors(effort)).await?;
     let theirs = rows::measure::<serf::Serf>(effort).await?;
     let ours = rows::measure::<ours::Backchat>(effort).await?;
     let report = format!(
@@ -54,7 +54,7 @@ async fn bench(effort: Effort) -> Result<()> {
 async fn floors(effort: Effort) -> Result<Vec<Row>> {
     let mut rows = Vec::new();
     for (endpoints, backends) in [(1000, 1), (10_000, 100)] {
-        let (raw, driven) = floor::measure(floor::Load { endpoints, backends }, effort.rounds).await?;
+        let (raw, driven) = Box::pin(floor::measure(floor::Load { endpoints, backends }, effort.rounds)).await?;
         let what = format!("push {endpoints} endpoints into {backends} backends");
         rows.push(Row::new(what, raw, driven, Goal::AtMost(1.5)));
     }

@@ -10,6 +10,7 @@ use super::{Held, Rejection};
 
 /// The newest word of the reconcile loop.
 #[derive(Clone, Debug, Default)]
+#[expect(clippy::struct_excessive_bools, reason = "independent facts, each of which is shown by itself")]
 pub struct Status {
     /// What the data plane said of itself at the last look.
     pub plane: Plane,

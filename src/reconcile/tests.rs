@@ -88,7 +88,7 @@ impl Driver for Fake {
     }
 
     async fn attention(&mut self) {
-        std::future::pending().await
+        std::future::pending::<()>().await;
     }
 
     async fn stop(&mut self, _: Duration) -> Result<(), DriverError> {
@@ -154,9 +154,9 @@ impl Rig {
         let world = Arc::new(Mutex::new(world));
         let (members, snapshots) = watch::channel(members);
         let (questions, asked) = mpsc::channel(8);
-        let (queries, queried) = mpsc::channel(8);
+        let (queries, inbound) = mpsc::channel(8);
         let (publish, status) = watch::channel(Arc::default());
-        let inbox = Inbox { snapshots: inbox::Snapshots::new(vec![snapshots]), questions: asked, queries: queried };
+        let inbox = Inbox { snapshots: inbox::Snapshots::new(vec![snapshots]), questions: asked, queries: inbound };
         let times = (Instant::now(), CancellationToken::new());
         tokio::spawn(run(Fake(Arc::clone(&world)), Settings::default(), inbox, publish, times));
         Self { world, members, questions, queries, status }

@@ -2,7 +2,7 @@
 
 use std::{fs, os::unix::fs::MetadataExt, time::Duration};
 
-use backchat_contract::Driver;
+use backchat_contract::{Desired, Driver, Mode, Step};
 use backchat_haproxy::{
     HaproxyDriver, ManagedSettings,
     check::check,
@@ -80,6 +80,26 @@ async fn a_killed_master_takes_its_workers_along_and_is_started_again() {
     let ours = |pid: u32| running(rig.folder.path()).contains(&Pid::from_raw(i32::try_from(pid).unwrap()).unwrap());
     until("the old worker is gone", || !ours(worker)).await;
     assert!(again.is_running());
+}
+
+/// What serves on is told only where something serves.
+#[tokio::test]
+async fn a_first_start_that_fails_promises_nothing() {
+    let rig = Rig::new();
+    let mut settings =
+        ManagedSettings { program: rig.launch.program.clone(), ..ManagedSettings::new(rig.settings.clone()) };
+    settings.config.template.text.push_str("\nnonsense\n");
+    let error = HaproxyDriver::managed(settings.clone()).unwrap().ensure().await.unwrap_err().to_string();
+    assert!(error.contains("unknown keyword 'nonsense'") && !error.contains("serves on"), "{error}");
+
+    let _process = rig.start().await;
+    let mut driver = HaproxyDriver::managed(settings).unwrap();
+    driver.ensure().await.unwrap();
+    let observed = driver.observe().await.unwrap();
+    let step = driver.plan(&Desired::default(), &observed, Mode::default());
+    let Step::Change(plan) = step else { panic!("no new structure: {step:?}") };
+    let error = driver.apply(plan).await.unwrap_err().to_string();
+    assert!(error.ends_with("; the last good configuration serves on"), "{error}");
 }
 
 /// One that starts and dies comes back at once the first time, and then not in a loop.

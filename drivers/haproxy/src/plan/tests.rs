@@ -146,6 +146,18 @@ fn the_last_one_serves_until_a_newcomer_can() {
     assert_eq!(next(&mut sim, &web("b@2")), ["converged"]);
 }
 
+/// One that HAProxy refuses for ever keeps its predecessor for a moment, not for ever.
+#[test]
+fn a_refused_newcomer_keeps_nobody_for_ever() {
+    let mut sim = holding("a@1");
+    sim.never = Some("b".into());
+    for _ in 0..2 {
+        assert_eq!(next(&mut sim, &web("b@2")).len(), 5);
+    }
+    sim.tick(Duration::from_secs(1));
+    assert_eq!(next(&mut sim, &web("b@2")).last().unwrap(), "a state drain");
+}
+
 #[test]
 fn an_id_that_is_taken_is_passed_over() {
     let mut sim = holding("a@1");

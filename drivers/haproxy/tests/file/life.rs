@@ -164,11 +164,12 @@ async fn a_killed_worker_is_noticed() {
     rig.comes_to("a", "/", (200, "web")).await;
 }
 
-/// A master that is there and says nothing is of no use: it is ended, and a start can follow.
+/// A master that is there and says nothing, and no worker either, is of no use: it is ended, and a start can follow.
 #[tokio::test]
-async fn a_mute_master_is_ended() {
+async fn a_mute_haproxy_is_ended() {
     let (mut rig, _web) = with_web().await;
     let process = rig.start().await;
+    kill(worker(&rig).await, Signal::STOP);
     kill(process.pid(), Signal::STOP);
     rig.launch.limit = Duration::from_millis(100);
     assert!(Process::adopt(&rig.launch).await.unwrap().is_none());
@@ -176,6 +177,25 @@ async fn a_mute_master_is_ended() {
     rig.launch.limit = LONG;
     Process::start(&rig.launch).await.unwrap();
     rig.comes_to("a", "/", (200, "web")).await;
+}
+
+/// A worker that serves is not cut off for its master's sake: only structure is out of reach, and that is told.
+#[tokio::test]
+async fn a_mute_master_serves_on() {
+    let (rig, _web) = with_web().await;
+    let pid = rig.start().await.pid();
+    rig.comes_to("a", "/", (200, "web")).await;
+    let load = Load::start(rig.port, 4);
+    kill(pid, Signal::STOP);
+    assert_eq!(Process::adopt(&rig.launch).await.unwrap().unwrap().pid(), pid);
+    kill(pid, Signal::CONT);
+    fs::remove_file(&rig.paths().master).unwrap();
+    let adopted = Process::adopt(&rig.launch).await.unwrap().unwrap();
+    assert_eq!(adopted.pid(), pid);
+    let error = master::reload(rig.paths(), 2, LONG).await.unwrap_err().to_string();
+    assert!(error.starts_with("reach haproxy at ") && error.contains("master.sock"), "{error}");
+    assert!(adopted.is_running());
+    assert_eq!(load.stop().await.1, 0);
 }
 
 #[tokio::test]

@@ -219,6 +219,17 @@ fn a_push_counts() {
 }
 
 #[test]
+fn a_view_shows_no_seal() {
+    let mut sim = holding("a@1");
+    let observed = sim.observe();
+    let Step::Change(plan) = sim.plan(&web("a@1*7"), &observed, Mode::default()) else { panic!("nothing to do") };
+    assert!(plan.files.as_ref().unwrap().changes[0].new.contains("end of file"));
+    let view = plan.view();
+    assert!(!view.files.is_empty());
+    assert!(view.files.iter().all(|f| !f.diff().contains("end of file")), "{}", view.files[0].diff());
+}
+
+#[test]
 fn what_forces_a_reload_is_named() {
     let mut sim = holding("a@1");
     let mut desired = web("a@1");

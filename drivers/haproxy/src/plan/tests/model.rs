@@ -23,6 +23,7 @@ use crate::{
 pub(super) const SPARES: usize = 2;
 
 #[derive(Clone, Debug)]
+#[expect(clippy::struct_excessive_bools, reason = "HAProxy's own flags, each independent of the others")]
 pub(super) struct SimServer {
     pub(super) id: String,
     pub(super) addr: std::net::SocketAddr,

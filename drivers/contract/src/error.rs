@@ -41,7 +41,7 @@ pub enum DriverError {
         limit: Duration,
     },
     /// A template that does not render, or what it renders does not pass the engine's own check. Nothing was changed.
-    #[error("check {file}: {message}; the last good configuration serves on")]
+    #[error("check {file}: {message}")]
     Check {
         /// The template or the staged file.
         file: String,
@@ -49,7 +49,7 @@ pub enum DriverError {
         message: String,
     },
     /// The reload was refused or not confirmed; the last good file is back on disk.
-    #[error("reload: {message}; the last good configuration serves on")]
+    #[error("reload: {message}")]
     Reload {
         /// What the data plane said.
         message: String,
@@ -78,6 +78,18 @@ pub enum DriverError {
 }
 
 impl DriverError {
+    /// Says of a configuration that was refused that the one before still serves. Only for a driver to say, and only
+    /// where its data plane runs.
+    #[must_use]
+    pub fn serves_on(self) -> Self {
+        let serving = |message: String| format!("{message}; the last good configuration serves on");
+        match self {
+            Self::Check { file, message } => Self::Check { file, message: serving(message) },
+            Self::Reload { message } => Self::Reload { message: serving(message) },
+            other => other,
+        }
+    }
+
     /// A closure for `map_err` on file operations.
     pub fn file(action: &'static str, path: impl Into<PathBuf>) -> impl FnOnce(io::Error) -> Self {
         let path = path.into();

@@ -21,6 +21,8 @@ pub(crate) struct Sent {
     pub refused: Vec<Refusal>,
     /// Servers that it would not take.
     pub not_added: BTreeSet<ServerPath>,
+    /// Servers of which a command was refused, whichever.
+    pub denied: BTreeSet<ServerPath>,
     /// Whether a server could not be deleted yet, or its sessions were told to end and may take a moment.
     pub not_yet: bool,
 }
@@ -47,6 +49,9 @@ async fn run(session: &mut Session, commands: &mut Vec<&Command>, sent: &mut Sen
     let outcomes = session.run_all(commands).await?;
     for (command, outcome) in commands.drain(..).zip(outcomes) {
         // What else was planned for a server that was not added is refused too: once is enough to tell.
+        if matches!(outcome, Outcome::Refused(_)) {
+            sent.denied.extend(command.server().cloned());
+        }
         let known = command.server().is_some_and(|server| sent.not_added.contains(server));
         if known && matches!(outcome, Outcome::Refused(_)) {
             continue;

@@ -12,6 +12,7 @@ use std::{net::SocketAddr, time::Duration};
 use backchat_contract::{DriverError, ServiceName};
 use backchat_template::{RenderError, Template};
 use context::Context;
+pub(crate) use seal::unsealed;
 pub use seal::{Seal, seal};
 
 use crate::{layout::Layout, maps, options::ServerOptions, paths::Paths};

@@ -139,6 +139,7 @@ impl Driver for HaproxyDriver {
             self.newcomers.opened(&plan.actions, Instant::now());
             (report.applied, report.refused) = (sent.applied, sent.refused);
             not_added.extend(sent.not_added);
+            self.clock.denied(sent.denied, Instant::now());
             if sent.not_yet {
                 tokio::time::sleep(NOT_YET).await;
             }

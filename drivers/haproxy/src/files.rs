@@ -1,7 +1,7 @@
 //! The files of a managed HAProxy on disk: written after a push, put in place with a reload, and settled
 //! before a start.
 
-use std::{fs, io, path::PathBuf, time::Duration};
+use std::{collections::BTreeSet, fs, io, path::PathBuf, time::Duration};
 
 use backchat_contract::DriverError;
 use backchat_template::{Installed, install, last_good, stage};
@@ -41,7 +41,9 @@ pub async fn deploy(launch: &Launch, rendered: &Rendered, generation: u64, limit
     try_out(launch, rendered, limits.check).await?;
     let installed = place(&launch.paths, rendered).await?;
     let Err(error) = master::reload(&launch.paths, generation, limits.reload).await else { return Ok(()) };
-    blocking(move || take_back(installed)).await?;
+    if let Err(left) = blocking(move || take_back(installed)).await {
+        return Err(with(error, &format!("; and the files of before could not be put back: failed to {left}")));
+    }
     revive(launch, limits.reload).await;
     Err(error)
 }
@@ -98,6 +100,17 @@ fn seal(file: &std::path::Path) -> Seal {
     fs::read_to_string(file).map_or(Seal::Missing, |text| Seal::of(&text))
 }
 
+/// A failed reload and what came on top of it: the reload's own reason must not be lost over it.
+fn with(error: DriverError, more: &str) -> DriverError {
+    match error {
+        DriverError::Reload { message } => DriverError::Reload { message: message + more },
+        other => {
+            tracing::warn!("after a failed reload{more}");
+            other
+        }
+    }
+}
+
 /// 3.2 may leave the runtime socket refusing after two failed reloads in a row; a good one restores it.
 async fn revive(launch: &Launch, limit: Duration) {
     if master::live_generation(&launch.paths).await.is_ok() {
@@ -112,12 +125,20 @@ async fn revive(launch: &Launch, limit: Duration) {
 
 /// All of the files that differ; where one cannot be written, none is.
 async fn place(paths: &Paths, rendered: &Rendered) -> Result<Vec<Installed>, DriverError> {
-    let files = [
+    let mut files = [
+        (paths.config.clone(), rendered.config.clone()),
         (paths.hosts.clone(), rendered.hosts.clone()),
         (paths.services.clone(), rendered.services.clone()),
-        (paths.config.clone(), rendered.config.clone()),
     ];
+    let config = paths.config.clone();
     blocking(move || {
+        // A crash may come between two renames, and HAProxy may then be started from what is there. A map that names
+        // a backend which the file lacks answers 503: so where the file gains backends it goes first, and where it
+        // only loses some it goes last. (Where it does both, what came is worth more than what went.)
+        let before = fs::read_to_string(config).unwrap_or_default();
+        if has_all_backends(&before, &files[0].1) {
+            files.rotate_left(1);
+        }
         // Each write waits for the disk, and most pushes leave the maps as they are.
         let differs = |(path, text): &&(PathBuf, String)| fs::read(path).map_or(true, |old| old != text.as_bytes());
         let stage = |(path, text): &(PathBuf, String)| stage(path, text.as_bytes());
@@ -138,8 +159,19 @@ async fn place(paths: &Paths, rendered: &Rendered) -> Result<Vec<Installed>, Dri
     .await
 }
 
+/// Whether a configuration declares every backend that another does.
+fn has_all_backends(config: &str, other: &str) -> bool {
+    let backends = |text| -> BTreeSet<&str> {
+        let lines = str::lines(text).filter_map(|line| line.strip_prefix("backend "));
+        lines.filter_map(|rest| rest.split_whitespace().next()).collect()
+    };
+    backends(other).is_subset(&backends(config))
+}
+
 fn take_back(installed: Vec<Installed>) -> Result<(), DriverError> {
-    installed.into_iter().rev().try_for_each(Installed::roll_back)
+    // One that cannot go back keeps no other from it.
+    let done: Vec<_> = installed.into_iter().rev().map(Installed::roll_back).collect();
+    done.into_iter().collect()
 }
 
 /// Runs what waits for the disk where it holds up nothing else.
@@ -147,4 +179,57 @@ async fn blocking<T: Send + 'static>(
     work: impl FnOnce() -> Result<T, DriverError> + Send + 'static,
 ) -> Result<T, DriverError> {
     tokio::task::spawn_blocking(work).await.expect("writing files does not panic")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The files in the order in which they were moved to their places.
+    async fn first(before: &[&str], after: &[&str]) -> Vec<&'static str> {
+        let folder = tempfile::tempdir().unwrap();
+        let paths = Paths::new(folder.path()).unwrap();
+        let rendered = |backends: &[&str]| {
+            let lines = |line: &dyn Fn(&&str) -> String| backends.iter().map(line).collect::<String>();
+            Rendered {
+                config: lines(&|b| format!("backend {b} from x\n")),
+                hosts: lines(&|b| format!("{b}.example/ {b}\n")),
+                services: lines(&|b| format!("{b} {b}\n")),
+                structure: String::new(),
+            }
+        };
+        write(&paths, &rendered(before)).await.unwrap();
+        let installed = place(&paths, &rendered(after)).await.unwrap();
+        let named = installed.iter().map(|file| match file.target() {
+            path if path == paths.config => "config",
+            path if path == paths.hosts => "hosts",
+            _ => "services",
+        });
+        named.collect()
+    }
+
+    #[test]
+    fn a_way_back_that_fails_goes_on_and_hides_nothing() {
+        let folder = tempfile::tempdir().unwrap();
+        let names = ["a", "b", "c"].map(|name| folder.path().join(name));
+        for text in ["old", "new"] {
+            for name in &names {
+                drop(install(name, text.as_bytes()).unwrap());
+            }
+        }
+        let installed = names.iter().map(|name| install(name, b"newest").unwrap()).collect();
+        fs::remove_file(last_good(&names[1])).unwrap();
+        let left = take_back(installed).unwrap_err();
+        let texts = names.each_ref().map(|name| fs::read_to_string(name).unwrap());
+        assert_eq!(texts, ["new", "newest", "new"]);
+        let error = with(DriverError::Reload { message: "no".into() }, &format!("; and {left}")).to_string();
+        assert!(error.starts_with("reload: no; and rename "), "{error}");
+    }
+
+    #[tokio::test]
+    async fn maps_name_only_backends_that_the_file_has() {
+        assert_eq!(first(&["a"], &["a", "b"]).await, ["config", "hosts", "services"]);
+        assert_eq!(first(&["a", "b"], &["a"]).await, ["hosts", "services", "config"]);
+        assert_eq!(first(&["a"], &["b"]).await, ["config", "hosts", "services"]);
+    }
 }

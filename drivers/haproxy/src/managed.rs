@@ -136,7 +136,9 @@ impl Managed {
     /// back.
     pub(crate) async fn load(&self, plan: &StructurePlan) -> Result<(), DriverError> {
         let rendered = self.render(&plan.layout)?;
-        files::deploy(&self.launch, &rendered, plan.layout.generation, self.settings.limits).await
+        let deployed = files::deploy(&self.launch, &rendered, plan.layout.generation, self.settings.limits).await;
+        let runs = self.process.as_ref().is_some_and(Process::is_running);
+        deployed.map_err(|error| if runs { error.serves_on() } else { error })
     }
 
     /// Ends when the process has ended; never where there is none. Cancel-safe.

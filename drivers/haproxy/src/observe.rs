@@ -81,11 +81,17 @@ pub struct Observed {
     pub down: BTreeMap<Place, Duration>,
     /// Of those that are down, the ones that came a moment ago, where we asked them.
     pub newcomers: BTreeMap<Place, Newcomer>,
+    /// Servers of which HAProxy refused a command, again and again: for how long.
+    pub denied: BTreeMap<ServerPath, Duration>,
     /// Our files; `None` where the HAProxy is somebody else's.
     pub files: Option<Files>,
     /// Workers that retire after a reload.
     pub old_workers: usize,
 }
+
+/// How long what should serve is waited for: a newcomer that has not passed its first check, a server that HAProxy
+/// refuses. After it, who should leave leaves, and HAProxy's own checks do the rest.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(1);
 
 /// A server that was opened a moment ago, and has passed no check yet.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -28,14 +28,23 @@ pub struct Paths {
 /// A unix socket's address holds 107 bytes; HAProxy binds under the name followed by `.PID.tmp` first.
 const SOCKET_MAX: usize = 107 - ".4194304.tmp".len();
 
+/// What [`is_plain`] asks for.
+pub(crate) const PLAIN: &str = "use an absolute path of letters, digits and / . _ - + @";
+
+/// Whether a path is absolute and one word to the configuration's parser and to the socket's alike: what else would
+/// need quoting, they quote differently.
+pub(crate) fn is_plain(path: &Path) -> bool {
+    let plain = |b: &u8| b.is_ascii_alphanumeric() || b"/._-+@".contains(b);
+    path.is_absolute() && path.as_os_str().as_encoded_bytes().iter().all(plain)
+}
+
 impl Paths {
     /// The places in a run folder. Refused: a folder whose name HAProxy's parser would not read as one word, or
     /// that is too long for a socket.
     pub fn new(folder: &Path) -> Result<Self, DriverError> {
         let refuse = |rule: &str| DriverError::Unsupported(format!("run folder {}: {rule}", folder.display()));
-        let plain = |b: u8| b.is_ascii_alphanumeric() || b"/._-+@".contains(&b);
-        if !folder.as_os_str().as_encoded_bytes().iter().all(|b| plain(*b)) || !folder.is_absolute() {
-            return Err(refuse("use an absolute path of letters, digits and / . _ - + @"));
+        if !is_plain(folder) {
+            return Err(refuse(PLAIN));
         }
         let paths = Self {
             config: folder.join("haproxy.cfg"),

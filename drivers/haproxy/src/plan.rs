@@ -13,7 +13,7 @@ use backchat_contract::{Change, Desired, DriverError, FileChange, Mode, PlanView
 use serde::{Serialize, Serializer};
 
 use crate::{
-    config::Rendered,
+    config::{Rendered, unsealed},
     layout::Layout,
     maps::{self, MapEntry},
     observe::{Flavour, Observed},
@@ -111,7 +111,7 @@ impl Plan {
         let files = self.structure.as_ref().map(|s| &s.changes).or(self.files.as_ref().map(|f| &f.changes));
         PlanView {
             changes: self.changes.clone(),
-            files: files.cloned().unwrap_or_default(),
+            files: files.into_iter().flatten().map(readable).collect(),
             commands: commands.map(|command| command.to_string()).collect(),
             reload: self.structure.as_ref().map(|s| s.why.clone()),
         }
@@ -120,6 +120,12 @@ impl Plan {
     fn is_empty(&self) -> bool {
         self.actions.is_empty() && self.files.is_none() && self.structure.is_none()
     }
+}
+
+/// A file's change without the seals: they differ whenever anything does.
+fn readable(change: &FileChange) -> FileChange {
+    let text = |text: &str| unsealed(text).to_owned();
+    FileChange { path: change.path.clone(), old: text(&change.old), new: text(&change.new) }
 }
 
 /// Something that is waited for, and when to look again.

@@ -13,13 +13,10 @@ use std::{
 use tokio::{net::TcpStream, task::JoinSet, time::timeout};
 
 use crate::{
-    observe::{Flavour, Newcomer, Observed, Place},
+    observe::{Flavour, Newcomer, Observed, PATIENCE, Place},
     plan::Action,
     protocol::{Command, ServerPath},
 };
-
-/// How long a server counts as a newcomer; then HAProxy's own checks bring it up.
-const PATIENCE: Duration = Duration::from_secs(1);
 
 /// How long one connect may take: an observation waits for it.
 const CONNECT: Duration = Duration::from_millis(20);

@@ -41,8 +41,9 @@ pub struct Process {
 }
 
 impl Process {
-    /// Takes over a HAProxy that an earlier daemon started on these paths; `None` where none runs. One that
-    /// runs and does not answer on the master's socket is ended, so that a start can follow.
+    /// Takes over a HAProxy that an earlier daemon started on these paths; `None` where none runs. One whose
+    /// master does not answer is taken as it is while a worker of its serves, and ended where none does, so that a
+    /// start can follow.
     pub async fn adopt(launch: &Launch) -> Result<Option<Self>, DriverError> {
         adopt::adopt(launch).await
     }

@@ -17,6 +17,7 @@ use crate::{
     layout::{Admin, BackendName, ServerId},
     maps::MapEntry,
     options::ServerOptions,
+    paths::{PLAIN, is_plain},
 };
 
 pub use query::Query;
@@ -62,16 +63,11 @@ impl fmt::Display for ServerPath {
 pub struct MapFile(String);
 
 impl MapFile {
-    /// Takes an absolute path of `A-Za-z0-9_./+@,=-`: anything else would need quoting, which differs between the
-    /// configuration and the socket.
+    /// Takes a path as [`Paths`](crate::paths::Paths) has them: absolute, and one word to every parser.
     pub fn new(path: &Path) -> Result<Self, DriverError> {
-        let plain = |b: u8| b.is_ascii_alphanumeric() || b"_./+@,=-".contains(&b);
-        match path.to_str() {
-            Some(text) if text.starts_with('/') && text.bytes().all(plain) => Ok(Self(text.to_owned())),
-            _ => {
-                let message = format!("{}: use an absolute run folder of A-Z a-z 0-9 _ . / + @ , = -", path.display());
-                Err(DriverError::Unsupported(message))
-            }
+        match path.to_str().filter(|_| is_plain(path)) {
+            Some(text) => Ok(Self(text.to_owned())),
+            None => Err(DriverError::Unsupported(format!("name a map {}: {PLAIN}", path.display()))),
         }
     }
 

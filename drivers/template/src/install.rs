@@ -88,6 +88,11 @@ impl Drop for Staged {
 }
 
 impl Installed {
+    /// Its place.
+    pub fn target(&self) -> &Path {
+        &self.target
+    }
+
     /// Brings the file of before back: the last good version, or none where there was none.
     pub fn roll_back(self) -> Result<(), DriverError> {
         if self.replaced {

@@ -25,6 +25,11 @@ pub fn seal(mut text: String) -> String {
     text + MARK + &hash + "\n"
 }
 
+/// Text without its seal, for people to read.
+pub(crate) fn unsealed(file: &str) -> &str {
+    file.rfind(MARK).map_or(file, |at| &file[..at])
+}
+
 impl Seal {
     /// Reads the seal of a file.
     pub fn of(file: &str) -> Self {
@@ -55,6 +60,7 @@ mod tests {
         assert_eq!(Seal::of(&file.replace("defaults", "defaulty")), Seal::Edited);
         assert_eq!(Seal::of(&(file.clone() + "backend x\n")), Seal::Edited);
         assert_eq!(Seal::of("global\n"), Seal::Missing);
+        assert_eq!((unsealed(&file), unsealed("global\n")), ("global\ndefaults\n", "global\n"));
         for cut in 0..file.len() {
             assert_eq!(Seal::of(&file[..cut]), Seal::Missing, "cut at {cut}");
         }

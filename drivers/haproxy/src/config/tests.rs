@@ -107,15 +107,8 @@ fn check_refused(template: &str, expected: &str) {
 
 #[test]
 fn templates_that_could_not_be_driven() {
-    let serves = "; the last good configuration serves on";
-    check_refused(
-        "a\n{{ generaton }}",
-        &format!("check my.jinja:2: 'generaton' is undefined; did you mean 'generation'?{serves}"),
-    );
-    check_refused(
-        "a",
-        &format!("check my.jinja: the template must render 'stats socket /run/backchat/proxy/haproxy.sock'{serves}"),
-    );
+    check_refused("a\n{{ generaton }}", "check my.jinja:2: 'generaton' is undefined; did you mean 'generation'?");
+    check_refused("a", "check my.jinja: the template must render 'stats socket /run/backchat/proxy/haproxy.sock'");
 }
 
 /// Names as members might send them: well-formed ones, and ones with every byte that a parser cares for.

@@ -7,12 +7,14 @@ use std::{
 };
 
 use super::{Observed, Place};
+use crate::protocol::ServerPath;
 
 /// What was seen when.
 #[derive(Debug, Default)]
 pub struct Clock {
     leaving: BTreeMap<Place, Instant>,
     down: BTreeMap<Place, Instant>,
+    denied: BTreeMap<ServerPath, Instant>,
 }
 
 impl Clock {
@@ -21,6 +23,16 @@ impl Clock {
         let leaving = observed.leaving.iter_mut().map(|(place, leaving)| (place, &mut leaving.lasted));
         self.leaving = seen(&self.leaving, leaving, now);
         self.down = seen(&self.down, observed.down.iter_mut(), now);
+        let denied = self.denied.iter().map(|(path, since)| (path.clone(), now.saturating_duration_since(*since)));
+        observed.denied = denied.collect();
+    }
+
+    /// Remembers of which servers a plan's commands were refused; the others are forgotten, for what is still
+    /// wanted is planned again each time.
+    pub fn denied(&mut self, servers: impl IntoIterator<Item = ServerPath>, now: Instant) {
+        let before = std::mem::take(&mut self.denied);
+        let since = |path: &ServerPath| before.get(path).copied().unwrap_or(now);
+        self.denied = servers.into_iter().map(|path| (path.clone(), since(&path))).collect();
     }
 }
 

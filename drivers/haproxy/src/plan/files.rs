@@ -32,7 +32,7 @@ pub(super) fn plan(
     let rendered = match (planner.render)(&target.layout) {
         Ok(rendered) => rendered,
         Err(error) => {
-            waits.push(operator(error.to_string()));
+            waits.push(operator(error.serves_on().to_string()));
             return (None, None);
         }
     };
@@ -81,7 +81,7 @@ fn structure(
     match (planner.render)(&layout) {
         Ok(rendered) => Some(StructurePlan { why, changes: changes(paths, disk, &rendered), layout }),
         Err(error) => {
-            waits.push(operator(error.to_string()));
+            waits.push(operator(error.serves_on().to_string()));
             None
         }
     }

@@ -7,12 +7,9 @@ use backchat_contract::EndpointName;
 use super::{Action, Planner, Target, Wait};
 use crate::{
     layout::{Admin, Backend, BackendName, Server},
-    observe::{Leaving, Newcomer, Observed, Place},
+    observe::{Leaving, Newcomer, Observed, PATIENCE, Place},
     protocol::{Command, ServerPath},
 };
-
-/// How long a server that should go is kept for newcomers that have not passed their first check.
-const PATIENCE: Duration = Duration::from_secs(1);
 
 /// How soon to look again at newcomers.
 const NEWCOMER: Duration = Duration::from_millis(5);
@@ -55,7 +52,7 @@ pub(super) fn closing(
 ) -> Vec<Action> {
     let mut commands = Vec::new();
     for (backend, live, wanted) in backends(observed, target) {
-        let keep = keeps_for_newcomers(backend, live, wanted, observed);
+        let keep = keeps_for_newcomers(planner, backend, (live, wanted), observed);
         if let Some(wait) = keep.then(|| newcomers(backend, live, wanted)).flatten() {
             waits.push(wait);
         }
@@ -153,8 +150,14 @@ fn change(path: &ServerPath, live: &Server, wanted: &Server) -> Vec<Command> {
 }
 
 /// Whether what should leave stays for a moment: nothing else of this backend takes requests yet, and something
-/// is about to.
-fn keeps_for_newcomers(backend: &BackendName, live: &Servers, wanted: &Servers, observed: &Observed) -> bool {
+/// is about to. Not for ever: neither for one that does not listen nor for one that HAProxy refuses.
+fn keeps_for_newcomers(
+    planner: &Planner<'_>,
+    backend: &BackendName,
+    (live, wanted): (&Servers, &Servers),
+    observed: &Observed,
+) -> bool {
+    let denied_for = |endpoint: &EndpointName| observed.denied.get(&planner.flavour.path(backend, endpoint)).copied();
     let down_for = |endpoint: &EndpointName| observed.down.get(&(backend.clone(), endpoint.clone())).copied();
     let mut coming = false;
     for (endpoint, server) in wanted.iter().filter(|(_, server)| server.admin == Admin::Ready) {
@@ -163,7 +166,7 @@ fn keeps_for_newcomers(backend: &BackendName, live: &Servers, wanted: &Servers, 
                 None => return false,
                 Some(lasted) => coming |= lasted < PATIENCE,
             },
-            _ => coming = true,
+            _ => coming |= denied_for(endpoint).is_none_or(|lasted| lasted < PATIENCE),
         }
     }
     coming

@@ -146,6 +146,18 @@ fn the_last_one_serves_until_a_newcomer_can() {
     assert_eq!(next(&mut sim, &web("b@2")), ["converged"]);
 }
 
+/// One that HAProxy refuses for ever keeps its predecessor for a moment, not for ever.
+#[test]
+fn a_refused_newcomer_keeps_nobody_for_ever() {
+    let mut sim = holding("a@1");
+    sim.never = Some("b".into());
+    for _ in 0..2 {
+        assert_eq!(next(&mut sim, &web("b@2")).len(), 5);
+    }
+    sim.tick(Duration::from_secs(1));
+    assert_eq!(next(&mut sim, &web("b@2")).last().unwrap(), "a state drain");
+}
+
 #[test]
 fn an_id_that_is_taken_is_passed_over() {
     let mut sim = holding("a@1");
@@ -204,6 +216,17 @@ fn a_push_counts() {
     assert!(sim.files.as_ref().unwrap().config.starts_with(&format!("{} ", before + 1)));
     assert_eq!(next(&mut sim, &web("a@1*7")), ["converged"]);
     assert_eq!(sim.observe().layout.generation, before + 1);
+}
+
+#[test]
+fn a_view_shows_no_seal() {
+    let mut sim = holding("a@1");
+    let observed = sim.observe();
+    let Step::Change(plan) = sim.plan(&web("a@1*7"), &observed, Mode::default()) else { panic!("nothing to do") };
+    assert!(plan.files.as_ref().unwrap().changes[0].new.contains("end of file"));
+    let view = plan.view();
+    assert!(!view.files.is_empty());
+    assert!(view.files.iter().all(|f| !f.diff().contains("end of file")), "{}", view.files[0].diff());
 }
 
 #[test]

@@ -24,6 +24,13 @@ pub(super) async fn adopt(launch: &Launch) -> Result<Option<Process>, DriverErro
         if answered.is_some() {
             return Ok(Some(process));
         }
+        if serves(&process).await {
+            tracing::warn!(
+                pid = process.pid(),
+                "this haproxy serves, but its master socket does not answer: it can be given servers, no new structure"
+            );
+            return Ok(Some(process));
+        }
         if Instant::now() > deadline {
             return end_the_mute(process).await;
         }
@@ -31,7 +38,15 @@ pub(super) async fn adopt(launch: &Launch) -> Result<Option<Process>, DriverErro
     }
 }
 
-/// A master that cannot be spoken to can be neither reloaded nor asked: it is of no use, and would hold on.
+/// Whether a worker of this master answers on the runtime socket: one of an earlier master may do so too.
+async fn serves(process: &Process) -> bool {
+    let Ok(Some(worker)) = master::live_worker(&process.paths).await else { return false };
+    let status = fs::read_to_string(format!("/proc/{worker}/status")).unwrap_or_default();
+    let parent = status.lines().find_map(|line| line.strip_prefix("PPid:"));
+    parent.is_some_and(|pid| pid.trim() == process.pid().to_string())
+}
+
+/// A master that cannot be spoken to, and has no worker that serves: it is of no use, and would hold on.
 async fn end_the_mute(mut process: Process) -> Result<Option<Process>, DriverError> {
     tracing::warn!(pid = process.pid(), "ending a haproxy whose master socket does not answer");
     process.kill().await;

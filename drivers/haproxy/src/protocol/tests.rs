@@ -168,7 +168,7 @@ fn commands_print_as_haproxy_reads_them() {
 
 #[test]
 fn map_paths_that_would_need_quoting_are_refused() {
-    for path in ["hosts.map", "/a b", "/a;b", "/a\nb", "/ä", "/a'b", "/a#b", "/$HOME/x"] {
+    for path in ["hosts.map", "/a b", "/a;b", "/a\nb", "/ä", "/a'b", "/a#b", "/$HOME/x", "/a,b", "/a=b"] {
         assert!(MapFile::new(Path::new(path)).is_err(), "{path:?}");
     }
 }

@@ -2,7 +2,7 @@
 
 use std::{fs, os::unix::fs::MetadataExt, time::Duration};
 
-use backchat_contract::Driver;
+use backchat_contract::{Desired, Driver, Mode, Step};
 use backchat_haproxy::{
     HaproxyDriver, ManagedSettings,
     check::check,
@@ -82,6 +82,26 @@ async fn a_killed_master_takes_its_workers_along_and_is_started_again() {
     assert!(again.is_running());
 }
 
+/// What serves on is told only where something serves.
+#[tokio::test]
+async fn a_first_start_that_fails_promises_nothing() {
+    let rig = Rig::new();
+    let mut settings =
+        ManagedSettings { program: rig.launch.program.clone(), ..ManagedSettings::new(rig.settings.clone()) };
+    settings.config.template.text.push_str("\nnonsense\n");
+    let error = HaproxyDriver::managed(settings.clone()).unwrap().ensure().await.unwrap_err().to_string();
+    assert!(error.contains("unknown keyword 'nonsense'") && !error.contains("serves on"), "{error}");
+
+    let _process = rig.start().await;
+    let mut driver = HaproxyDriver::managed(settings).unwrap();
+    driver.ensure().await.unwrap();
+    let observed = driver.observe().await.unwrap();
+    let step = driver.plan(&Desired::default(), &observed, Mode::default());
+    let Step::Change(plan) = step else { panic!("no new structure: {step:?}") };
+    let error = driver.apply(plan).await.unwrap_err().to_string();
+    assert!(error.ends_with("; the last good configuration serves on"), "{error}");
+}
+
 /// One that starts and dies comes back at once the first time, and then not in a loop.
 #[tokio::test]
 async fn short_lives_are_not_restarted_in_a_loop() {
@@ -144,11 +164,12 @@ async fn a_killed_worker_is_noticed() {
     rig.comes_to("a", "/", (200, "web")).await;
 }
 
-/// A master that is there and says nothing is of no use: it is ended, and a start can follow.
+/// A master that is there and says nothing, and no worker either, is of no use: it is ended, and a start can follow.
 #[tokio::test]
-async fn a_mute_master_is_ended() {
+async fn a_mute_haproxy_is_ended() {
     let (mut rig, _web) = with_web().await;
     let process = rig.start().await;
+    kill(worker(&rig).await, Signal::STOP);
     kill(process.pid(), Signal::STOP);
     rig.launch.limit = Duration::from_millis(100);
     assert!(Process::adopt(&rig.launch).await.unwrap().is_none());
@@ -156,6 +177,25 @@ async fn a_mute_master_is_ended() {
     rig.launch.limit = LONG;
     Process::start(&rig.launch).await.unwrap();
     rig.comes_to("a", "/", (200, "web")).await;
+}
+
+/// A worker that serves is not cut off for its master's sake: only structure is out of reach, and that is told.
+#[tokio::test]
+async fn a_mute_master_serves_on() {
+    let (rig, _web) = with_web().await;
+    let pid = rig.start().await.pid();
+    rig.comes_to("a", "/", (200, "web")).await;
+    let load = Load::start(rig.port, 4);
+    kill(pid, Signal::STOP);
+    assert_eq!(Process::adopt(&rig.launch).await.unwrap().unwrap().pid(), pid);
+    kill(pid, Signal::CONT);
+    fs::remove_file(&rig.paths().master).unwrap();
+    let adopted = Process::adopt(&rig.launch).await.unwrap().unwrap();
+    assert_eq!(adopted.pid(), pid);
+    let error = master::reload(rig.paths(), 2, LONG).await.unwrap_err().to_string();
+    assert!(error.starts_with("reach haproxy at ") && error.contains("master.sock"), "{error}");
+    assert!(adopted.is_running());
+    assert_eq!(load.stop().await.1, 0);
 }
 
 #[tokio::test]

@@ -23,6 +23,7 @@ use crate::{
 pub(super) const SPARES: usize = 2;
 
 #[derive(Clone, Debug)]
+#[expect(clippy::struct_excessive_bools, reason = "HAProxy's own flags, each independent of the others")]
 pub(super) struct SimServer {
     pub(super) id: String,
     pub(super) addr: std::net::SocketAddr,
@@ -61,6 +62,8 @@ pub(super) struct Sim {
     /// Servers that took requests before a check of them had passed.
     pub(super) ungated: BTreeSet<String>,
     pub(super) refused: Vec<String>,
+    /// A server that it never takes, for a reason of its own.
+    pub(super) never: Option<String>,
 }
 
 impl Sim {
@@ -103,6 +106,7 @@ impl Sim {
             reloads: 0,
             ungated: BTreeSet::new(),
             refused: Vec::new(),
+            never: None,
         }
     }
 
@@ -160,6 +164,9 @@ impl Sim {
             let version = MapVersion(self.versions + 1);
             action.commands(version).iter().for_each(|command| self.run(command));
         }
+        let commands = plan.actions.iter().flat_map(|action| action.commands(MapVersion::NEW));
+        let denied = commands.filter_map(|c| c.server().cloned()).filter(|path| self.never == Some(name(path)));
+        self.clock.denied(denied, self.now);
         if let Some(files) = &plan.files {
             let rendered = render(&files.layout, self.salt);
             assert_eq!(Some(&rendered.structure), self.structure.as_ref(), "a file that does not say what runs");
@@ -206,6 +213,9 @@ impl Sim {
                     return refuse(self, "no such backend");
                 };
                 let id = id.to_string();
+                if self.never == Some(name(path)) {
+                    return refuse(self, "never");
+                }
                 if backend.servers.contains_key(&name(path)) || backend.servers.values().any(|s| s.id == id) {
                     return refuse(self, "already there");
                 }

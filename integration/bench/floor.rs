@@ -35,7 +35,7 @@ pub(crate) async fn measure(load: Load, rounds: usize) -> Result<(Figures, Figur
     let web = Web::start((Ipv4Addr::UNSPECIFIED, 0).into(), "floor").await?;
     let (mut raw, mut driven) = (Vec::new(), Vec::new());
     for _ in 0..rounds {
-        let (took, commands) = drive(load, web.addr().port()).await?;
+        let (took, commands) = Box::pin(drive(load, web.addr().port())).await?;
         driven.push(took);
         raw.push(send(load, &commands).await?);
     }

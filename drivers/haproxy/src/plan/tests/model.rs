@@ -24,7 +24,6 @@ pub(super) const SPARES: usize = 2;
 
 #[derive(Clone, Debug)]
 #[expect(clippy::struct_excessive_bools, reason = "HAProxy's own flags, each independent of the others")]
-#[expect(clippy::struct_excessive_bools, reason = "the flags that HAProxy itself keeps of a server")]
 pub(super) struct SimServer {
     pub(super) id: String,
     pub(super) addr: std::net::SocketAddr,

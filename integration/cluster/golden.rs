@@ -96,6 +96,16 @@ fn records_and_their_messages() {
     check("exchange", &exchange.encode());
 }
 
+/// As a later version may write it: one more part in every identity, member and age.
+#[test]
+fn an_exchange_with_longer_arrays() {
+    assert_eq!(Exchange::decode(&golden("exchange-of-later")).unwrap(), Exchange::decode(&golden("exchange")).unwrap());
+    // One part too few is still none.
+    let short = hex::encode(golden("exchange"))
+        .replace("8464776562311b0000018bcfe56801440a000007191f0a", "83647765623101440a000007");
+    assert!(Exchange::decode(&hex::decode(short).unwrap()).is_err());
+}
+
 /// As a later version may write it: fields that this one does not know, in the record and in its offer.
 #[test]
 fn a_record_with_unknown_fields() {

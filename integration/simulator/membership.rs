@@ -4,6 +4,7 @@ use backchat::{
     cluster::{
         identity::{Identity, first_epoch},
         node::Effect,
+        profile::Profile,
     },
     model::{Kind, Liveness},
 };
@@ -40,6 +41,28 @@ fn loss_removes_nobody() {
         let failed = |host: &Host| host.seen.iter().any(|(_, _, seen)| *seen == Liveness::Failed);
         assert!(!world.hosts.iter().any(failed), "{size} nodes at {loss}");
         assert_eq!(renewed(&world), 0, "{size} nodes at {loss}");
+    }
+}
+
+/// What a crash and a dead host take at the most in each profile, and that loss takes nobody.
+#[test]
+fn every_profile_keeps_to_its_times() {
+    for (profile, crash, dead) in
+        [(Profile::LOCAL, ms(600), secs(3)), (Profile::LAN, secs(1), secs(5)), (Profile::WAN, secs(3), secs(12))]
+    {
+        let mut world = World::with(1, 10, |world| (world.profile, world.network.loss) = (profile, 0.1));
+        world.until(secs(10), World::converged);
+        world.hosts.iter_mut().for_each(|host| host.watched = true);
+        world.run(secs(60));
+        let failed = |host: &Host| host.seen.iter().any(|(_, _, seen)| *seen == Liveness::Failed);
+        assert!(!world.hosts.iter().any(failed), "{}", profile.name);
+        assert_eq!(renewed(&world), 0, "{}", profile.name);
+        world.kill(4);
+        let crashed = world.until(crash, |w| w.sees(0, 4) == Some(Liveness::Failed));
+        world.kill(5);
+        world.hosts[5].up = false;
+        let gone = world.until(dead, |w| w.running().iter().all(|i| w.sees(*i, 5) == Some(Liveness::Failed)));
+        println!("{}: a crash took {crashed:?}, a dead host {gone:?}", profile.name);
     }
 }
 

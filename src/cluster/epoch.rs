@@ -6,6 +6,7 @@ use std::{
     io::{self, Write},
     net::SocketAddr,
     path::{Path, PathBuf},
+    sync::{Arc, Mutex, PoisonError},
 };
 
 use serde::{Deserialize, Serialize};
@@ -15,12 +16,15 @@ use crate::model::NodeName;
 
 const FORMAT: &str = "backchat.cluster/1";
 const FILE: &str = "cluster.json";
+/// How many epochs are set aside beyond the one that is begun: a life ends and another begins each time a
+/// node is declared down and finds that out.
+const AHEAD: u64 = 64;
 
 /// What is kept from one life to the next.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Kept {
     format: String,
-    /// The highest epoch this node had.
+    /// The highest epoch this node may have had: epochs are set aside ahead.
     pub(super) epoch: u64,
     /// The members it knew to be living.
     pub(super) members: Vec<KeptMember>,
@@ -35,10 +39,11 @@ pub(super) struct KeptMember {
     pub(super) addr: SocketAddr,
 }
 
-/// Where it is kept.
+/// Where it is kept. One writer at a time, and the epoch that is kept never falls.
 #[derive(Clone, Debug)]
 pub(super) struct Store {
     dir: PathBuf,
+    kept: Arc<Mutex<Option<Kept>>>,
 }
 
 impl Kept {
@@ -51,7 +56,7 @@ impl Store {
     /// Makes the folder where it is not there.
     pub(super) fn open(dir: &Path) -> Result<Self, Error> {
         fs::create_dir_all(dir).map_err(|source| Error::State { action: "make", path: dir.to_owned(), source })?;
-        Ok(Self { dir: dir.to_owned() })
+        Ok(Self { dir: dir.to_owned(), kept: Arc::default() })
     }
 
     /// What was kept. A file that makes no sense is set aside, for an operator to look at: the clock and
@@ -63,7 +68,10 @@ impl Store {
             result => result.map_err(|source| Error::State { action: "read", path: path.clone(), source })?,
         };
         match serde_json::from_slice::<Kept>(&text) {
-            Ok(kept) if kept.format == FORMAT => Ok(Some(kept)),
+            Ok(kept) if kept.format == FORMAT => {
+                *self.kept.lock().unwrap_or_else(PoisonError::into_inner) = Some(kept.clone());
+                Ok(Some(kept))
+            }
             other => {
                 let why = other.map_or_else(|e| e.to_string(), |kept| format!("format {:?}", kept.format));
                 let aside = path.with_extension("json.unreadable");
@@ -74,9 +82,32 @@ impl Store {
         }
     }
 
-    /// Keeps it: whole or not at all, and lasting once this returns.
-    pub(super) fn write(&self, kept: &Kept) -> Result<(), Error> {
-        self.replace(kept).map_err(|source| Error::State { action: "write", path: self.dir.join(FILE), source })
+    /// Sets aside `epoch` and some above it, before the first of them is spoken: so that a life that is begun
+    /// anew need not wait for the disk. Says which is the last.
+    pub(super) fn reserve(&self, epoch: u64) -> Result<u64, Error> {
+        let last = epoch.saturating_add(AHEAD);
+        self.change(|kept| kept.epoch = kept.epoch.max(last)).map(|()| last)
+    }
+
+    /// Keeps these members in the place of the last.
+    pub(super) fn remember(&self, members: Vec<KeptMember>) -> Result<(), Error> {
+        self.change(|kept| kept.members = members)
+    }
+
+    /// Keeps what `change` makes of it: whole or not at all, and lasting once this returns.
+    fn change(&self, change: impl FnOnce(&mut Kept)) -> Result<(), Error> {
+        let mut last = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut kept = last.clone().unwrap_or_else(|| Kept::new(0, Vec::new()));
+        change(&mut kept);
+        if last.as_ref() != Some(&kept) {
+            self.replace(&kept).map_err(|source| Error::State {
+                action: "write",
+                path: self.dir.join(FILE),
+                source,
+            })?;
+            *last = Some(kept);
+        }
+        Ok(())
     }
 
     fn replace(&self, kept: &Kept) -> io::Result<()> {
@@ -98,9 +129,15 @@ mod tests {
         let store = Store::open(&dir.path().join("deep/er")).unwrap();
         assert_eq!(store.read().unwrap(), None);
         let addr = "[::1]:7946".parse().unwrap();
-        let kept = Kept::new(7, vec![KeptMember { name: "web1".parse().unwrap(), addr }]);
-        store.write(&kept).unwrap();
-        assert_eq!(store.read().unwrap(), Some(kept));
+        let members = vec![KeptMember { name: "web1".parse().unwrap(), addr }];
+        let last = store.reserve(7).unwrap();
+        assert!(last > 7, "none are set aside");
+        store.remember(members.clone()).unwrap();
+        // Another process, later.
+        let again = Store::open(&dir.path().join("deep/er")).unwrap();
+        assert_eq!(again.read().unwrap(), Some(Kept::new(last, members.clone())));
+        again.reserve(3).unwrap();
+        assert_eq!(again.read().unwrap(), Some(Kept::new(last, members)), "what is kept fell");
         let files = fs::read_dir(dir.path().join("deep/er")).unwrap().count();
         assert_eq!(files, 1, "a temporary file is left");
     }

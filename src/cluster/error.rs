@@ -25,6 +25,9 @@ pub enum Error {
         /// What the look for a route said.
         source: io::Error,
     },
+    /// The system gives no timer.
+    #[error("cannot get a timer: {0}")]
+    Timer(io::Error),
     /// The epoch could not be read or kept.
     #[error("cannot {action} {}: {source}", path.display())]
     State {

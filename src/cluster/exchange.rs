@@ -109,25 +109,21 @@ fn list<'b, T>(
 
 /// A member, or `None` where its identity or state makes no sense here.
 fn member<C>(d: &mut Decoder<'_>, ctx: &mut C) -> Result<Option<foca::Member<Identity>>, decode::Error> {
-    if d.array()? != Some(3) {
-        return Err(decode::Error::message("a member of other than three parts"));
-    }
-    let start = d.position();
-    d.skip()?;
-    let end = d.position();
-    let id = d.input().get(start..end).and_then(|bytes| minicbor::decode_with(bytes, ctx).ok());
-    let (incarnation, state) = (d.u16()?, state_of(d.u8()?));
-    Ok(id.zip(state).map(|(id, state)| foca::Member::new(id, incarnation, state)))
+    cbor::parts(d, 3, |d| {
+        let start = d.position();
+        d.skip()?;
+        let end = d.position();
+        let id = d.input().get(start..end).and_then(|bytes| minicbor::decode_with(bytes, ctx).ok());
+        let (incarnation, state) = (d.u16()?, state_of(d.u8()?));
+        Ok(id.zip(state).map(|(id, state)| foca::Member::new(id, incarnation, state)))
+    })
 }
 
 fn read_ages(d: &mut Decoder<'_>) -> Result<BTreeMap<NodeName, Age>, decode::Error> {
     let mut ages = BTreeMap::new();
     for _ in 0..counted(d.map()?)? {
         let name = d.str()?.parse();
-        if d.array()? != Some(2) {
-            return Err(decode::Error::message("an age of other than two parts"));
-        }
-        let age = (d.u64()?, d.u64()?);
+        let age = cbor::parts(d, 2, |d| Ok((d.u64()?, d.u64()?)))?;
         ages.extend(name.map(|name| (name, age)));
     }
     Ok(ages)

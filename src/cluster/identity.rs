@@ -8,6 +8,7 @@ use std::{fmt, net::SocketAddr, sync::Arc};
 use minicbor::{Decode, Decoder, Encode, Encoder, decode, encode};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
+use super::cbor;
 use crate::model::NodeName;
 
 /// The highest epoch that is taken from others: the clock of the year 2242 in milliseconds. One packet
@@ -110,7 +111,7 @@ impl<'de> Deserialize<'de> for Identity {
     }
 }
 
-/// Within our own messages (CBOR): `[name, epoch, ip as 4 or 16 bytes, port]`.
+/// Within our own messages (CBOR): `[name, epoch, ip as 4 or 16 bytes, port]`; a later version may add parts.
 impl<C> Encode<C> for Identity {
     fn encode<W: encode::Write>(&self, e: &mut Encoder<W>, _: &mut C) -> Result<(), encode::Error<W::Error>> {
         e.array(4)?.str(self.name.as_str())?.u64(self.epoch)?;
@@ -124,20 +125,19 @@ impl<C> Encode<C> for Identity {
 
 impl<'b, C> Decode<'b, C> for Identity {
     fn decode(d: &mut Decoder<'b>, _: &mut C) -> Result<Self, decode::Error> {
-        if d.array()? != Some(4) {
-            return Err(decode::Error::message("an identity of other than four parts"));
-        }
-        let name = d.str()?.parse::<NodeName>().map_err(|_| decode::Error::message("no node name"))?;
-        let epoch = d.u64()?;
-        if epoch > MAX_EPOCH {
-            return Err(decode::Error::message("an epoch out of range"));
-        }
-        let ip = d.bytes()?;
-        let ip = <[u8; 4]>::try_from(ip)
-            .map(std::net::IpAddr::from)
-            .or_else(|_| <[u8; 16]>::try_from(ip).map(std::net::IpAddr::from))
-            .map_err(|_| decode::Error::message("no ip address"))?;
-        Ok(Self::new(name, epoch, SocketAddr::new(ip, d.u16()?)))
+        cbor::parts(d, 4, |d| {
+            let name = d.str()?.parse::<NodeName>().map_err(|_| decode::Error::message("no node name"))?;
+            let epoch = d.u64()?;
+            if epoch > MAX_EPOCH {
+                return Err(decode::Error::message("an epoch out of range"));
+            }
+            let ip = d.bytes()?;
+            let ip = <[u8; 4]>::try_from(ip)
+                .map(std::net::IpAddr::from)
+                .or_else(|_| <[u8; 16]>::try_from(ip).map(std::net::IpAddr::from))
+                .map_err(|_| decode::Error::message("no ip address"))?;
+            Ok(Self::new(name, epoch, SocketAddr::new(ip, d.u16()?)))
+        })
     }
 }
 

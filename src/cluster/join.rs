@@ -4,7 +4,7 @@ mod address;
 mod joiner;
 mod progress;
 
-use std::{collections::BTreeMap, io, net::SocketAddr, sync::Arc, time::Duration};
+use std::{collections::BTreeMap, future::Future, io, net::SocketAddr, sync::Arc, time::Duration};
 
 use tokio::{
     sync::watch,
@@ -18,8 +18,9 @@ pub(super) use progress::Progress;
 use super::view::View;
 use crate::model::{Liveness, NodeName};
 
-/// The first pause between two tries; each is twice the one before.
-const FIRST_PAUSE: Duration = Duration::from_millis(100);
+/// The first pause between two tries; each is twice the one before. Short: where everything starts at once, the
+/// seed is there a moment later.
+const FIRST_PAUSE: Duration = Duration::from_millis(10);
 /// The longest pause: a seed that comes back is joined within it.
 const LONGEST_PAUSE: Duration = Duration::from_secs(2);
 /// How long it may take after an exchange until a member shows.
@@ -47,10 +48,15 @@ impl Keeper {
         Self { joiner, addr, views, progress, found: BTreeMap::new() }
     }
 
-    pub(super) async fn run(mut self) {
+    /// `resolve` looks an address up: anew for each try, for a name may lead elsewhere by then.
+    pub(super) async fn run<F>(mut self, resolve: impl Fn(JoinAddr) -> F)
+    where
+        F: Future<Output = io::Result<Vec<SocketAddr>>>,
+    {
         let mut pause = FIRST_PAUSE;
         loop {
-            match self.round().await {
+            let places = resolve(self.addr.clone()).await;
+            match self.round(places).await {
                 Ok(places) => {
                     self.progress.joined();
                     pause = FIRST_PAUSE;
@@ -65,10 +71,10 @@ impl Keeper {
         }
     }
 
-    /// Looks the address up and joins every place it leads to where no living member is. An address may
+    /// Joins every place that the address leads to where no living member is. An address may
     /// lead to several: they are joined all, or two halves of a cluster that each found one would not meet.
-    async fn round(&mut self) -> Result<Vec<SocketAddr>, String> {
-        let places = self.addr.resolve().await.map_err(|error| cannot_look_up(&self.addr, &error))?;
+    async fn round(&mut self, places: io::Result<Vec<SocketAddr>>) -> Result<Vec<SocketAddr>, String> {
+        let places = places.map_err(|error| cannot_look_up(&self.addr, &error))?;
         let mut problem = None;
         for place in &places {
             if lives(&self.views.borrow(), *place, self.found.get(place)) {
@@ -114,3 +120,6 @@ fn lives(view: &View, place: SocketAddr, found: Option<&Found>) -> bool {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

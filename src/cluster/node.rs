@@ -27,7 +27,7 @@ use std::{
 
 use bytes::Bytes;
 use foca::{Foca, PostcardCodec};
-use rand::{SeedableRng, rngs::StdRng};
+use rand::{RngExt, SeedableRng, rngs::StdRng};
 
 pub use api::{Effect, Input, Known, NodeConfig, Outcome, Why};
 pub use cures::Cures;
@@ -65,6 +65,8 @@ pub struct Node {
     phase: Phase,
     synced: bool,
     rng: StdRng,
+    /// Where our beat lies, so that not all nodes of a cluster do all at the same time.
+    offset: Moment,
     /// The highest epoch that was heard under our name.
     heard: Option<u64>,
     /// The size of the cluster that foca is set for.
@@ -120,6 +122,7 @@ impl Node {
             own: own.clone(),
             phase: Phase::Running,
             synced,
+            offset: rng.random_range(Moment::ZERO..=profile.beat),
             rng,
             heard: None,
             size: 1,

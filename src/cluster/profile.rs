@@ -10,6 +10,8 @@ use std::{
 
 use foca::{Config, PeriodicParams};
 
+use crate::model::Moment;
+
 /// Fewer transmissions lose broadcasts even without packet loss: foca computes 1 for two nodes.
 const MIN_TRANSMISSIONS: u8 = 8;
 /// What is computed for fewer: a cluster grows, and `Foca::set_config` switches nothing on later.
@@ -28,6 +30,9 @@ pub struct Profile {
     pub suspicion: Duration,
     /// Whether `suspicion` grows with the logarithm of the cluster's size.
     pub suspicion_grows: bool,
+    /// What the periods are multiples of. What comes again and again comes at multiples of it, from a
+    /// moment of the node's own: one wake-up for all of it, where timers that drift apart take one each.
+    pub beat: Duration,
     /// How often news are gossiped.
     pub gossip_period: Duration,
     /// To how many.
@@ -50,6 +55,7 @@ impl Profile {
         probe_rtt: Duration::from_millis(60),
         suspicion: Duration::from_millis(600),
         suspicion_grows: false,
+        beat: Duration::from_millis(10),
         gossip_period: Duration::from_millis(50),
         gossip_fanout: 3,
         announce_down: Duration::from_secs(1),
@@ -64,6 +70,7 @@ impl Profile {
         probe_rtt: Duration::from_millis(100),
         suspicion: Duration::from_secs(2),
         suspicion_grows: true,
+        beat: Duration::from_millis(100),
         gossip_period: Duration::from_millis(100),
         gossip_fanout: 3,
         announce_down: Duration::from_secs(5),
@@ -78,6 +85,7 @@ impl Profile {
         probe_rtt: Duration::from_millis(400),
         suspicion: Duration::from_secs(4),
         suspicion_grows: true,
+        beat: Duration::from_millis(200),
         gossip_period: Duration::from_millis(200),
         gossip_fanout: 4,
         announce_down: Duration::from_secs(10),
@@ -85,6 +93,14 @@ impl Profile {
         question: Duration::from_millis(900),
         exchange_period: Duration::from_secs(60),
     };
+
+    /// The multiple of the beat for something due at `at`: the next, or the one before if that is missed by less
+    /// than a quarter of a beat.
+    pub(crate) fn on_beat(&self, at: Moment) -> Moment {
+        let beat = self.beat.as_micros().max(1);
+        let beats = (at.as_micros() + beat * 3 / 4).div_euclid(beat);
+        Duration::from_micros(u64::try_from(beats * beat).unwrap_or(u64::MAX))
+    }
 
     /// How long a suspect may refute in a cluster of `members`.
     pub fn suspicion_for(&self, members: usize) -> Duration {
@@ -152,6 +168,22 @@ mod tests {
         check(Profile::LAN, 10, 8, 2000);
         check(Profile::LAN, 100, 16, 4000);
         check(Profile::WAN, 1000, 24, 12000);
+    }
+
+    #[test]
+    fn what_is_periodic_keeps_to_the_beat() {
+        let check = |at: u64, expected: u64| {
+            let ms = Duration::from_millis;
+            assert_eq!(Profile::LAN.on_beat(ms(at)), ms(expected), "{at}");
+        };
+        for (at, expected) in [(0, 0), (300, 300), (301, 300), (324, 300), (325, 400), (399, 400)] {
+            check(at, expected);
+        }
+        for profile in [Profile::LOCAL, Profile::LAN, Profile::WAN] {
+            for period in [profile.probe_period, profile.probe_rtt, profile.gossip_period, profile.announce_down] {
+                assert_eq!(period.as_micros() % profile.beat.as_micros(), 0, "{} {period:?}", profile.name);
+            }
+        }
     }
 
     #[test]

@@ -42,6 +42,8 @@ pub struct Cluster {
     pub(super) commands: mpsc::Receiver<Command>,
     pub(super) drains: Option<mpsc::Sender<DrainQuestion>>,
     pub(super) kept: Kept,
+    /// The last epoch that may be spoken before others are set aside.
+    pub(super) reserved: u64,
     pub(super) store: Option<Store>,
 }
 
@@ -58,10 +60,8 @@ impl Cluster {
         let last = store.as_ref().map_or(Ok(None), Store::read)?;
         let epoch = first_epoch(wall_ms(), last.as_ref().map(|last| last.epoch), None);
         let kept = Kept::new(epoch, last.map(|last| last.members).unwrap_or_default());
-        if let Some(store) = &store {
-            // Before anything is sent: what is written down must never be behind what others have seen.
-            store.write(&kept)?;
-        }
+        // Before anything is sent: what is written down must never be behind what others have seen.
+        let reserved = store.as_ref().map_or(Ok(u64::MAX), |store| store.reserve(epoch))?;
         let identity = Identity::new(settings.node.clone(), epoch, addr);
         let (speaker, speakers) = watch::channel(speaker(&settings, &identity));
         let (publisher, views) = Publisher::new(first_view(&settings, &identity));
@@ -79,7 +79,7 @@ impl Cluster {
             drains: Arc::new(Mutex::new(questions)),
         };
         let result = handle.clone();
-        Ok((Self { settings, sockets, handle, publisher, speaker, commands, drains, kept, store }, result))
+        Ok((Self { settings, sockets, handle, publisher, speaker, commands, drains, kept, reserved, store }, result))
     }
 
     /// Takes part in the cluster until it has left, or until `stop`: then at once and without a word, as

@@ -1,25 +1,28 @@
 //! The one task that owns the node, its timer and its UDP socket. It never waits for anything but its next
 //! input: exchanges, questions and files are others' futures, which report back through the mailbox.
 
+mod clock;
 mod jobs;
 mod radio;
 mod saver;
 
-use std::{sync::Arc, time::Duration};
+use std::sync::Arc;
 
 use tokio::{
     net::TcpListener,
     sync::{mpsc, oneshot, watch},
-    time::{Instant, sleep_until},
+    time::Instant,
 };
 
 use self::{
+    clock::Clock,
     jobs::Jobs,
     radio::{Radio, Received},
 };
 use super::{
     Announcement, Settings,
     counters::Counters,
+    epoch::Store,
     error::Error,
     exchange::Exchange,
     identity::Identity,
@@ -35,8 +38,6 @@ use crate::model::{Moment, RawRecord};
 
 /// Datagrams taken in one turn: what else there is to do must not wait for a flood to end.
 const DATAGRAMS: usize = 64;
-/// How long to sleep where nothing is due.
-const IDLE: Duration = Duration::from_secs(3600);
 
 /// What runs.
 pub(super) struct Task {
@@ -46,10 +47,14 @@ pub(super) struct Task {
     /// Whether anybody may have.
     introduced: bool,
     radio: Radio,
+    clock: Clock,
     commands: mpsc::Receiver<Command>,
     publisher: Publisher,
     speaker: watch::Sender<Speaker>,
     jobs: Jobs,
+    store: Option<Store>,
+    /// The last epoch that is set aside in the store.
+    reserved: u64,
     counters: Arc<Counters>,
     started: Instant,
     leaving: Vec<oneshot::Sender<()>>,
@@ -60,26 +65,30 @@ pub(super) struct Task {
 impl Task {
     /// The task of a bound node, and the listener, which is not its business.
     pub(super) fn new(cluster: Cluster, first: Announcement) -> Result<(Self, TcpListener), Error> {
-        let Cluster { settings, sockets, handle, publisher, speaker, commands, kept, store, .. } = cluster;
+        let Cluster { settings, sockets, handle, publisher, speaker, commands, kept, reserved, store, .. } = cluster;
         let config = config(&settings, speaker.borrow().hello.from.clone(), first);
         fits(&config.record)?;
         let mut jobs = Jobs::new(&handle);
         let node = Node::new(config.clone(), rand::make_rng(), handle.started.elapsed())
             .map_err(|_| too_large(&config.record))?;
         let radio = Radio::new(sockets.udp, sockets.local, &speaker.borrow(), Arc::clone(&handle.counters));
+        let clock = Clock::new().map_err(Error::Timer)?;
         jobs.join(&settings, &kept);
-        if let Some(store) = store {
-            jobs.spawn(saver::keep(store, handle.watch(), kept));
+        if let Some(store) = store.clone() {
+            jobs.spawn(saver::keep(store, handle.watch(), kept.members));
         }
         let mut task = Self {
             node,
             config,
             introduced: false,
             radio,
+            clock,
             commands,
             publisher,
             speaker,
             jobs,
+            store,
+            reserved,
             counters: handle.counters,
             started: handle.started,
             leaving: Vec::new(),
@@ -100,14 +109,14 @@ impl Task {
             }
             self.publisher.publish(|| view(&self.node));
             self.counters.of_node(&self.node);
-            let due = self.due();
+            self.clock.set(self.due());
             // Every arm is cancel-safe: readiness stays until it is used, channels and sets keep what was not
-            // taken, and a sleep has no state. Unbiased, so that no flood of one starves the others.
+            // taken, and a clock that was not heard rings on. Unbiased, so that no flood of one starves the others.
             tokio::select! {
                 () = self.radio.readable() => self.receive(),
                 Some(command) = self.commands.recv() => self.command(command),
                 () = self.jobs.reap() => {}
-                () = sleep_until(due) => {}
+                () = self.clock.rings() => {}
             }
             self.tick();
         }
@@ -118,9 +127,9 @@ impl Task {
     }
 
     /// When to wake, whatever comes.
-    fn due(&self) -> Instant {
+    fn due(&self) -> Option<Instant> {
         let node = self.node.next_deadline().map(|moment| self.started + moment);
-        node.into_iter().chain(self.publisher.due()).min().unwrap_or_else(|| Instant::now() + IDLE)
+        node.into_iter().chain(self.publisher.due()).min()
     }
 
     /// Does what is due. What has been received is looked at first: an answer may be among it that came in
@@ -216,6 +225,7 @@ impl Task {
 
     /// This life has another epoch: it is kept, and said to whomever this node speaks from now on.
     fn reborn(&mut self) {
+        self.reserve();
         let identity = self.node.identity().clone();
         self.speaker.send_modify(|speaker| {
             speaker.boot = speaker.boot.max(identity.epoch());
@@ -224,8 +234,21 @@ impl Task {
         self.radio.boot(self.speaker.borrow().boot);
     }
 
+    /// Has the store ahead of the node's epoch. The task waits for the disk here, which is rare: only once as
+    /// many lives are over as are set aside at a time, or where a far later one was heard of.
+    fn reserve(&mut self) {
+        let epoch = self.node.identity().epoch();
+        let Some(store) = self.store.as_ref().filter(|_| epoch > self.reserved) else { return };
+        self.reserved = store.reserve(epoch).unwrap_or_else(|error| {
+            tracing::warn!("{error}; after a restart the cluster's memory has to do");
+            epoch
+        });
+    }
+
     /// Does what the node wants done.
     fn act(&mut self) {
+        // Before the first word of another life.
+        self.reserve();
         for effect in std::mem::take(&mut self.effects) {
             match effect {
                 Effect::Send { to, payload } => self.radio.send(to, &payload),

@@ -2,13 +2,15 @@
 
 use std::{
     io,
-    net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
+    net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket},
+    os::fd::{AsRawFd, OwnedFd},
     time::Duration,
 };
 
 use socket2::{Domain, Protocol, Socket, Type};
 use tokio::{
-    net::{TcpListener, UdpSocket},
+    io::{Interest, unix::AsyncFd},
+    net::TcpListener,
     time::timeout,
 };
 
@@ -36,7 +38,9 @@ pub struct Advertise {
 /// Both sockets, on one port.
 #[derive(Debug)]
 pub(super) struct Sockets {
-    pub(super) udp: UdpSocket,
+    /// Only what comes in is waited for: that there is room again for what goes out would wake the task after
+    /// every packet.
+    pub(super) udp: AsyncFd<UdpSocket>,
     pub(super) tcp: TcpListener,
     /// What is bound.
     pub(super) local: SocketAddr,
@@ -58,18 +62,24 @@ impl Sockets {
     fn bind_once(addr: SocketAddr) -> Result<Self, Error> {
         let refuse = |protocol, addr| move |e: io::Error| Error::Bind { protocol, addr, cause: words(&e) };
         let udp = udp(addr).map_err(refuse("udp", addr))?;
-        let local = udp.local_addr().map_err(refuse("udp", addr))?;
+        let local = udp.get_ref().local_addr().map_err(refuse("udp", addr))?;
         let tcp = tcp(local).map_err(refuse("tcp", local))?;
         Ok(Self { udp, tcp, local })
     }
 }
 
-fn udp(addr: SocketAddr) -> io::Result<UdpSocket> {
+fn udp(addr: SocketAddr) -> io::Result<AsyncFd<UdpSocket>> {
     let socket = socket(addr, Type::DGRAM, Protocol::UDP)?;
     socket.bind(&addr.into())?;
     // The kernel may grant less (net.core.rmem_max); gossip lives with loss.
     let _ = socket.set_recv_buffer_size(RECEIVE_BUFFER);
-    UdpSocket::from_std(socket.into())
+    readable(socket.into())
+}
+
+/// Has the runtime say when there is something to read, and that alone.
+#[expect(deprecated, reason = "its successor is unsafe, for types whose descriptor changes: an owned one does not")]
+pub(super) fn readable<T: AsRawFd + Into<OwnedFd>>(inner: T) -> io::Result<AsyncFd<T>> {
+    AsyncFd::with_interest(inner, Interest::READABLE)
 }
 
 fn tcp(addr: SocketAddr) -> io::Result<TcpListener> {
@@ -127,7 +137,7 @@ pub(super) async fn advertised(
     let route = |source| Error::Advertise { bind: local, source };
     let mut last = io::Error::other("no target");
     for target in targets.into_iter().filter(|target| local.is_ipv6() || target.is_ipv4()) {
-        match source_towards(target).await {
+        match source_towards(target) {
             Ok(ip) => return Ok(SocketAddr::new(ip, local.port())),
             Err(error) => last = error,
         }
@@ -145,10 +155,10 @@ fn elsewhere(local: SocketAddr) -> SocketAddr {
 }
 
 /// Connecting a UDP socket sends nothing: it asks the system which address it would send from.
-async fn source_towards(target: SocketAddr) -> io::Result<IpAddr> {
+fn source_towards(target: SocketAddr) -> io::Result<IpAddr> {
     let any: IpAddr = if target.is_ipv4() { Ipv4Addr::UNSPECIFIED.into() } else { Ipv6Addr::UNSPECIFIED.into() };
-    let socket = UdpSocket::bind((any, 0)).await?;
-    socket.connect(target).await?;
+    let socket = UdpSocket::bind((any, 0))?;
+    socket.connect(target)?;
     let ip = socket.local_addr()?.ip();
     if ip.is_unspecified() { Err(io::Error::other(format!("no route to {target}"))) } else { Ok(ip) }
 }
@@ -166,7 +176,7 @@ mod tests {
         for addr in ["127.0.0.1:0", "[::1]:0"] {
             let sockets = bind(addr).unwrap();
             assert_ne!(sockets.local.port(), 0);
-            assert_eq!(sockets.udp.local_addr().unwrap(), sockets.tcp.local_addr().unwrap());
+            assert_eq!(sockets.udp.get_ref().local_addr().unwrap(), sockets.tcp.local_addr().unwrap());
         }
     }
 
@@ -196,14 +206,16 @@ mod tests {
         let sockets = bind("[::]:0").unwrap();
         for ip in ["127.0.0.1", "::1"] {
             let ip: IpAddr = ip.parse().unwrap();
-            let other = UdpSocket::bind((ip, 0)).await.unwrap();
-            other.send_to(b"hi", (ip, sockets.local.port())).await.unwrap();
-            let received = timeout(Duration::from_secs(10), sockets.udp.recv_from(&mut [0; 8])).await;
+            let other = UdpSocket::bind((ip, 0)).unwrap();
+            other.send_to(b"hi", (ip, sockets.local.port())).unwrap();
+            let receive = sockets.udp.async_io(Interest::READABLE, |udp| udp.recv_from(&mut [0; 8]));
+            let received = timeout(Duration::from_secs(10), receive).await;
             let (_, from) = received.expect("nothing comes").unwrap();
             assert_eq!(canonical(from), other.local_addr().unwrap());
             let back = for_socket(sockets.local, canonical(from));
-            sockets.udp.send_to(b"ho", back).await.unwrap();
-            assert_eq!(other.recv(&mut [0; 8]).await.unwrap(), 2);
+            sockets.udp.get_ref().send_to(b"ho", back).unwrap();
+            other.set_read_timeout(Some(Duration::from_secs(10))).unwrap();
+            assert_eq!(other.recv(&mut [0; 8]).unwrap(), 2);
         }
     }
 }

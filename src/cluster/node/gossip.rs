@@ -17,7 +17,7 @@ use crate::{
         identity::Identity,
         message::{Held, Message},
     },
-    model::{Liveness, NodeName},
+    model::{Liveness, Moment, NodeName},
 };
 
 /// Members beyond these are not taken in: forged ones could fill the memory.
@@ -38,7 +38,9 @@ impl Node {
 
     pub(super) fn flush(&mut self) {
         for (after, timer) in std::mem::take(&mut self.outbox.timers) {
-            self.timers.set(self.now + after, Alarm::Foca(timer));
+            let at = self.now + after;
+            let at = if is_periodic(&timer) { self.on_beat(at) } else { at };
+            self.timers.set(at, Alarm::Foca(timer));
         }
         for sent in std::mem::take(&mut self.outbox.packets) {
             self.post(&sent);
@@ -60,6 +62,11 @@ impl Node {
             self.greeting = true;
             self.timers.set(self.now + GREET_EVERY, Alarm::Greet);
         }
+    }
+
+    /// The moment of our own beat for something due at `at`.
+    fn on_beat(&self, at: Moment) -> Moment {
+        self.config.profile.on_beat(at.saturating_sub(self.offset)) + self.offset
     }
 
     /// Sends a packet of foca's.
@@ -115,6 +122,7 @@ impl Node {
             && number == sent
             && src == *to
         {
+            self.timers.cancel(&Alarm::ProbeAgain(*number));
             self.probe = None;
         }
         if self.admit(vec![Member::new(src.clone(), incarnation, State::Alive)]).is_empty() {
@@ -304,6 +312,18 @@ impl Node {
             self.with_foca(|foca, outbox| foca.announce(member, outbox));
         }
         self.flush();
+    }
+}
+
+/// Whether it comes again and again: then it may come a little sooner or later.
+fn is_periodic(timer: &Timer<Identity>) -> bool {
+    match timer {
+        Timer::ProbeRandomMember(_)
+        | Timer::SendIndirectProbe { .. }
+        | Timer::PeriodicAnnounce(_)
+        | Timer::PeriodicAnnounceDown(_)
+        | Timer::PeriodicGossip(_) => true,
+        Timer::ChangeSuspectToDown { .. } | Timer::RemoveDown(_) => false,
     }
 }
 

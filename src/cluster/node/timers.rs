@@ -91,6 +91,11 @@ impl Timers {
         self.heap.pop().map(|Reverse(entry)| entry.alarm)
     }
 
+    /// Drops those that are of no more use, so that nobody wakes for them.
+    pub(super) fn cancel(&mut self, alarm: &Alarm) {
+        self.heap.retain(|Reverse(entry)| entry.alarm != *alarm);
+    }
+
     pub(super) fn clear(&mut self) {
         self.heap.clear();
     }
@@ -113,5 +118,7 @@ mod tests {
         let due: Vec<_> = std::iter::from_fn(|| timers.pop(ms(20))).collect();
         assert_eq!(due, [Alarm::Pull, Alarm::Forget, Alarm::Greet]);
         assert_eq!(timers.next(), Some(ms(30)));
+        timers.cancel(&Alarm::Gone);
+        assert_eq!(timers.next(), None);
     }
 }

@@ -44,7 +44,7 @@ pub(in crate::cluster) async fn exchange(
     }
     let opening = mailbox.ask(Command::Open).await?;
     session.send_body(&opening.encode()).await?;
-    let answer = read(&session.receive_body(MAX_EXCHANGE).await?)?;
+    let answer = read(&session.receive_body(MAX_EXCHANGE, None).await?.bytes)?;
     let remainder = mailbox.ask(|reply| Command::Answer(answer, reply)).await?;
     session.send_body(&remainder.encode()).await?;
     // The other end says when it has taken it: a stream that breaks before that did not succeed.

@@ -31,6 +31,11 @@ use crate::{
 const STRANGERS: usize = 128;
 /// Streams that have, at one time.
 const SESSIONS: usize = 1024;
+/// What their bodies may hold together, in bytes, while they come in and are taken in.
+const BODIES: usize = 16 * MAX_EXCHANGE;
+/// The same without a key, where every stranger gets that far.
+const OPEN_SESSIONS: usize = 128;
+const OPEN_BODIES: usize = MAX_EXCHANGE;
 /// How long an agent may ask to wait for its drain.
 const LONGEST_DRAIN: Duration = Duration::from_secs(3600);
 
@@ -50,6 +55,8 @@ pub(in crate::cluster) struct Desk {
     pub(in crate::cluster) counters: Arc<Counters>,
     /// Room for those that have shown a key.
     pub(in crate::cluster) sessions: Arc<Semaphore>,
+    /// Room for what they tell, in bytes.
+    pub(in crate::cluster) bodies: Arc<Semaphore>,
 }
 
 impl Desk {
@@ -59,7 +66,10 @@ impl Desk {
         drains: Option<mpsc::Sender<DrainQuestion>>,
         counters: Arc<Counters>,
     ) -> Self {
-        Self { speaker, mailbox, drains, counters, sessions: Arc::new(Semaphore::new(SESSIONS)) }
+        let keyed = speaker.borrow().envelope.keys().is_some();
+        let (sessions, bodies) = if keyed { (SESSIONS, BODIES) } else { (OPEN_SESSIONS, OPEN_BODIES) };
+        let (sessions, bodies) = (Arc::new(Semaphore::new(sessions)), Arc::new(Semaphore::new(bodies)));
+        Self { speaker, mailbox, drains, counters, sessions, bodies }
     }
 }
 
@@ -133,11 +143,13 @@ impl Desk {
         }
         let known = known.filter(|known| known.identity != caller).map(|known| known.identity.epoch());
         session.send(&Reply::Welcome { known }.to_bytes()).await?;
-        let opening = read(&session.receive_body(MAX_EXCHANGE).await?)?;
-        let answer = self.mailbox.ask(|reply| Command::Opening(opening, reply)).await?;
+        let opening = session.receive_body(MAX_EXCHANGE, Some(&self.bodies)).await?;
+        let told = read(&opening.bytes)?;
+        let answer = self.mailbox.ask(|reply| Command::Opening(told, reply)).await?;
+        drop(opening);
         session.send_body(&answer.encode()).await?;
-        let remainder = read(&session.receive_body(MAX_EXCHANGE).await?)?;
-        self.mailbox.send(Command::Remainder(remainder)).await?;
+        let remainder = session.receive_body(MAX_EXCHANGE, Some(&self.bodies)).await?;
+        self.mailbox.send(Command::Remainder(read(&remainder.bytes)?)).await?;
         session.send(&Reply::Here.to_bytes()).await
     }
 

@@ -12,6 +12,7 @@ use futures_util::{SinkExt, StreamExt};
 use minicbor::bytes::ByteArray;
 use tokio::{
     net::TcpStream,
+    sync::{Semaphore, SemaphorePermit},
     time::{Instant, timeout_at},
 };
 use tokio_util::codec::{Framed, LengthDelimitedCodec};
@@ -103,6 +104,13 @@ pub(in crate::cluster) struct Session {
     peer: Option<(u64, u64)>,
     /// Who the other end says it is.
     pub(in crate::cluster) hello: Hello,
+}
+
+/// What came in several frames, and its place in the room that all bodies share.
+#[derive(Debug)]
+pub(in crate::cluster) struct Body<'r> {
+    pub(in crate::cluster) bytes: Vec<u8>,
+    places: Vec<SemaphorePermit<'r>>,
 }
 
 impl Session {
@@ -205,16 +213,25 @@ impl Session {
         }
     }
 
-    /// Waits for a body of at most this many bytes; each frame of it may take a [`STEP`].
-    pub(in crate::cluster) async fn receive_body(&mut self, max: usize) -> Result<Vec<u8>, SyncError> {
-        let mut body = Vec::new();
+    /// Waits for a body of at most this many bytes; each frame of it may take a [`STEP`]. Where all bodies
+    /// share a `room`, it takes its place there as it comes in.
+    pub(in crate::cluster) async fn receive_body<'r>(
+        &mut self,
+        max: usize,
+        room: Option<&'r Semaphore>,
+    ) -> Result<Body<'r>, SyncError> {
+        let mut body = Body { bytes: Vec::new(), places: Vec::new() };
         loop {
             let frame = self.receive(STEP).await?;
             let (more, chunk) = frame.split_first().ok_or(Rejected::Malformed)?;
-            if body.len() + chunk.len() > max {
+            if body.bytes.len() + chunk.len() > max {
                 return Err(Rejected::Malformed.into());
             }
-            body.extend_from_slice(chunk);
+            if let Some(room) = room {
+                let bytes = u32::try_from(chunk.len()).unwrap_or(u32::MAX);
+                body.places.push(room.try_acquire_many(bytes).map_err(|_| SyncError::Busy)?);
+            }
+            body.bytes.extend_from_slice(chunk);
             if *more == 0 {
                 return Ok(body);
             }

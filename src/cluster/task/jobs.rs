@@ -17,6 +17,8 @@ use crate::cluster::{
 const EXCHANGES: usize = 16;
 /// Knocks at one time; more wait for their turn, within their own deadline.
 const KNOCKS: usize = 64;
+/// Knocks that run or wait; the others are not begun, which says nothing of whom they would have asked.
+const KNOCKS_WAITING: usize = 1024;
 /// Members of the last life that are tried at the start.
 const REJOIN: usize = 8;
 
@@ -26,6 +28,7 @@ pub(super) struct Jobs {
     handle: Handle,
     exchanges: Arc<Semaphore>,
     knocks: Arc<Semaphore>,
+    knocks_waiting: Arc<Semaphore>,
 }
 
 impl Jobs {
@@ -35,6 +38,7 @@ impl Jobs {
             handle: handle.clone(),
             exchanges: Arc::new(Semaphore::new(EXCHANGES)),
             knocks: Arc::new(Semaphore::new(KNOCKS)),
+            knocks_waiting: Arc::new(Semaphore::new(KNOCKS_WAITING)),
         }
     }
 
@@ -56,7 +60,7 @@ impl Jobs {
         let progress = Arc::new(Progress::default());
         for addr in settings.join.clone() {
             let keeper = Keeper::new(self.handle.joiner(), addr, self.handle.watch(), Arc::clone(&progress));
-            self.spawn(keeper.run());
+            self.spawn(keeper.run(|addr| async move { addr.resolve().await }));
         }
         if let (Some(limit), false) = (settings.join_timeout, settings.join.is_empty()) {
             let mailbox = self.handle.mailbox.clone();
@@ -94,8 +98,10 @@ impl Jobs {
         });
     }
 
-    /// Knocks at a suspect's port and reports what came of it.
+    /// Knocks at a suspect's port and reports what came of it, if there is room. A question knocks thrice, and
+    /// is asked again.
     pub(super) fn knock(&mut self, who: Identity, within: Duration) {
+        let Ok(place) = Arc::clone(&self.knocks_waiting).try_acquire_owned() else { return };
         let (knocks, mailbox) = (Arc::clone(&self.knocks), self.handle.mailbox.clone());
         self.spawn(async move {
             let knock = async {
@@ -107,6 +113,7 @@ impl Jobs {
                 // Where the task is gone, nobody needs to know.
                 let _ = mailbox.send(Command::Asked(who, outcome)).await;
             }
+            drop(place);
         });
     }
 }

@@ -1,9 +1,13 @@
 //! Datagrams: sealed and sent, received and opened. What cannot be opened is counted, and that is all.
 
-use std::{io, net::SocketAddr, sync::Arc};
+use std::{
+    io,
+    net::{SocketAddr, UdpSocket},
+    sync::Arc,
+};
 
 use rand::{RngExt, rngs::StdRng};
-use tokio::net::UdpSocket;
+use tokio::io::{Interest, unix::AsyncFd};
 
 use crate::{
     cluster::{
@@ -30,7 +34,7 @@ pub(super) enum Received {
 
 /// The UDP socket and what it takes to use it.
 pub(super) struct Radio {
-    udp: UdpSocket,
+    udp: AsyncFd<UdpSocket>,
     local: SocketAddr,
     envelope: Arc<Envelope>,
     /// Of the next packet.
@@ -42,7 +46,7 @@ pub(super) struct Radio {
 }
 
 impl Radio {
-    pub(super) fn new(udp: UdpSocket, local: SocketAddr, speaker: &Speaker, counters: Arc<Counters>) -> Self {
+    pub(super) fn new(udp: AsyncFd<UdpSocket>, local: SocketAddr, speaker: &Speaker, counters: Arc<Counters>) -> Self {
         Self {
             udp,
             local,
@@ -71,7 +75,7 @@ impl Radio {
     pub(super) fn send(&mut self, to: SocketAddr, payload: &[u8]) {
         let packet = self.envelope.seal(self.header, Context::Datagram, &self.rng.random(), payload);
         self.header.counter += 1;
-        let sent = self.udp.try_send_to(&packet, for_socket(self.local, to));
+        let sent = self.udp.get_ref().send_to(&packet, for_socket(self.local, to));
         if let Err(error) = &sent {
             tracing::debug!(%to, %error, "cannot send");
         }
@@ -80,7 +84,7 @@ impl Radio {
 
     /// Takes the next datagram.
     pub(super) fn receive(&mut self, now: Moment) -> Received {
-        let (length, from) = match self.udp.try_recv_from(&mut self.buffer) {
+        let (length, from) = match self.udp.try_io(Interest::READABLE, |udp| udp.recv_from(&mut self.buffer)) {
             Ok(received) => received,
             Err(error) => {
                 if error.kind() != io::ErrorKind::WouldBlock {
@@ -123,15 +127,16 @@ mod tests {
         identity::Identity,
         keyring::{Key, Keyring},
         sync::Hello,
+        transport::readable,
         wire::sender_id,
     };
 
     /// A node's radio on a free port.
     async fn radio(name: &str, boot: u64, key: Option<&Key>) -> (Radio, SocketAddr) {
-        let udp = UdpSocket::bind("127.0.0.1:0").await.unwrap();
+        let udp = UdpSocket::bind("127.0.0.1:0").unwrap();
+        udp.set_nonblocking(true).unwrap();
         let addr = udp.local_addr().unwrap();
-        // A socket is not known to be writable before the runtime has looked at it once.
-        udp.writable().await.unwrap();
+        let udp = readable(udp).unwrap();
         let speaker = Speaker {
             envelope: Arc::new(Envelope::new(&"x".parse().unwrap(), key.cloned().map(Keyring::new))),
             sender: sender_id(name, addr),
@@ -162,7 +167,7 @@ mod tests {
         let key = Key::generate();
         let (mut hearer, hearer_addr) = radio("hearer", 1, Some(&key)).await;
         let (mut speaker, _) = radio("speaker", 5, Some(&key)).await;
-        let recorder = UdpSocket::bind("127.0.0.1:0").await.unwrap();
+        let recorder = tokio::net::UdpSocket::bind("127.0.0.1:0").await.unwrap();
         let mut tape = Vec::new();
         for n in 0..3u8 {
             speaker.send(recorder.local_addr().unwrap(), &[n]);
@@ -192,7 +197,7 @@ mod tests {
         let (mut speaker, _) = radio("speaker", 5, None).await;
         let last = Header { boot: u64::MAX, counter: u64::MAX, ..speaker.header };
         let forged = speaker.envelope.seal(last, Context::Datagram, &[0; 24], b"forged");
-        speaker.udp.send_to(&forged, hearer_addr).await.unwrap();
+        speaker.udp.get_ref().send_to(&forged, hearer_addr).unwrap();
         next(&mut hearer).await;
         speaker.send(hearer_addr, b"true");
         assert_eq!(next(&mut hearer).await, Some(b"true".to_vec()));

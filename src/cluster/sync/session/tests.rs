@@ -40,9 +40,9 @@ async fn both_ends_learn_who_the_other_is() {
         assert_eq!(answerer.hello.from.name().as_str(), "a");
         for size in [0, 1, CHUNK, CHUNK + 1, 3 * CHUNK] {
             let body = vec![7; size];
-            let (sent, got) = tokio::join!(caller.send_body(&body), answerer.receive_body(3 * CHUNK));
+            let (sent, got) = tokio::join!(caller.send_body(&body), answerer.receive_body(3 * CHUNK, None));
             sent.unwrap();
-            assert_eq!(got.unwrap(), body);
+            assert_eq!(got.unwrap().bytes, body);
             answerer.send(b"thanks").await.unwrap();
             assert_eq!(caller.receive(STEP).await.unwrap(), b"thanks");
         }
@@ -53,8 +53,22 @@ async fn both_ends_learn_who_the_other_is() {
 async fn a_body_is_bounded() {
     let (caller, answerer) = open(speaker("a", "x", Some(1)), speaker("b", "x", Some(1))).await;
     let (mut caller, mut answerer) = (caller.unwrap(), answerer.unwrap());
-    let (_, got) = tokio::join!(caller.send_body(&[7; 100]), answerer.receive_body(99));
+    let (_, got) = tokio::join!(caller.send_body(&[7; 100]), answerer.receive_body(99, None));
     assert!(matches!(got, Err(SyncError::Rejected(Rejected::Malformed))), "{got:?}");
+}
+
+#[tokio::test]
+async fn bodies_share_one_room() {
+    let (caller, answerer) = open(speaker("a", "x", None), speaker("b", "x", None)).await;
+    let (mut caller, mut answerer) = (caller.unwrap(), answerer.unwrap());
+    let room = Semaphore::new(150);
+    let (_, first) = tokio::join!(caller.send_body(&[7; 100]), answerer.receive_body(200, Some(&room)));
+    let first = first.unwrap();
+    let (_, second) = tokio::join!(caller.send_body(&[7; 51]), answerer.receive_body(200, Some(&room)));
+    assert!(matches!(second, Err(SyncError::Busy)), "{second:?}");
+    drop(first);
+    let (_, third) = tokio::join!(caller.send_body(&[7; 150]), answerer.receive_body(200, Some(&room)));
+    third.unwrap();
 }
 
 async fn refused(caller: Speaker, answerer: Speaker, why: Rejected, hint: &str) {

@@ -81,7 +81,7 @@ pub fn refuse_foreign(paths: &Paths, rendered: &str) -> Result<(), DriverError> 
 }
 
 /// Whether there is a file to start from: the one in place; where that is cut or does not pass, the last good
-/// one, which is then put in place. One that somebody edited is taken if it passes.
+/// one, which is then put in place. One that somebody edited is taken if it passes, and put aside if not.
 pub async fn settle(launch: &Launch, limit: Duration) -> Result<bool, DriverError> {
     let config = &launch.paths.config;
     if seal(config) != Seal::Missing && check(&launch.program, config, limit).await.is_ok() {
@@ -90,6 +90,12 @@ pub async fn settle(launch: &Launch, limit: Duration) -> Result<bool, DriverErro
     let good = last_good(config);
     if seal(&good) == Seal::Missing || check(&launch.program, &good, limit).await.is_err() {
         return Ok(false);
+    }
+    if seal(config) == Seal::Edited {
+        // Somebody's work, though it does not pass.
+        let aside = config.with_extension("cfg.edited");
+        fs::rename(config, &aside).map_err(DriverError::file("rename", &aside))?;
+        tracing::warn!(file = %aside.display(), "an edited configuration that does not pass was put aside");
     }
     tracing::warn!(file = %config.display(), "starting from the last good configuration: the current one does not pass");
     fs::rename(&good, config).map_err(DriverError::file("rename", config))?;

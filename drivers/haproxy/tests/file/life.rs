@@ -284,6 +284,21 @@ async fn a_check_names_line_and_reason() {
     assert!(error.contains("bad.cfg:2") && error.contains("'foo'"), "{error}");
 }
 
+/// It is no reason not to serve, and is not lost.
+#[tokio::test]
+async fn an_edit_that_does_not_pass_is_put_aside() {
+    let (mut rig, _web) = with_web().await;
+    files::write(rig.paths(), &rig.rendered()).await.unwrap();
+    let good = rig.rendered().config;
+    rig.layout.generation = 2;
+    files::write(rig.paths(), &rig.rendered()).await.unwrap();
+    let edited = rig.rendered().config.replace("retries 3", "retires 3");
+    fs::write(&rig.paths().config, &edited).unwrap();
+    assert!(files::settle(&rig.launch, LONG).await.unwrap());
+    assert_eq!(fs::read_to_string(&rig.paths().config).unwrap(), good);
+    assert_eq!(fs::read_to_string(rig.folder.path().join("haproxy.cfg.edited")).unwrap(), edited);
+}
+
 /// Somebody's own work, though it passes its check and a good one of ours lies beside it.
 #[tokio::test]
 async fn a_foreign_file_is_not_written_over() {

@@ -132,7 +132,7 @@ mod tests {
     };
 
     /// A node's radio on a free port.
-    async fn radio(name: &str, boot: u64, key: Option<&Key>) -> (Radio, SocketAddr) {
+    fn radio(name: &str, boot: u64, key: Option<&Key>) -> (Radio, SocketAddr) {
         let udp = UdpSocket::bind("127.0.0.1:0").unwrap();
         udp.set_nonblocking(true).unwrap();
         let addr = udp.local_addr().unwrap();
@@ -165,8 +165,8 @@ mod tests {
     #[tokio::test]
     async fn a_recorded_packet_is_not_taken_again() {
         let key = Key::generate();
-        let (mut hearer, hearer_addr) = radio("hearer", 1, Some(&key)).await;
-        let (mut speaker, _) = radio("speaker", 5, Some(&key)).await;
+        let (mut hearer, hearer_addr) = radio("hearer", 1, Some(&key));
+        let (mut speaker, _) = radio("speaker", 5, Some(&key));
         let recorder = tokio::net::UdpSocket::bind("127.0.0.1:0").await.unwrap();
         let mut tape = Vec::new();
         for n in 0..3u8 {
@@ -193,8 +193,8 @@ mod tests {
 
     #[tokio::test]
     async fn without_a_key_no_stranger_can_shut_a_member_out() {
-        let (mut hearer, hearer_addr) = radio("hearer", 1, None).await;
-        let (mut speaker, _) = radio("speaker", 5, None).await;
+        let (mut hearer, hearer_addr) = radio("hearer", 1, None);
+        let (mut speaker, _) = radio("speaker", 5, None);
         let last = Header { boot: u64::MAX, counter: u64::MAX, ..speaker.header };
         let forged = speaker.envelope.seal(last, Context::Datagram, &[0; 24], b"forged");
         speaker.udp.get_ref().send_to(&forged, hearer_addr).unwrap();
@@ -206,7 +206,7 @@ mod tests {
     #[tokio::test]
     async fn our_own_packets_and_long_ones_are_nothing() {
         let key = Key::generate();
-        let (mut radio, addr) = radio("one", 1, Some(&key)).await;
+        let (mut radio, addr) = radio("one", 1, Some(&key));
         radio.send(addr, b"to ourselves");
         assert_eq!(next(&mut radio).await, None);
         radio.send(addr, &[0; MAX_DATAGRAM]);

@@ -54,7 +54,7 @@ async fn a_name_is_looked_up_anew_at_each_try() {
     let known = views.wait_for(|view| view.snapshot.members.contains_key(&seed));
     tokio::select! {
         () = keeper.run(resolve) => unreachable!("it tries for ever"),
-        known = timeout(Duration::from_secs(20), known) => drop(known.expect("never joined").unwrap()),
+        found = timeout(Duration::from_secs(20), known) => drop(found.expect("never joined").unwrap()),
     }
     assert_eq!(looks.load(SeqCst), 3);
 }

@@ -53,6 +53,12 @@ async fn hosts_lead_to_their_services() {
     world.serves(&["web1", "shop1"]).await;
     let refused = || async { get(http, "shop.example.com").await.map(|(status, _)| status) == Some(503) };
     world.eventually("shop.example.com has no server that answers", refused).await;
+    let told = || async {
+        let answer = world.json("proxy", &["services"]).await.unwrap_or_default();
+        let shop = answer["services"].as_array().and_then(|all| all.iter().find(|s| s["name"] == "shop").cloned());
+        shop.is_some_and(|shop| shop["ready"] == 0 && shop["state"] == "down")
+    };
+    world.eventually("services says that nobody answers for shop", told).await;
     let default = get(http, "other.example.com").await;
     assert_eq!(default.map(|(status, _)| status), Some(200));
 }

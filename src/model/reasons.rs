@@ -3,7 +3,7 @@
 use backchat_contract::{Action, Change, ChangeKind, ChangeStatus, Reason};
 
 use super::{
-    Held, Liveness, Member, Moment, Rejection, Snapshot, State, Verdict,
+    Assumption, Held, Liveness, Member, Moment, Rejection, Snapshot, State, Verdict,
     guard::{node_of, node_of_name},
 };
 
@@ -14,6 +14,21 @@ pub fn explain(changes: &mut [Change], snapshots: &[Snapshot], now: Moment) {
         let node = endpoint.as_ref().and_then(node_of_name);
         let member = node.and_then(|node| snapshots.iter().find_map(|s| s.members.get(&node)));
         change.reason = Some(member.map_or_else(unknown, |m| reason(m, change.action, now)));
+    }
+}
+
+/// Says of the changes that an assumption makes that nobody left or drains in truth.
+pub fn assumed(changes: &mut [Change], assumptions: &[Assumption]) {
+    for reason in changes.iter_mut().filter_map(|c| c.reason.as_mut()) {
+        for assumption in assumptions {
+            let (node, text) = match assumption {
+                Assumption::Drain(node) => (node, "were it to drain"),
+                Assumption::Gone(node) => (node, "were it gone"),
+            };
+            if reason.node.as_deref() == Some(node.as_str()) {
+                *reason = Reason { code: "assumed", text: text.into(), ..reason.clone() };
+            }
+        }
     }
 }
 

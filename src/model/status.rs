@@ -2,11 +2,11 @@
 //!
 //! Plain data: the loop fills it and the admin server reads it, and neither knows the other.
 
-use std::{sync::Arc, time::SystemTime};
+use std::{collections::BTreeSet, sync::Arc, time::SystemTime};
 
 use backchat_contract::{Desired, PlanView, Plane, Refusal};
 
-use super::{Held, Rejection};
+use super::{EndpointId, Held, Rejection};
 
 /// The newest word of the reconcile loop.
 #[derive(Clone, Debug, Default)]
@@ -28,6 +28,8 @@ pub struct Status {
     pub desired: Arc<Desired>,
     /// What was read back.
     pub live: Arc<Desired>,
+    /// Endpoints that should take requests and do not, as far as the data plane's own checks go.
+    pub down: Arc<BTreeSet<EndpointId>>,
     /// What the guard holds back.
     pub held: Vec<Held>,
     /// What members said that was not taken.

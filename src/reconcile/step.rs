@@ -85,6 +85,7 @@ impl<D: Driver> Stepper<D> {
             let aim = self.aim(known, &live);
             let step = self.driver.plan(&aim.next, &observed, self.settings.mode);
             self.note(known, aim, &live, self.driver.plane(&observed));
+            self.status.down = Arc::new(self.driver.down(&observed));
             match step {
                 Step::Change(plan) => {
                     if let Err(error) = self.apply(plan, known).await {
@@ -172,7 +173,7 @@ impl<D: Driver> Stepper<D> {
         reasons::explain(&mut view.changes, known, self.start.elapsed());
         for change in &view.changes {
             let why = change.reason.as_ref().map_or("", |r| &r.text);
-            tracing::info!(id = %change.id, action = ?change.action, why, "change");
+            tracing::info!(kind = ?change.kind, id = %change.id, why, "{:?}", change.action);
         }
         let changes = view.changes.len();
         self.status.converged = false;
@@ -220,6 +221,7 @@ impl<D: Driver> Stepper<D> {
             Step::Converged | Step::Waiting { .. } => PlanView::default(),
         };
         reasons::explain(&mut view.changes, &known, self.start.elapsed());
+        reasons::assumed(&mut view.changes, assumptions);
         view.changes.extend(reasons::not_done(&aim.held, &aim.rejections));
         view.changes.sort_by(|a, b| (a.kind, &a.id).cmp(&(b.kind, &b.id)));
         let plane = self.driver.plane(&observed);

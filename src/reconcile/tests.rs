@@ -87,6 +87,10 @@ impl Driver for Fake {
         if self.world().busy.contains(&id.to_string()) { Idle::No } else { Idle::Yes }
     }
 
+    fn down(&self, _: &Desired) -> BTreeSet<EndpointId> {
+        BTreeSet::new()
+    }
+
     async fn attention(&mut self) {
         std::future::pending::<()>().await;
     }

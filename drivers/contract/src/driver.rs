@@ -1,6 +1,6 @@
 //! The trait every data plane's driver fills: observe, plan, view, apply, and the life of the process.
 
-use std::time::Duration;
+use std::{collections::BTreeSet, time::Duration};
 
 use serde::Serialize;
 
@@ -44,6 +44,9 @@ pub trait Driver: Send {
 
     /// Whether an endpoint that drains still has requests in flight.
     fn idle(&self, observed: &Self::Observed, id: &EndpointId) -> Idle;
+
+    /// Which endpoints should take requests and do not, as far as the data plane's own checks go.
+    fn down(&self, observed: &Self::Observed) -> BTreeSet<EndpointId>;
 
     /// Ends when the data plane wants looking at: its process ended. Pending for ever where nothing can be heard.
     /// Cancel-safe.

@@ -1,6 +1,9 @@
 //! The driver: the socket, the files and the process of one HAProxy behind the contract's trait.
 
-use std::time::{Duration, Instant};
+use std::{
+    collections::BTreeSet,
+    time::{Duration, Instant},
+};
 
 use backchat_contract::{Desired, Driver, DriverError, EndpointId, Idle, Mode, PlanView, Plane, Report, Step};
 
@@ -159,6 +162,10 @@ impl Driver for HaproxyDriver {
 
     fn idle(&self, observed: &Observed, id: &EndpointId) -> Idle {
         observed.idle(id)
+    }
+
+    fn down(&self, observed: &Observed) -> BTreeSet<EndpointId> {
+        observed.failing()
     }
 
     async fn attention(&mut self) {

@@ -165,6 +165,15 @@ impl Observed {
 }
 
 impl Observed {
+    /// The endpoints that are ready, and down as far as HAProxy's check of them goes.
+    pub fn failing(&self) -> BTreeSet<EndpointId> {
+        let id = |(backend, endpoint): &Place| {
+            let service = self.layout.backends.get(backend)?.service.clone()?;
+            Some(EndpointId { service, endpoint: endpoint.clone() })
+        };
+        self.down.keys().filter_map(id).collect()
+    }
+
     /// Whether a server has requests in flight. One that is not there has none; of one that takes requests nobody
     /// asked.
     pub fn idle(&self, id: &EndpointId) -> Idle {

@@ -20,7 +20,7 @@ pub struct Service {
     pub name: String,
     /// What it speaks.
     pub protocol: Protocol,
-    /// Endpoints that were read back to take new requests.
+    /// Endpoints that were read back to take new requests, and pass the data plane's own check.
     pub ready: usize,
     /// Endpoints that are read back or desired.
     pub total: usize,
@@ -61,6 +61,8 @@ pub struct Endpoint {
     pub live: Option<EndpointState>,
     /// As it should be; `None` where it should go.
     pub desired: Option<EndpointState>,
+    /// Whether it fails the data plane's own check.
+    pub down: bool,
 }
 
 impl Services {
@@ -75,8 +77,9 @@ impl Services {
 impl Service {
     fn new(name: &model::ServiceName, status: &model::Status) -> Self {
         let (live, desired) = (status.live.services.get(name), status.desired.services.get(name));
-        let endpoints = endpoints(live, desired);
-        let count = |state| endpoints.iter().filter(|e| e.live == Some(state)).count();
+        let down = status.down.iter().filter(|id| id.service == *name).map(|id| id.endpoint.as_str()).collect();
+        let endpoints = endpoints(live, desired, &down);
+        let count = |state| endpoints.iter().filter(|e| e.live == Some(state) && !e.down).count();
         let (ready, drain) = (count(EndpointState::Ready), count(EndpointState::Drain));
         let routes = status.desired.routes.iter().filter(|(_, service)| *service == name);
         Self {
@@ -102,7 +105,7 @@ fn host(route: &model::Route) -> String {
     if route.path.as_str() == "/" { route.host.to_string() } else { route.to_string() }
 }
 
-fn endpoints(live: Option<&model::Service>, desired: Option<&model::Service>) -> Vec<Endpoint> {
+fn endpoints(live: Option<&model::Service>, desired: Option<&model::Service>, down: &BTreeSet<&str>) -> Vec<Endpoint> {
     let side = |s: Option<&model::Service>| s.map(|s| s.endpoints.clone()).unwrap_or_default();
     let (live, desired) = (side(live), side(desired));
     let names: BTreeSet<_> = live.keys().chain(desired.keys()).collect();
@@ -114,6 +117,7 @@ fn endpoints(live: Option<&model::Service>, desired: Option<&model::Service>) ->
             weight: e.weight.into(),
             live: l.map(|e| e.state),
             desired: d.map(|e| e.state),
+            down: down.contains(name.as_str()),
         })
     };
     names.into_iter().filter_map(one).collect()

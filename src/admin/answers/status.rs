@@ -7,7 +7,7 @@ use std::{
 
 use serde::{Deserialize, Serialize};
 
-use super::{Hold, Members};
+use super::{Hold, Members, ServiceState, Services};
 use crate::model::{self, Kind, Liveness, Moment, Snapshot};
 
 /// How the daemon is.
@@ -47,6 +47,8 @@ pub struct Status {
     pub blocked: Option<String>,
     /// Reloads and restarts of the data plane, since the start.
     pub reloads: u64,
+    /// Services that no endpoint answers for.
+    pub services_down: Vec<String>,
     /// What the guard holds back.
     pub held: Vec<Hold>,
     /// What members said that was not taken.
@@ -117,6 +119,7 @@ impl Status {
             error: None,
             blocked: None,
             reloads: 0,
+            services_down: Vec::new(),
             held: Vec::new(),
             rejections: Vec::new(),
             last_apply: None,
@@ -138,6 +141,7 @@ impl Status {
             waiting: s.waiting.clone(),
             error: s.error.clone(),
             blocked: s.plane.blocked.clone(),
+            services_down: down(s),
             reloads: s.reloads,
             held: s.held.iter().map(Hold::from).collect(),
             rejections: s.rejections.iter().map(Rejection::from).collect(),
@@ -145,6 +149,11 @@ impl Status {
             ..self
         }
     }
+}
+
+fn down(s: &model::Status) -> Vec<String> {
+    let services = Services::new(s).services.into_iter();
+    services.filter(|service| service.state == ServiceState::Down).map(|service| service.name).collect()
 }
 
 fn by_liveness(snapshot: &Snapshot) -> BTreeMap<Liveness, usize> {

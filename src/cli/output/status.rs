@@ -41,10 +41,10 @@ pub(in crate::cli) fn lines(s: &Status) -> Vec<Line> {
     let mut lines = vec![gossip(s)];
     if s.kind == Kind::Balancer {
         lines.push(plane(s));
-        lines.extend(
-            s.blocked.iter().map(|why| Line::new(Mark::Warn, "file", format!("{why}; --force writes over it"))),
-        );
+        lines.extend(s.blocked.iter().map(|why| Line::new(Mark::Warn, "file", why.clone())));
     }
+    let down = |name: &String| Line::new(Mark::Warn, "service", format!("{name}: no endpoint answers, so it is 503"));
+    lines.extend(s.services_down.iter().map(down));
     lines.extend(s.held.iter().map(held));
     lines.extend(
         s.rejections.iter().map(|r| Line::new(Mark::Warn, "refused", format!("{}: {}: {}", r.node, r.subject, r.why))),

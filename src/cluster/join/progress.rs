@@ -27,7 +27,9 @@ impl Default for Progress {
 impl Progress {
     /// An address led to a member.
     pub(super) fn joined(&self) {
-        self.joined.send_replace(true);
+        if !self.joined.send_replace(true) {
+            tracing::info!("joined the cluster");
+        }
     }
 
     /// A try failed.

@@ -44,7 +44,7 @@ pub(in crate::cluster) enum SyncError {
     #[error("broke off: {}", words(.0))]
     Io(io::Error),
     /// The other end closed before it said who it is.
-    #[error("accepted, then closed: usually another key{0}")]
+    #[error("accepted, then closed: usually another key or --cluster{0}")]
     ClosedAtHello(String),
     /// The other end closed in the middle.
     #[error("closed in the middle")]

@@ -77,7 +77,10 @@ async fn refused(caller: Speaker, answerer: Speaker, why: Rejected, hint: &str) 
         Err(SyncError::Rejected(reason)) => assert_eq!(reason, why),
         other => panic!("{other:?}"),
     }
-    assert_eq!(caller.unwrap_err().to_string(), format!("accepted, then closed: usually another key{hint}"));
+    assert_eq!(
+        caller.unwrap_err().to_string(),
+        format!("accepted, then closed: usually another key or --cluster{hint}")
+    );
 }
 
 #[tokio::test]

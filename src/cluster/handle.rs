@@ -58,7 +58,7 @@ pub struct Handle {
 }
 
 impl Handle {
-    /// The newest view. Changes at every change of a member, the first at once, in storms every 20 ms.
+    /// The newest view. Changes at every change of a member, the first at once, in storms every 4 ms.
     pub fn watch(&self) -> watch::Receiver<Arc<View>> {
         self.views.clone()
     }

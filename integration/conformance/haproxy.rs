@@ -1,7 +1,7 @@
 //! HAProxy on the conformance bench: our own, and somebody else's.
 
 use std::{
-    net::{SocketAddr, TcpListener},
+    net::SocketAddr,
     path::{Path, PathBuf},
 };
 
@@ -162,5 +162,5 @@ pub(crate) async fn ask(socket: &PathBuf, command: &str) -> String {
 
 /// An address that was free a moment ago.
 pub(crate) fn free_addr() -> SocketAddr {
-    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap()
+    backchat::demo::ports::free().unwrap()
 }

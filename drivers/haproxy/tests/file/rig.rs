@@ -6,7 +6,7 @@ use std::{
     path::Path,
     sync::{
         Arc,
-        atomic::{AtomicBool, AtomicUsize, Ordering},
+        atomic::{AtomicBool, AtomicU32, AtomicUsize, Ordering},
     },
     time::Duration,
 };
@@ -146,7 +146,15 @@ pub(crate) fn running(folder: &Path) -> Vec<Pid> {
 }
 
 pub(crate) fn free_port() -> u16 {
-    std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
+    // Below the ports that systems give to outgoing connections (Linux: from 32768): one of those may be taken as a
+    // source port while its HAProxy is down. Handed out once, and each process begins elsewhere.
+    static NEXT: AtomicU32 = AtomicU32::new(0);
+    let tries = std::iter::repeat_with(|| {
+        let nth = std::process::id().wrapping_mul(127).wrapping_add(NEXT.fetch_add(1, Ordering::Relaxed));
+        15_000 + u16::try_from(nth % 17_000).expect("below 17,000")
+    });
+    let free = |port: &u16| std::net::TcpListener::bind(("127.0.0.1", *port)).is_ok();
+    tries.take(1000).find(free).expect("a free port")
 }
 
 /// Waits until something holds.

@@ -84,6 +84,15 @@ impl<R: Rig> Bench<R> {
         way
     }
 
+    /// Converges as the daemon does, which looks again: a process that retires may have taken the last push.
+    pub(crate) async fn settle(&mut self, wanted: &Wanted) {
+        let deadline = Instant::now() + LONG;
+        while self.live().await != wanted.0 {
+            assert!(Instant::now() < deadline, "never as wanted");
+            self.until(wanted, Mode::default(), |step| *step == Step::Converged).await;
+        }
+    }
+
     /// Steps until a step is this.
     pub(crate) async fn until(&mut self, wanted: &Wanted, mode: Mode, is: impl Fn(&Step<PlanView>) -> bool) -> Way {
         let deadline = Instant::now() + LONG;

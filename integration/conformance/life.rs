@@ -71,8 +71,8 @@ pub(crate) async fn a_foreign_reload_is_seen<R: Rig>() {
     bench.rig.reload();
     bench.eventually("new processes", async || bench.rig.processes().iter().any(|pid| !before.contains(pid))).await;
     bench.spreads_over("a.example", &["one", "two"]).await;
-    bench.converge(&wanted).await;
-    bench.converge(&wanted.ready("web", "three", servers[2].addr)).await;
+    bench.settle(&wanted).await;
+    bench.settle(&wanted.ready("web", "three", servers[2].addr)).await;
     bench.spreads_over("a.example", &["one", "three", "two"]).await;
 }
 

@@ -58,10 +58,11 @@ impl Ledger {
             }
         }
     }
+}
 
-    /// Who holds a route, for people: the member, else the service.
-    pub fn holder(&self, route: &Route) -> Option<String> {
-        let claim = self.claims.get(route)?;
-        Some(claim.node.clone().unwrap_or_else(|| format!("service {}", claim.service)))
+impl Claim {
+    /// Who has the route, for people: the member, else the service.
+    pub fn holder(&self) -> String {
+        self.node.clone().unwrap_or_else(|| format!("service {}", self.service))
     }
 }

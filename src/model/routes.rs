@@ -33,8 +33,7 @@ pub(super) fn claims(
                 .entry(route.clone())
                 .or_insert_with(|| Claim { service: s.offer.service.clone(), node: Some(s.member.name.to_string()) });
             if claim.service != s.offer.service {
-                let holder = claim.node.clone().unwrap_or_else(|| format!("service {}", claim.service));
-                refused.push(conflict(s, &route, format!("{holder} holds it")));
+                refused.push(conflict(s, &route, format!("{} holds it", claim.holder())));
             }
         }
     }

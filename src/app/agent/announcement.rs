@@ -1,0 +1,39 @@
+//! What this node says of itself: computed in one place from all that it depends on, and said when that changes.
+
+use crate::{
+    cluster::{self, Announcement, Handle},
+    model::State,
+    settings::Agent,
+};
+
+/// What may change about an agent while it runs.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct Condition {
+    /// How the node is.
+    pub(super) state: State,
+}
+
+/// What a node with these settings says in this condition.
+pub(super) fn announcement(settings: &Agent, condition: &Condition) -> Announcement {
+    Announcement { state: condition.state, services: settings.services.clone(), tags: settings.common.tags.clone() }
+}
+
+/// Says what is so, whenever it is something else.
+pub(super) struct Voice<'a> {
+    settings: &'a Agent,
+    handle: Handle,
+    condition: Condition,
+}
+
+impl<'a> Voice<'a> {
+    /// The voice of a node that has said so far what it is in this condition.
+    pub(super) fn new(settings: &'a Agent, handle: Handle, condition: Condition) -> Self {
+        Self { settings, handle, condition }
+    }
+
+    /// From now on this holds, too; the cluster is told where that makes a difference.
+    pub(super) async fn change(&mut self, change: impl FnOnce(&mut Condition)) -> Result<(), cluster::Error> {
+        change(&mut self.condition);
+        self.handle.announce(announcement(self.settings, &self.condition)).await.map(drop)
+    }
+}

@@ -1,0 +1,26 @@
+//! What people ask of an agent over its admin API.
+
+use crate::{
+    admin::Command,
+    app::{Daemon, bridge},
+};
+
+/// Does what was asked; says whether the agent is to leave.
+pub(super) fn serve(command: Command, daemon: &Daemon) -> bool {
+    match command {
+        Command::Join { addrs, answer } => {
+            daemon.tasks.spawn(bridge::join(daemon.handle.clone(), addrs, answer));
+        }
+        Command::Leave { answer } => {
+            let _nobody_waits = answer.send(());
+            return true;
+        }
+        Command::Plan { answer, .. } => {
+            let _nobody_waits = answer.send(Err("an agent drives no data plane: ask a balancer".into()));
+        }
+        Command::Release { answer, .. } => {
+            let _nobody_waits = answer.send(false);
+        }
+    }
+    false
+}

@@ -1,0 +1,53 @@
+//! The drain at the end: the node says that it drains, and waits until every balancer has let go.
+
+use std::pin::pin;
+
+use tokio::sync::mpsc;
+
+use super::{announcement::Voice, commands::serve};
+use crate::{
+    admin,
+    app::{Daemon, Error, ended},
+    cluster::{Drained, Handle},
+    lifecycle::signals::Stop,
+    model::State,
+    settings::Agent,
+};
+
+/// Drains. A second signal hurries; commands are still answered, and a name that is lost in between is an end too.
+pub(super) async fn drain(
+    daemon: &mut Daemon,
+    settings: &Agent,
+    voice: &mut Voice<'_>,
+    signals: Stop,
+    commands: &mut mpsc::Receiver<admin::Command>,
+) -> Result<(), Error> {
+    daemon.stopping.cancel();
+    let hurry = daemon.hurry(signals);
+    if let Err(error) = voice.change(|condition| condition.state = State::Draining).await {
+        tracing::warn!("failed to say that it drains: {error}");
+        return Ok(());
+    }
+    let handle = daemon.handle.clone();
+    let mut drained = pin!(drained(&handle, settings));
+    loop {
+        // Cancel-safe: the drain is polled on where it was, the others keep what was not taken.
+        tokio::select! {
+            () = &mut drained => return Ok(()),
+            () = hurry.cancelled() => return Ok(()),
+            error = ended(&mut daemon.cluster) => return Err(error),
+            Some(command) = commands.recv() => { serve(command, daemon); }
+        }
+    }
+}
+
+async fn drained(handle: &Handle, settings: &Agent) {
+    let Drained { confirmed, missing } = handle.wait_drained(settings.drain_timeout).await;
+    let confirmed: Vec<_> = confirmed.iter().map(ToString::to_string).collect();
+    if missing.is_empty() {
+        tracing::info!(balancers = confirmed.join(", "), "drained");
+    }
+    for (balancer, why) in missing {
+        tracing::warn!(%balancer, "not drained within {:?}, leaving all the same: {why}", settings.drain_timeout);
+    }
+}

@@ -5,5 +5,6 @@ mod golden;
 mod joins;
 mod lives;
 mod names;
+mod orders;
 mod peer;
 mod strangers;

@@ -1,6 +1,7 @@
 //! What is known and what should be: plain data and pure functions. Knows no IO, no clock, no async.
 
 pub mod desired;
+pub mod drains;
 pub mod guard;
 pub mod ledger;
 pub mod member;
@@ -17,6 +18,7 @@ pub use backchat_contract::{
     PathPrefix, Protocol, Route, Service, ServiceName, Weight,
 };
 pub use desired::{Policy, desired};
+pub use drains::{Drains, Obstacle, Order, Target};
 pub use guard::{Evidence, Windows, guard};
 pub use ledger::Ledger;
 pub use member::{Liveness, Member, Moment, Snapshot, SourceName, Verdict};

@@ -12,7 +12,7 @@ use backchat::{
         records,
         wire::{Context, Envelope, Header},
     },
-    model::{Kind, RawOffer, RawRecord, State},
+    model::{Drains, Kind, RawOffer, RawRecord, State},
 };
 
 fn golden(name: &str) -> Vec<u8> {
@@ -55,6 +55,7 @@ fn record() -> RawRecord {
             healthy: false,
         }],
         tags: [("zone".into(), "a".into())].into(),
+        by_hand: Drains::default(),
     }
 }
 

@@ -4,7 +4,7 @@ use std::{net::SocketAddr, sync::Arc, time::Duration};
 
 use backchat::{
     cluster::{Announcement, Cluster, Error, Handle, Key, Keyring, Profile, Settings, View},
-    model::{Kind, Liveness, RawOffer, State},
+    model::{Kind, Liveness, RawOffer},
 };
 use tokio::{task::JoinHandle, time::timeout};
 use tokio_util::sync::CancellationToken;
@@ -60,7 +60,7 @@ pub(crate) fn serving(port: u32) -> Announcement {
         protocol: None,
         healthy: true,
     };
-    Announcement { state: State::Serving, services: vec![offer], tags: [("zone".into(), "a".into())].into() }
+    Announcement { services: vec![offer], tags: [("zone".into(), "a".into())].into(), ..Announcement::default() }
 }
 
 impl Peer {

@@ -4,7 +4,7 @@ use std::{net::SocketAddr, time::Duration};
 
 use backchat::{
     cluster::{Announcement, Cluster, Profile, Settings},
-    model::{Kind, RawOffer, State},
+    model::{Kind, RawOffer},
 };
 use tokio_util::sync::CancellationToken;
 
@@ -45,7 +45,8 @@ async fn a_hostile_record_is_rejected_and_the_others_go_on() {
         offer("web", &["a { }", "${HOME}"]),
         offer("ok", &["ok.example"]),
     ];
-    let announcement = Announcement { state: State::Serving, services, tags: [("role".into(), "\0".into())].into() };
+    let announcement =
+        Announcement { services, tags: [("role".into(), "\0".into())].into(), ..Announcement::default() };
     let stop = CancellationToken::new();
     let evil = tokio::spawn(cluster.run(announcement, stop.clone()));
     world.members("proxy", &[("evil", "alive")]).await;

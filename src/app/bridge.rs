@@ -42,8 +42,9 @@ pub(super) fn questions(daemon: &Daemon) -> mpsc::Receiver<Question> {
     let (sender, receiver) = mpsc::channel(QUESTIONS);
     if let Some(mut asked) = daemon.handle.drain_questions() {
         daemon.tasks.spawn(async move {
-            while let Some(DrainQuestion { node, epoch, version, answer }) = asked.recv().await {
-                if sender.send(Question { node, age: (epoch, version), answer }).await.is_err() {
+            while let Some(DrainQuestion { node, epoch, version, serves, answer }) = asked.recv().await {
+                let question = Question { node, age: (epoch, version), serves, answer };
+                if sender.send(question).await.is_err() {
                     break;
                 }
             }

@@ -15,7 +15,7 @@ use crate::{
     cluster::Announcement,
     drivers,
     lifecycle::signals::Stop,
-    model::{Kind, Policy, State, Status, Windows},
+    model::{Kind, Policy, Status, Windows},
     reconcile::{self, Inbox, Pace, Query, inbox::Snapshots},
     settings::{Lb, Managed, OnExit, Plane, Run},
 };
@@ -48,7 +48,7 @@ fn wanted<'a>(managed: &'a Managed, settings: &'a Lb) -> drivers::Managed<'a> {
 
 async fn run<D: Driver + 'static>(driver: D, settings: &Lb, keep: bool) -> Result<(), Error> {
     let mut signals = Stop::new().map_err(Error::Signals)?;
-    let first = Announcement { state: State::Serving, services: Vec::new(), tags: settings.common.tags.clone() };
+    let first = Announcement { tags: settings.common.tags.clone(), ..Announcement::default() };
     let (mut daemon, server) = Daemon::start(&settings.common, Kind::Balancer, first).await?;
     let (sender, mut commands) = mpsc::channel(bridge::COMMANDS);
     let mut plane = Loop::start(driver, settings, &daemon);

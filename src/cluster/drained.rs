@@ -8,8 +8,8 @@ use std::{
 
 use futures_util::{StreamExt, stream::FuturesUnordered};
 use tokio::{
-    sync::watch,
-    time::{Instant, sleep, timeout_at},
+    sync::{mpsc, watch},
+    time::{Instant, sleep, sleep_until},
 };
 
 use super::{
@@ -21,6 +21,10 @@ use crate::model::{Kind, Liveness, NodeName, RawRecord};
 
 /// Between two questions to one balancer, where the first was cut off.
 const AGAIN: Duration = Duration::from_millis(100);
+/// How long before the deadline a balancer is to say that it still drains: later nobody would hear it.
+const LAST_WORD: Duration = Duration::from_millis(200);
+/// Words of balancers that wait to be noted; more are lost, for the next one says the same.
+const WORDS: usize = 64;
 
 /// What came of asking the balancers.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -38,17 +42,22 @@ struct Asker {
     speaker: watch::Receiver<Speaker>,
     me: RawRecord,
     until: Instant,
+    serves: bool,
+    /// What each question came to, until one is answered with yes.
+    words: mpsc::Sender<(NodeName, String)>,
 }
 
-/// Asks for what this node says of itself at the moment of the call.
+/// Asks for what this node says of itself at the moment of the call; where `serves`, for what does not drain too.
 pub(super) async fn wait(
     mut views: watch::Receiver<Arc<View>>,
     speaker: watch::Receiver<Speaker>,
     deadline: Duration,
+    serves: bool,
 ) -> Drained {
     let until = Instant::now() + deadline;
     let me = views.borrow().me.clone();
-    let asker = Asker { views: views.clone(), speaker, me, until };
+    let (words, mut said) = mpsc::channel(WORDS);
+    let asker = Asker { views: views.clone(), speaker, me, until, serves, words };
     let mut result = Drained::default();
     let mut asks = FuturesUnordered::new();
     loop {
@@ -64,34 +73,34 @@ pub(super) async fn wait(
         if result.missing.is_empty() {
             return result;
         }
-        // Both arms are cancel-safe: the questions live on in `asks`, and a watch keeps what was not seen.
+        // Every arm is cancel-safe: the questions live on in `asks`, a watch and a channel keep what was not seen.
         tokio::select! {
-            answer = timeout_at(until, asks.select_next_some()) => match answer {
-                Ok((name, Ok(()))) => {
-                    result.missing.remove(&name);
-                    result.confirmed.insert(name);
-                }
-                Ok((name, Err(why))) => drop(result.missing.entry(name).and_modify(|known| *known = why)),
-                Err(_) => return result,
+            () = sleep_until(until) => return result,
+            Some(done) = asks.next(), if !asks.is_empty() => if let Some(name) = done {
+                result.missing.remove(&name);
+                result.confirmed.insert(name);
             },
+            Some((name, why)) = said.recv() => drop(result.missing.entry(name).and_modify(|known| *known = why)),
             Ok(()) = views.changed() => {}
         }
     }
 }
 
 impl Asker {
-    /// Asks one balancer until it says yes; else says, at the deadline, what came of the last question.
-    async fn ask(mut self, name: NodeName) -> (NodeName, Result<(), String>) {
-        let mut last = None;
+    /// Asks one balancer until it says yes, or until the deadline.
+    async fn ask(mut self, name: NodeName) -> Option<NodeName> {
         while Instant::now() < self.until {
-            match self.ask_once(&name).await {
-                Ok(true) => return (name, Ok(())),
-                Ok(false) => last = Some("still drains".to_owned()),
-                Err(why) => last = Some(why),
-            }
+            let why = match self.ask_once(&name).await {
+                Ok(true) => return Some(name),
+                Ok(false) if self.serves => "does not serve it yet".to_owned(),
+                Ok(false) => "still drains".to_owned(),
+                Err(why) => why,
+            };
+            // Where nobody listens any more, time is up.
+            let _late = self.words.try_send((name.clone(), why));
             self.pause().await;
         }
-        (name, Err(last.unwrap_or_else(|| "no answer in time".into())))
+        None
     }
 
     async fn ask_once(&self, name: &NodeName) -> Result<bool, String> {
@@ -99,15 +108,17 @@ impl Asker {
             return Err("is not living now".into());
         };
         let left = self.until.saturating_duration_since(Instant::now());
+        let wait = left.saturating_sub(LAST_WORD.min(left / 4));
         let ask = DrainAsk {
             node: self.me.node.clone(),
             epoch: self.me.epoch,
             version: self.me.version,
-            wait_ms: u64::try_from(left.as_millis()).unwrap_or(u64::MAX),
+            wait_ms: u64::try_from(wait.as_millis()).unwrap_or(u64::MAX),
+            serves: self.serves.then_some(true),
         };
         let speaker = self.speaker.borrow().clone();
-        let answer = timeout_at(self.until, sync::drained(speaker, &balancer, ask)).await;
-        answer.map_or(Ok(false), |answer| answer.map_err(|error| error.to_string()))
+        // The loop ends at the deadline by itself.
+        sync::drained(speaker, &balancer, ask).await.map_err(|error| error.to_string())
     }
 
     /// A cut stream often has its reason in the next view: a failure, a new address.

@@ -17,10 +17,11 @@ use super::{
     error::Error,
     join::{JoinAddr, Joiner},
     mailbox::{Command, Mailbox},
+    orders::DrainOrder,
     sync::Speaker,
     view::View,
 };
-use crate::model::{Moment, NodeName, RawOffer, State};
+use crate::model::{Drains, Moment, NodeName, RawOffer, State};
 
 /// What a node says of itself.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -31,6 +32,8 @@ pub struct Announcement {
     pub services: Vec<RawOffer>,
     /// Free tags.
     pub tags: BTreeMap<String, String>,
+    /// What an operator took out by hand.
+    pub by_hand: Drains,
 }
 
 /// An agent asks this balancer whether it has been drained.
@@ -42,6 +45,8 @@ pub struct DrainQuestion {
     pub epoch: u64,
     /// From which version of its record on.
     pub version: u64,
+    /// Whether what does not drain is asked about too: that it serves.
+    pub serves: bool,
     /// Where the answer goes. While nothing is sent the asker waits; one that is dropped makes it ask again.
     pub answer: oneshot::Sender<bool>,
 }
@@ -55,6 +60,9 @@ pub struct Handle {
     pub(super) counters: Arc<Counters>,
     pub(super) started: Instant,
     pub(super) drains: Arc<Mutex<Option<mpsc::Receiver<DrainQuestion>>>>,
+    /// At an agent: where orders go, those from this host too.
+    pub(super) orders: Option<mpsc::Sender<DrainOrder>>,
+    pub(super) inbound_orders: Arc<Mutex<Option<mpsc::Receiver<DrainOrder>>>>,
 }
 
 impl Handle {
@@ -102,7 +110,12 @@ impl Handle {
     /// all answers: asks again where a question was cut off, asks balancers that appear, and drops those
     /// that fail. Says who confirmed, and who did not until the deadline.
     pub async fn wait_drained(&self, deadline: Duration) -> Drained {
-        drained::wait(self.views.clone(), self.speaker.clone(), deadline).await
+        drained::wait(self.views.clone(), self.speaker.clone(), deadline, false).await
+    }
+
+    /// The same, and waits until they have taken in what does not drain as well.
+    pub async fn wait_serving(&self, deadline: Duration) -> Drained {
+        drained::wait(self.views.clone(), self.speaker.clone(), deadline, true).await
     }
 
     /// At a balancer, once: the questions of agents that leave.

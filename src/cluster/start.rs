@@ -20,7 +20,8 @@ use super::{
     error::Error,
     identity::{Identity, first_epoch},
     mailbox::{Command, Mailbox},
-    sync::{Desk, Hello, Server, Speaker},
+    orders::ORDERS,
+    sync::{Asked, Desk, Hello, Server, Speaker},
     task::Task,
     transport::{self, Sockets},
     view::{Publisher, View},
@@ -70,6 +71,10 @@ impl Cluster {
             Kind::Balancer => Some(mpsc::channel(DRAIN_QUESTIONS)).unzip(),
             Kind::Agent => (None, None),
         };
+        let (orders, inbound_orders) = match settings.kind {
+            Kind::Agent => Some(mpsc::channel(ORDERS)).unzip(),
+            Kind::Balancer => (None, None),
+        };
         let handle = Handle {
             views,
             speaker: speakers,
@@ -77,6 +82,8 @@ impl Cluster {
             counters: Arc::new(Counters::default()),
             started,
             drains: Arc::new(Mutex::new(questions)),
+            orders,
+            inbound_orders: Arc::new(Mutex::new(inbound_orders)),
         };
         let result = handle.clone();
         Ok((Self { settings, sockets, handle, publisher, speaker, commands, drains, kept, reserved, store }, result))
@@ -91,7 +98,8 @@ impl Cluster {
     pub async fn run(self, first: Announcement, stop: CancellationToken) -> Result<(), Error> {
         let Self { handle, drains, .. } = &self;
         let speaker = handle.speaker.clone();
-        let desk = Desk::new(speaker, handle.mailbox.clone(), drains.clone(), Arc::clone(&handle.counters));
+        let asked = Asked { drains: drains.clone(), orders: handle.orders.clone() };
+        let desk = Desk::new(speaker, handle.mailbox.clone(), asked, Arc::clone(&handle.counters));
         let (mut task, listener) = Task::new(self, first)?;
         // All three end with the first that does; what they spawned is theirs, and ends with them.
         tokio::select! {

@@ -7,7 +7,7 @@ mod message;
 mod server;
 mod session;
 
-pub(super) use client::{drained, exchange, knock};
-pub(super) use message::{DrainAsk, Hello};
-pub(super) use server::{Desk, Server};
+pub(super) use client::{drained, exchange, knock, order};
+pub(super) use message::{DrainAsk, Hello, OrderAsk, OrderBody};
+pub(super) use server::{Asked, Desk, Server};
 pub(super) use session::{Speaker, SyncError};

@@ -88,7 +88,7 @@ fn serving<'a>(snapshots: &'a [Snapshot], policy: &Policy, refused: &mut Vec<Rej
         for offer in offers.into_iter().filter(|o| o.healthy) {
             match address(member, &offer, policy) {
                 Ok(addr) => {
-                    let draining = record.state == State::Draining;
+                    let draining = record.is_draining(offer.service.as_str());
                     let state = if draining { EndpointState::Drain } else { EndpointState::Ready };
                     all.push(Serving { member, offer, addr, state });
                 }

@@ -10,10 +10,10 @@ use super::{
 /// Says of each change why, as far as the snapshots know.
 pub fn explain(changes: &mut [Change], snapshots: &[Snapshot], now: Moment) {
     for change in changes.iter_mut().filter(|c| c.kind == ChangeKind::Endpoint && c.reason.is_none()) {
-        let endpoint = change.id.split_once('/').and_then(|(_, endpoint)| endpoint.parse().ok());
-        let node = endpoint.as_ref().and_then(node_of_name);
+        let (service, endpoint) = change.id.split_once('/').unwrap_or_default();
+        let node = endpoint.parse().ok().as_ref().and_then(node_of_name);
         let member = node.and_then(|node| snapshots.iter().find_map(|s| s.members.get(&node)));
-        change.reason = Some(member.map_or_else(unknown, |m| reason(m, change.action, now)));
+        change.reason = Some(member.map_or_else(unknown, |m| reason(m, service, change.action, now)));
     }
 }
 
@@ -68,13 +68,15 @@ fn unknown() -> Reason {
     Reason { code: "drift", node: None, text: "no member says so".into() }
 }
 
-fn reason(member: &Member, action: Action, now: Moment) -> Reason {
+fn reason(member: &Member, service: &str, action: Action, now: Moment) -> Reason {
     let ago = now.saturating_sub(member.since).as_secs();
     let record = member.record.as_ref();
     let state = record.map_or(State::Serving, |r| r.state);
+    let by_hand = record.is_some_and(|r| r.by_hand.node || r.by_hand.services.contains(service));
     let (code, text) = match (member.liveness, state) {
         (Liveness::Failed, _) => ("failed", format!("failed {ago} s ago")),
         (Liveness::Left, _) | (_, State::Left) => ("left", format!("left {ago} s ago")),
+        _ if by_hand => ("drained", "drained by hand".to_owned()),
         (_, State::Draining) => ("draining", "says that it drains".to_owned()),
         (Liveness::Suspect, _) if action == Action::Drain => ("suspect", suspect(member.verdict).to_owned()),
         _ if action == Action::Add => ("joined", format!("joined {ago} s ago")),

@@ -4,6 +4,8 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+use super::Drains;
+
 /// What a node says of itself, not yet trusted: every text in it may be hostile.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RawRecord {
@@ -21,6 +23,9 @@ pub struct RawRecord {
     pub services: Vec<RawOffer>,
     /// Free tags, and Serf's reserved ones.
     pub tags: BTreeMap<String, String>,
+    /// What an operator took out by hand.
+    #[serde(default)]
+    pub by_hand: Drains,
 }
 
 /// A service that a node says it offers.

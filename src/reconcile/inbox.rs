@@ -22,8 +22,10 @@ pub struct Inbox {
 pub struct Question {
     /// Which node.
     pub node: NodeName,
-    /// Which (epoch, version) of its record says that it drains.
+    /// From which (epoch, version) of its record on: that says what drains.
     pub age: (u64, u64),
+    /// Whether what does not drain is asked about too: that it serves.
+    pub serves: bool,
     /// Answered once the drain was read back, is idle, and is in the file.
     pub answer: oneshot::Sender<bool>,
 }

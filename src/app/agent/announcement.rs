@@ -2,7 +2,7 @@
 
 use crate::{
     cluster::{self, Announcement, Handle},
-    model::State,
+    model::{Drains, State},
     settings::Agent,
 };
 
@@ -11,11 +11,19 @@ use crate::{
 pub(super) struct Condition {
     /// How the node is.
     pub(super) state: State,
+    /// What an operator took out by hand.
+    pub(super) by_hand: Drains,
 }
 
 /// What a node with these settings says in this condition.
 pub(super) fn announcement(settings: &Agent, condition: &Condition) -> Announcement {
-    Announcement { state: condition.state, services: settings.services.clone(), tags: settings.common.tags.clone() }
+    let out = condition.state == State::Serving && condition.by_hand.node;
+    Announcement {
+        state: if out { State::Draining } else { condition.state },
+        services: settings.services.clone(),
+        tags: settings.common.tags.clone(),
+        by_hand: condition.by_hand.clone(),
+    }
 }
 
 /// Says what is so, whenever it is something else.

@@ -45,6 +45,7 @@ fn member(name: &str, ip: u8, liveness: Liveness, kind: Kind, services: &[(&str,
         state: State::Serving,
         services: services.iter().map(offer).collect(),
         tags: BTreeMap::from([("zone".to_owned(), "a".to_owned())]),
+        ..RawRecord::default()
     };
     Member {
         name: name.parse().unwrap(),

@@ -8,7 +8,7 @@ use minicbor::{Decode, Encode};
 use super::MAX_RECORD;
 use crate::{
     cluster::{cbor, identity::MAX_EPOCH},
-    model::{Kind, RawOffer, RawRecord, State},
+    model::{Drains, Kind, RawOffer, RawRecord, State},
 };
 
 /// Why bytes are no record.
@@ -45,6 +45,13 @@ struct Record<'a> {
     services: Option<Vec<Offer<'a>>>,
     #[b(6)]
     tags: Option<BTreeMap<&'a str, &'a str>>,
+    /// Whether the state is an operator's order. Left out, as the next, where nothing is out by hand. Number 7 stands in
+    /// a golden packet for what a later version might say.
+    #[n(8)]
+    by_hand: Option<bool>,
+    /// The services that an operator drained.
+    #[b(9)]
+    drained: Option<Vec<&'a str>>,
 }
 
 #[derive(Encode, Decode)]
@@ -74,6 +81,7 @@ struct Offer<'a> {
 pub fn encode(record: &RawRecord) -> Result<Vec<u8>, RecordError> {
     let services: Vec<Offer<'_>> = record.services.iter().map(offer).collect();
     let tags: BTreeMap<&str, &str> = record.tags.iter().map(|(k, v)| (k.as_str(), v.as_str())).collect();
+    let drained: Vec<&str> = record.by_hand.services.iter().map(String::as_str).collect();
     let wire = Record {
         node: &record.node,
         epoch: record.epoch,
@@ -82,6 +90,8 @@ pub fn encode(record: &RawRecord) -> Result<Vec<u8>, RecordError> {
         state: Some(state_code(record.state)),
         services: (!services.is_empty()).then_some(services),
         tags: (!tags.is_empty()).then_some(tags),
+        by_hand: record.by_hand.node.then_some(true),
+        drained: (!drained.is_empty()).then_some(drained),
     };
     let bytes = cbor::behind(&[], &wire);
     if bytes.len() > MAX_RECORD { Err(RecordError::TooLong(bytes.len())) } else { Ok(bytes) }
@@ -119,6 +129,10 @@ pub fn decode(bytes: &[u8]) -> Result<RawRecord, RecordError> {
         state: state_of(wire.state.unwrap_or_default()),
         services: wire.services.unwrap_or_default().into_iter().map(raw_offer).collect(),
         tags: wire.tags.unwrap_or_default().into_iter().map(|(k, v)| (k.to_owned(), v.to_owned())).collect(),
+        by_hand: Drains {
+            node: wire.by_hand.unwrap_or_default(),
+            services: wire.drained.unwrap_or_default().into_iter().map(str::to_owned).collect(),
+        },
     })
 }
 
@@ -165,6 +179,8 @@ fn state_of(code: u32) -> State {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeSet;
+
     use proptest::prelude::*;
 
     use super::*;
@@ -187,6 +203,7 @@ mod tests {
             state: State::Draining,
             services: vec![offer],
             tags: BTreeMap::from([("k".into(), "v".into())]),
+            by_hand: Drains::default(),
         }
     }
 
@@ -204,6 +221,14 @@ mod tests {
              05 81 a7 00 63776562 01 191f90 02 82 69612e6578616d706c65 612a 03 622f78 04 190100 05 63746370 06 f5 \
              06 a1 616b 6176",
         );
+    }
+
+    /// What the next version added: one of version 1 skips it, and sees a node that drains or serves.
+    #[test]
+    fn what_is_drained_by_hand() {
+        let by_hand = Drains { node: true, services: BTreeSet::from(["api".into(), "web".into()]) };
+        let drained = RawRecord { state: State::Draining, by_hand, ..plain() };
+        check(&drained, "a7 00 6477656231 01 07 02 02 03 00 04 01 08 f5 09 82 63617069 63776562");
     }
 
     fn check(record: &RawRecord, golden: &str) {

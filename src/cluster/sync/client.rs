@@ -5,7 +5,7 @@ use std::{net::SocketAddr, time::Duration};
 use tokio::{net::TcpStream, time::timeout};
 
 use super::{
-    message::{DrainAsk, Question, Reply},
+    message::{DrainAsk, OrderAsk, OrderBody, Question, Reply},
     session::{STEP, Session, Speaker, SyncError},
 };
 use crate::{
@@ -75,18 +75,35 @@ pub(in crate::cluster) async fn presence(speaker: Speaker, to: SocketAddr, name:
     timeout(PRESENCE, ask).await.unwrap_or(Err(SyncError::Deadline(PRESENCE)))
 }
 
+/// A stream to one node and no other.
+async fn call(speaker: Speaker, to: &Identity) -> Result<Session, SyncError> {
+    let session = Session::call(speaker, to.addr()).await?;
+    let found = session.hello.from.name();
+    if found != to.name() {
+        return Err(SyncError::SomebodyElse { found: found.to_string(), meant: to.name().to_string() });
+    }
+    Ok(session)
+}
+
+/// Hands a node an operator's order, and waits for what came of it.
+pub(in crate::cluster) async fn order(speaker: Speaker, to: &Identity, ask: OrderAsk) -> Result<OrderBody, SyncError> {
+    let limit = Duration::from_millis(ask.wait_ms).saturating_add(2 * STEP);
+    let mut session = call(speaker, to).await?;
+    session.send(&Question::Order(ask).to_bytes()).await?;
+    match Reply::from_bytes(&session.receive(limit).await?)? {
+        Reply::Order(body) => Ok(body),
+        _ => Err(Rejected::Malformed.into()),
+    }
+}
+
 /// Asks a balancer to say when it has drained a node; `false` when it gave up first.
 pub(in crate::cluster) async fn drained(
     speaker: Speaker,
     balancer: &Identity,
     ask: DrainAsk,
 ) -> Result<bool, SyncError> {
-    let limit = Duration::from_millis(ask.wait_ms);
-    let mut session = Session::call(speaker, balancer.addr()).await?;
-    let found = session.hello.from.name();
-    if found != balancer.name() {
-        return Err(SyncError::SomebodyElse { found: found.to_string(), meant: balancer.name().to_string() });
-    }
+    let limit = Duration::from_millis(ask.wait_ms).saturating_add(STEP);
+    let mut session = call(speaker, balancer).await?;
     session.send(&Question::Drained(ask).to_bytes()).await?;
     match Reply::from_bytes(&session.receive(limit).await?)? {
         Reply::Drained(drained) => Ok(drained),

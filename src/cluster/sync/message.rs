@@ -4,6 +4,8 @@
 //! unknown ones are skipped: version N reads N−1 and N+1. A question that this version does not know
 //! ends the stream, and the asker goes on without. Pure.
 
+use std::collections::BTreeMap;
+
 use minicbor::{Decode, Encode, bytes::ByteArray};
 
 use crate::cluster::{cbor, identity::Identity, wire::Rejected};
@@ -32,6 +34,8 @@ pub(in crate::cluster) enum Question {
     Presence,
     /// Tell me when you have drained me.
     Drained(DrainAsk),
+    /// An operator's order to the node itself, and how far it has come.
+    Order(OrderAsk),
 }
 
 /// See [`Question::Drained`].
@@ -50,6 +54,48 @@ pub(in crate::cluster) struct DrainAsk {
     /// How long the asker waits, in milliseconds.
     #[n(3)]
     pub(in crate::cluster) wait_ms: u64,
+    /// Whether what does not drain is asked about too: that it serves. Left out where not.
+    #[n(4)]
+    pub(in crate::cluster) serves: Option<bool>,
+}
+
+/// See [`Question::Order`].
+#[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
+#[cbor(map)]
+pub(in crate::cluster) struct OrderAsk {
+    /// 0: nothing, only wait; 1: drain; 2: undrain. Of a later version: refused.
+    #[n(0)]
+    pub(in crate::cluster) order: u32,
+    /// Which service; all of the node's where it is left out.
+    #[n(1)]
+    pub(in crate::cluster) service: Option<String>,
+    /// How long to wait for the balancers, in milliseconds.
+    #[n(2)]
+    pub(in crate::cluster) wait_ms: u64,
+    /// What is waited for: whether that it serves, not that it is drained.
+    #[n(3)]
+    pub(in crate::cluster) serves: Option<bool>,
+}
+
+/// What came of an order.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Encode, Decode)]
+#[cbor(map)]
+pub(in crate::cluster) struct OrderBody {
+    /// Why it was refused; what follows says nothing then.
+    #[n(0)]
+    pub(in crate::cluster) refused: Option<String>,
+    /// The life of the node that says so.
+    #[n(1)]
+    pub(in crate::cluster) epoch: u64,
+    /// From which version of its record on it holds.
+    #[n(2)]
+    pub(in crate::cluster) version: u64,
+    /// The balancers that have confirmed it.
+    #[n(3)]
+    pub(in crate::cluster) confirmed: Option<Vec<String>>,
+    /// Those that have not, and why.
+    #[n(4)]
+    pub(in crate::cluster) missing: Option<BTreeMap<String, String>>,
 }
 
 /// What comes back.
@@ -66,12 +112,15 @@ pub(in crate::cluster) enum Reply {
     Held(Identity),
     /// To [`Question::Drained`]: whether it is.
     Drained(bool),
+    /// To [`Question::Order`].
+    Order(OrderBody),
 }
 
 const HELLO: u8 = 1;
 const EXCHANGE: u8 = 2;
 const PRESENCE: u8 = 3;
 const DRAINED: u8 = 4;
+const ORDER: u8 = 5;
 
 impl Hello {
     pub(in crate::cluster) fn to_bytes(&self) -> Vec<u8> {
@@ -120,6 +169,7 @@ impl Question {
             Self::Exchange { joining } => cbor::behind(&[EXCHANGE], &ExchangeBody { joining: Some(*joining) }),
             Self::Presence => cbor::behind(&[PRESENCE], &Empty {}),
             Self::Drained(ask) => cbor::behind(&[DRAINED], ask),
+            Self::Order(ask) => cbor::behind(&[ORDER], ask),
         }
     }
 
@@ -130,6 +180,7 @@ impl Question {
             }
             Some((&PRESENCE, body)) => read(body).map(|Empty {}| Self::Presence),
             Some((&DRAINED, body)) => read(body).map(Self::Drained),
+            Some((&ORDER, body)) => read(body).map(Self::Order),
             _ => Err(Rejected::Malformed),
         }
     }
@@ -142,6 +193,7 @@ impl Reply {
             Self::Welcome { known } => cbor::behind(&[EXCHANGE], &WelcomeBody { holder: None, known: *known }),
             Self::Held(holder) => cbor::behind(&[EXCHANGE], &WelcomeBody { holder: Some(holder.clone()), known: None }),
             Self::Drained(drained) => cbor::behind(&[DRAINED], &DrainedBody { drained: *drained }),
+            Self::Order(body) => cbor::behind(&[ORDER], body),
         }
     }
 
@@ -152,6 +204,7 @@ impl Reply {
                 read(body).map(|WelcomeBody { holder, known }| holder.map_or(Self::Welcome { known }, Self::Held))
             }
             Some((&DRAINED, body)) => read(body).map(|DrainedBody { drained }| Self::Drained(drained)),
+            Some((&ORDER, body)) => read(body).map(Self::Order),
             _ => Err(Rejected::Malformed),
         }
     }
@@ -171,15 +224,45 @@ mod tests {
         Identity::new("web1".parse().unwrap(), 7, "10.0.0.1:7946".parse().unwrap())
     }
 
+    fn drain_ask() -> DrainAsk {
+        DrainAsk { node: "web1".into(), epoch: 7, version: 2, wait_ms: 5000, serves: None }
+    }
+
+    fn order_ask() -> OrderAsk {
+        OrderAsk { order: 1, service: Some("web".into()), wait_ms: 1000, serves: None }
+    }
+
+    fn ordered() -> OrderBody {
+        let missing = BTreeMap::from([("proxy2".into(), "slow".into())]);
+        let confirmed = Some(vec!["proxy".into()]);
+        OrderBody { refused: None, epoch: 7, version: 3, confirmed, missing: Some(missing) }
+    }
+
     #[test]
     fn what_is_said_is_heard() {
-        let ask = DrainAsk { node: "web1".into(), epoch: 7, version: 2, wait_ms: 5000 };
-        for question in [Question::Exchange { joining: true }, Question::Presence, Question::Drained(ask)] {
+        let serves = DrainAsk { serves: Some(true), ..drain_ask() };
+        let questions = [
+            Question::Exchange { joining: true },
+            Question::Presence,
+            Question::Drained(drain_ask()),
+            Question::Drained(serves),
+            Question::Order(order_ask()),
+        ];
+        for question in questions {
             assert_eq!(Question::from_bytes(&question.to_bytes()), Ok(question));
         }
         let held = Reply::Held(identity());
-        for reply in [Reply::Here, Reply::Welcome { known: Some(7) }, held, Reply::Drained(true), Reply::Drained(false)]
-        {
+        let refused = OrderBody { refused: Some("it leaves".into()), ..OrderBody::default() };
+        let replies = [
+            Reply::Here,
+            Reply::Welcome { known: Some(7) },
+            held,
+            Reply::Drained(true),
+            Reply::Drained(false),
+            Reply::Order(ordered()),
+            Reply::Order(refused),
+        ];
+        for reply in replies {
             assert_eq!(Reply::from_bytes(&reply.to_bytes()), Ok(reply));
         }
         let hello = Hello { from: identity(), number: [7; 16].into() };
@@ -189,14 +272,18 @@ mod tests {
     /// As version 1 wrote them: every later version must read them.
     #[test]
     fn golden() {
-        let ask = DrainAsk { node: "web1".into(), epoch: 7, version: 2, wait_ms: 5000 };
         let hello = Hello { from: identity(), number: [7; 16].into() };
         let check = |golden: &str, written: Vec<u8>| assert_eq!(hex::encode(written), golden.replace(' ', ""));
         let identity = "84 6477656231 07 44 0a000001 191f0a";
         check(&format!("01 a2 00 {identity} 01 50 {}", "07".repeat(16)), hello.to_bytes());
         check("02 a1 00 f5", Question::Exchange { joining: true }.to_bytes());
         check("03 a0", Question::Presence.to_bytes());
-        check("04 a4 00 6477656231 01 07 02 02 03 191388", Question::Drained(ask).to_bytes());
+        check("04 a4 00 6477656231 01 07 02 02 03 191388", Question::Drained(drain_ask()).to_bytes());
+        check("05 a3 00 01 01 63776562 02 1903e8", Question::Order(order_ask()).to_bytes());
+        check(
+            "05 a4 01 07 02 03 03 81 6570726f7879 04 a1 6670726f787932 64736c6f77",
+            Reply::Order(ordered()).to_bytes(),
+        );
         check("03 a0", Reply::Here.to_bytes());
         check("02 a1 01 07", Reply::Welcome { known: Some(7) }.to_bytes());
         check(&format!("02 a1 00 {identity}"), Reply::Held(self::identity()).to_bytes());
@@ -212,14 +299,13 @@ mod tests {
             .and_then(|e| e.u8(0)?.str("web1")?.u8(1)?.u64(7)?.u8(2)?.u64(2)?.u8(3)?.u64(5000))
             .and_then(|e| e.u8(9)?.array(2)?.u8(1)?.map(1)?.u8(2)?.str("x"))
             .unwrap();
-        let ask = DrainAsk { node: "web1".into(), epoch: 7, version: 2, wait_ms: 5000 };
-        assert_eq!(Question::from_bytes(&later), Ok(Question::Drained(ask)));
+        assert_eq!(Question::from_bytes(&later), Ok(Question::Drained(drain_ask())));
         assert_eq!(Question::from_bytes(&[EXCHANGE, 0xa1, 0x05, 0x01]), Ok(Question::Exchange { joining: false }));
     }
 
     proptest! {
         #[test]
-        fn any_bytes_are_read_or_refused(bytes in prop::collection::vec(any::<u8>(), 0..64), kind in 0u8..6) {
+        fn any_bytes_are_read_or_refused(bytes in prop::collection::vec(any::<u8>(), 0..64), kind in 0u8..7) {
             let bytes = [vec![kind], bytes].concat();
             // Either result will do: what must not happen is a panic.
             let _ = (Hello::from_bytes(&bytes), Question::from_bytes(&bytes), Reply::from_bytes(&bytes));

@@ -11,16 +11,17 @@ use tokio::{
 
 use super::{
     client::{presence, read},
-    message::{DrainAsk, Question, Reply},
+    message::{DrainAsk, OrderAsk, Question, Reply},
     session::{STEP, Session, Speaker, SyncError},
 };
 use crate::{
     cluster::{
-        DrainQuestion,
+        DrainOrder, DrainQuestion, Wanted,
         counters::Counters,
         exchange::MAX_EXCHANGE,
         identity::Identity,
         mailbox::{Command, Mailbox},
+        orders,
         wire::Rejected,
     },
     model::Liveness,
@@ -50,8 +51,8 @@ pub(in crate::cluster) struct Server {
 pub(in crate::cluster) struct Desk {
     pub(in crate::cluster) speaker: watch::Receiver<Speaker>,
     pub(in crate::cluster) mailbox: Mailbox,
-    /// Where questions about drains go; agents answer none.
-    pub(in crate::cluster) drains: Option<mpsc::Sender<DrainQuestion>>,
+    /// Whom to ask what only the rest of the program knows.
+    pub(in crate::cluster) asked: Asked,
     pub(in crate::cluster) counters: Arc<Counters>,
     /// Room for those that have shown a key.
     pub(in crate::cluster) sessions: Arc<Semaphore>,
@@ -59,17 +60,26 @@ pub(in crate::cluster) struct Desk {
     pub(in crate::cluster) bodies: Arc<Semaphore>,
 }
 
+/// Where questions go that the cluster cannot answer itself.
+#[derive(Clone)]
+pub(in crate::cluster) struct Asked {
+    /// About drains; agents answer none.
+    pub(in crate::cluster) drains: Option<mpsc::Sender<DrainQuestion>>,
+    /// Orders of operators; balancers take none.
+    pub(in crate::cluster) orders: Option<mpsc::Sender<DrainOrder>>,
+}
+
 impl Desk {
     pub(in crate::cluster) fn new(
         speaker: watch::Receiver<Speaker>,
         mailbox: Mailbox,
-        drains: Option<mpsc::Sender<DrainQuestion>>,
+        asked: Asked,
         counters: Arc<Counters>,
     ) -> Self {
         let keyed = speaker.borrow().envelope.keys().is_some();
         let (sessions, bodies) = if keyed { (SESSIONS, BODIES) } else { (OPEN_SESSIONS, OPEN_BODIES) };
         let (sessions, bodies) = (Arc::new(Semaphore::new(sessions)), Arc::new(Semaphore::new(bodies)));
-        Self { speaker, mailbox, drains, counters, sessions, bodies }
+        Self { speaker, mailbox, asked, counters, sessions, bodies }
     }
 }
 
@@ -126,6 +136,7 @@ impl Desk {
             Question::Presence => session.send(&Reply::Here.to_bytes()).await,
             Question::Exchange { joining } => self.exchange(&mut session, joining).await,
             Question::Drained(ask) => self.drained(&mut session, ask).await,
+            Question::Order(ask) => self.order(&mut session, ask).await,
         }
     }
 
@@ -170,11 +181,12 @@ impl Desk {
 
     /// Waits for the data plane's word. The asker waits as long as nobody has an answer for it.
     async fn drained(&self, session: &mut Session, ask: DrainAsk) -> Result<(), SyncError> {
-        let drains = self.drains.as_ref().ok_or(Rejected::Malformed)?;
+        let drains = self.asked.drains.as_ref().ok_or(Rejected::Malformed)?;
         let node = ask.node.parse().map_err(|_| Rejected::Malformed)?;
         let limit = Duration::from_millis(ask.wait_ms).min(LONGEST_DRAIN);
         let (answer, answered) = oneshot::channel();
-        let question = DrainQuestion { node, epoch: ask.epoch, version: ask.version, answer };
+        let (epoch, version, serves) = (ask.epoch, ask.version, ask.serves.unwrap_or_default());
+        let question = DrainQuestion { node, epoch, version, serves, answer };
         let wait = async {
             drains.send(question).await.map_err(|_| SyncError::Stopping)?;
             answered.await.map_err(|_| SyncError::Stopping)
@@ -185,5 +197,25 @@ impl Desk {
             () = session.gone() => return Err(SyncError::Closed),
         };
         session.send(&Reply::Drained(drained).to_bytes()).await
+    }
+
+    /// Hands an operator's order to this node's agent, and on its answer.
+    async fn order(&self, session: &mut Session, ask: OrderAsk) -> Result<(), SyncError> {
+        let told = async {
+            let wanted = match Wanted::read(ask) {
+                Ok(wanted) => wanted,
+                Err(why) => return Ok(Err(why)),
+            };
+            // The agent keeps to the order's own wait; more than that means that nobody takes orders.
+            let limit = wanted.wait + STEP;
+            let told = timeout(limit, orders::give(self.asked.orders.as_ref(), wanted)).await;
+            told.map_err(|_| SyncError::Deadline(limit))?.ok_or(SyncError::Stopping)
+        };
+        // Dropping the wait is harmless: the order is given or it is not, and given again it changes nothing.
+        let told = tokio::select! {
+            told = told => told?,
+            () = session.gone() => return Err(SyncError::Closed),
+        };
+        session.send(&Reply::Order(told.into()).to_bytes()).await
     }
 }

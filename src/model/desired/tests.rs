@@ -102,6 +102,13 @@ fn draining_members_drain() {
 }
 
 #[test]
+fn a_service_drained_by_hand_drains_alone() {
+    let mut partly = member("web1", 1, &["web:1", "api:2@api.example"]);
+    partly.record.as_mut().unwrap().by_hand.services.insert("api".into());
+    check([partly], &["api/web1 10.0.0.1:2 drain", "web/web1 10.0.0.1:1", "api.example/ → api", "*/ → web"]);
+}
+
+#[test]
 fn a_hostile_member_is_left_out_and_the_others_go_on() {
     let evil = member("evil", 1, &["we\nb:1", "web:0", "web:1@a;b"]);
     check(

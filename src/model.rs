@@ -10,6 +10,7 @@ pub mod proposal;
 pub mod reasons;
 pub mod record;
 mod routes;
+pub mod since;
 pub mod status;
 pub mod verdicts;
 
@@ -24,5 +25,6 @@ pub use ledger::Ledger;
 pub use member::{Liveness, Member, Moment, Snapshot, SourceName, Verdict};
 pub use proposal::{Assumption, Proposal, Ready};
 pub use record::{Kind, RawOffer, RawRecord, State};
+pub use since::Since;
 pub use status::{LastApply, Status};
 pub use verdicts::{Held, Rejection};

@@ -4,6 +4,7 @@
 //! acts. It must not know where snapshots come from, nor which driver it has.
 
 pub mod inbox;
+pub mod keeper;
 mod questions;
 pub mod schedule;
 mod step;
@@ -40,7 +41,7 @@ pub async fn run<D: Driver>(
 ) -> D {
     let mut schedule = Schedule::new(settings.pace);
     let mut questions = Questions::default();
-    let mut stepper = Stepper::new(driver, settings, start);
+    let mut stepper = Stepper::new(driver, settings, std::mem::take(&mut inbox.kept), start);
     // Attention stays due until a step has looked: asked again before that, it would keep the step from coming.
     let mut looked = true;
     loop {

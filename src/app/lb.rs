@@ -15,8 +15,12 @@ use crate::{
     cluster::Announcement,
     drivers,
     lifecycle::signals::Stop,
-    model::{Kind, Policy, Status, Windows},
-    reconcile::{self, Inbox, Pace, Query, inbox::Snapshots},
+    model::{Kind, Ledger, Policy, Status, Windows},
+    reconcile::{
+        self, Inbox, Pace, Query,
+        inbox::Snapshots,
+        keeper::{self, Store},
+    },
     settings::{Lb, Managed, OnExit, Plane, Run},
 };
 
@@ -91,14 +95,20 @@ impl<D: Driver + 'static> Loop<D> {
     fn start(driver: D, settings: &Lb, daemon: &Daemon) -> Self {
         let (publish, status) = watch::channel(Arc::new(Status::default()));
         let (queries, asked) = mpsc::channel(bridge::COMMANDS);
+        let start = daemon.handle.started();
+        let store = settings.common.data_dir.as_deref().map(Store::new);
         let inbox = Inbox {
             snapshots: Snapshots::new(vec![bridge::snapshots(daemon)]),
             questions: bridge::questions(daemon),
             queries: asked,
+            kept: store.as_ref().map_or_else(Ledger::default, |store| store.recall(start.elapsed())),
         };
+        if let Some(store) = store {
+            daemon.tasks.spawn(keeper::keep(store, status.clone(), (start, daemon.stop.clone())));
+        }
         // Not a child of the daemon's token: the data plane outlives the goodbye.
         let stop = CancellationToken::new();
-        let times = (daemon.handle.started(), stop.clone());
+        let times = (start, stop.clone());
         let task = daemon.tasks.spawn(reconcile::run(driver, loop_settings(settings), inbox, publish, times));
         Self { task, stop, status, queries }
     }

@@ -89,7 +89,7 @@ pub struct Common {
     )]
     pub admin: Option<Vec<Text<admin::Addr>>>,
 
-    /// Keep the epoch and the members known here; without it nothing is kept
+    /// Keep the epoch, the members known and who has which route here; without it nothing is kept
     #[arg(long, env = "BACKCHAT_DATA_DIR", value_name = "DIR", help_heading = "Daemon")]
     pub data_dir: Option<PathBuf>,
 

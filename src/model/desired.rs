@@ -9,7 +9,7 @@ use std::{
 
 use super::{
     Desired, Endpoint, EndpointAddr, EndpointName, EndpointState, Kind, Ledger, Liveness, Member, Moment, NodeName,
-    Rejection, Service, ServiceName, Snapshot, State, Verdict,
+    Rejection, Service, ServiceName, Since, Snapshot, State, Verdict,
     ledger::Standing,
     offers::{Offer, offers},
     routes,
@@ -218,8 +218,8 @@ fn retained(
         if services.contains_key(name) {
             continue;
         }
-        let since = known.empty_since.unwrap_or(now);
-        if now.saturating_sub(since) < policy.keep_empty {
+        let since = known.empty_since.unwrap_or_else(|| Since::now(now));
+        if since.age(now) < policy.keep_empty {
             standings.insert(name.clone(), Standing { protocol: known.protocol, empty_since: Some(since) });
         } else {
             standings.remove(name);

@@ -6,7 +6,7 @@ use std::{collections::BTreeSet, sync::Arc, time::SystemTime};
 
 use backchat_contract::{Desired, PlanView, Plane, Refusal};
 
-use super::{EndpointId, Held, Rejection};
+use super::{EndpointId, Held, Ledger, Rejection};
 
 /// The newest word of the reconcile loop.
 #[derive(Clone, Debug, Default)]
@@ -30,6 +30,8 @@ pub struct Status {
     pub live: Arc<Desired>,
     /// Endpoints that should take requests and do not, as far as the data plane's own checks go.
     pub down: Arc<BTreeSet<EndpointId>>,
+    /// What the loop remembers from step to step; `None` until what is live was adopted.
+    pub ledger: Option<Arc<Ledger>>,
     /// What the guard holds back.
     pub held: Vec<Held>,
     /// What members said that was not taken.

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use futures_util::future::select_all;
 use tokio::sync::{mpsc, oneshot, watch};
 
-use crate::model::{Assumption, NodeName, Proposal, Snapshot};
+use crate::model::{Assumption, Ledger, NodeName, Proposal, Snapshot};
 
 /// Everything that comes into the loop.
 pub struct Inbox {
@@ -15,6 +15,8 @@ pub struct Inbox {
     pub questions: mpsc::Receiver<Question>,
     /// Queries of people.
     pub queries: mpsc::Receiver<Query>,
+    /// What a life before remembered; empty where nothing was kept.
+    pub kept: Ledger,
 }
 
 /// An agent asks whether the data plane has let go of it.

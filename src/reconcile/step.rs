@@ -38,8 +38,8 @@ pub(super) struct Stepper<D: Driver> {
     start: Instant,
     /// When this loop began, on the clock of `start`.
     began: Moment,
-    /// `None` until the live state was adopted.
-    ledger: Option<Ledger>,
+    /// What a life before remembered.
+    kept: Ledger,
     held: Vec<Held>,
     released: BTreeSet<EndpointId>,
     pub(super) status: Status,
@@ -54,13 +54,13 @@ struct Aim {
 }
 
 impl<D: Driver> Stepper<D> {
-    pub(super) fn new(driver: D, settings: Settings, start: Instant) -> Self {
+    pub(super) fn new(driver: D, settings: Settings, kept: Ledger, start: Instant) -> Self {
         Self {
             driver,
             settings,
             start,
             began: start.elapsed(),
-            ledger: None,
+            kept,
             held: Vec::new(),
             released: BTreeSet::new(),
             status: Status::default(),
@@ -121,10 +121,10 @@ impl<D: Driver> Stepper<D> {
     fn aim(&self, known: &[Snapshot], live: &Desired) -> Aim {
         let now = self.start.elapsed();
         let adopted;
-        let ledger = if let Some(ledger) = &self.ledger {
+        let ledger = if let Some(ledger) = &self.status.ledger {
             ledger
         } else {
-            adopted = Ledger::adopted(live);
+            adopted = Ledger::recalled(self.kept.clone(), live);
             &adopted
         };
         let (next, mut updated, rejections) = desired(known, &self.settings.policy, ledger, now);
@@ -151,7 +151,9 @@ impl<D: Driver> Stepper<D> {
         // A release lasts until the endpoint is out, however long it drains, or its member is back.
         self.released.retain(|id| live.endpoint(id).is_some() && aim.next.endpoint(id).is_none());
         self.held.clone_from(&aim.held);
-        self.ledger = Some(aim.ledger);
+        if self.status.ledger.as_deref() != Some(&aim.ledger) {
+            self.status.ledger = Some(Arc::new(aim.ledger));
+        }
         self.status.synced = known.iter().all(|s| s.synced);
         self.status.desired = Arc::new(aim.next);
         self.status.live = Arc::new(live.clone());

@@ -155,12 +155,17 @@ fn live(members: &[Member]) -> Desired {
 
 impl Rig {
     fn start(world: World, members: Arc<Snapshot>) -> Self {
+        Self::remembering(world, members, crate::model::Ledger::default())
+    }
+
+    fn remembering(world: World, members: Arc<Snapshot>, kept: crate::model::Ledger) -> Self {
         let world = Arc::new(Mutex::new(world));
         let (members, snapshots) = watch::channel(members);
         let (questions, asked) = mpsc::channel(8);
         let (queries, inbound) = mpsc::channel(8);
         let (publish, status) = watch::channel(Arc::default());
-        let inbox = Inbox { snapshots: inbox::Snapshots::new(vec![snapshots]), questions: asked, queries: inbound };
+        let inbox =
+            Inbox { snapshots: inbox::Snapshots::new(vec![snapshots]), questions: asked, queries: inbound, kept };
         let times = (Instant::now(), CancellationToken::new());
         tokio::spawn(run(Fake(Arc::clone(&world)), Settings::default(), inbox, publish, times));
         Self { world, members, questions, queries, status }
@@ -368,4 +373,27 @@ async fn drift_is_repaired() {
     rig.world.lock().unwrap().live = Desired { services: BTreeMap::new(), routes: wanted.routes.clone() };
     rig.pass(Duration::from_secs(2)).await;
     assert_eq!(rig.world.lock().unwrap().live, wanted);
+}
+
+/// The host of a service that has nobody yet, from what was kept alone: the data plane lost everything.
+#[tokio::test(start_paused = true)]
+async fn what_was_kept_holds_a_host_against_a_newcomer() {
+    let asks = |name: &str, host: u8, service: &str| {
+        let mut member = member(name, host);
+        let offer = &mut member.record.as_mut().unwrap().services[0];
+        (offer.name, offer.hosts) = (service.into(), vec!["shop.example".into()]);
+        member
+    };
+    let (incumbent, newcomer) = (asks("a", 2, "shop"), Member { epoch: 0, ..asks("n", 1, "other") });
+    let known = [Snapshot::clone(&snapshot([incumbent.clone()], true))];
+    let (_, kept, _) = crate::model::desired(&known, &Policy::default(), &Default::default(), Moment::ZERO);
+    let rig = Rig::remembering(World::default(), snapshot([newcomer.clone()], false), kept.clone());
+    rig.pass(Duration::from_secs(1)).await;
+    rig.members.send_replace(snapshot([newcomer, incumbent], true));
+    rig.pass(Duration::from_secs(1)).await;
+    let owners: Vec<_> = rig.world.lock().unwrap().live.routes.values().map(ToString::to_string).collect();
+    let status = rig.status.borrow();
+    let refused: Vec<_> = status.rejections.iter().map(|r| (r.node.as_str(), r.why.as_str())).collect();
+    assert_eq!((owners, refused), (vec!["shop".to_owned()], vec![("n", "a holds it")]));
+    assert_eq!(status.ledger.as_ref().map(|l| &l.claims), Some(&kept.claims), "what is kept next");
 }

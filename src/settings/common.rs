@@ -42,7 +42,7 @@ pub struct Common {
     pub run_dir: PathBuf,
     /// Where the admin API is served; TCP on loopback alone.
     pub admin: Vec<admin::Addr>,
-    /// Where the epoch and the members known are kept; `None`: nowhere.
+    /// Where the epoch, the members known and the ledger are kept; `None`: nowhere.
     pub data_dir: Option<PathBuf>,
     /// What is logged.
     pub log: Log,

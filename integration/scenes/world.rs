@@ -45,9 +45,14 @@ pub(super) struct Agent {
 impl World {
     /// A world with one balancer called `proxy`, whose HAProxy answers.
     pub(super) async fn new() -> Self {
+        Self::run_by(&[]).await
+    }
+
+    /// The same with more arguments for the balancer.
+    pub(super) async fn run_by(more: &[&str]) -> Self {
         let folder = Folder::new("backchat-scene-").expect("a temporary folder");
         let mut world = Self { folder, balancers: BTreeMap::new(), agents: BTreeMap::new() };
-        world.start_balancer("proxy", &[]).await;
+        world.start_balancer("proxy", more).await;
         world
     }
 

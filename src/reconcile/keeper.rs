@@ -107,15 +107,14 @@ pub async fn keep(store: Store, mut status: watch::Receiver<Arc<Status>>, (start
         let _ = stop.run_until_cancelled(sleep(pause)).await;
     }
     let last = status.borrow().ledger.clone();
-    if last.is_some() && last != writer.written {
-        writer.write(last.unwrap_or_default()).await;
+    if let Some(last) = last.filter(|last| writer.written.as_ref() != Some(last)) {
+        writer.write(last).await;
     }
 }
 
 /// Waits for a ledger other than the one that is written; `None` where there will be none.
 async fn newer(status: &mut watch::Receiver<Arc<Status>>, written: &Option<Arc<Ledger>>) -> Option<Arc<Ledger>> {
-    let other = |now: &Arc<Status>| now.ledger.is_some() && now.ledger != *written;
-    status.wait_for(other).await.ok()?.ledger.clone()
+    status.wait_for(|now| now.ledger != *written).await.ok()?.ledger.clone()
 }
 
 struct Writer {

@@ -101,7 +101,7 @@ fn uptime() -> Option<Uptime> {
 /// moments.
 pub async fn keep(store: Store, mut status: watch::Receiver<Arc<Status>>, (start, stop): (Instant, CancellationToken)) {
     let mut writer = Writer { store, start, written: None, failing: false };
-    while let Some(Some(newest)) = stop.run_until_cancelled(newer(&mut status, &writer.written)).await {
+    while let Some(Some(newest)) = stop.run_until_cancelled(newer(&mut status, writer.written.as_ref())).await {
         let pause = if writer.write(newest).await { GAP } else { RETRY };
         // Cut short by the end alone.
         let _ = stop.run_until_cancelled(sleep(pause)).await;
@@ -113,8 +113,8 @@ pub async fn keep(store: Store, mut status: watch::Receiver<Arc<Status>>, (start
 }
 
 /// Waits for a ledger other than the one that is written; `None` where there will be none.
-async fn newer(status: &mut watch::Receiver<Arc<Status>>, written: &Option<Arc<Ledger>>) -> Option<Arc<Ledger>> {
-    status.wait_for(|now| now.ledger != *written).await.ok()?.ledger.clone()
+async fn newer(status: &mut watch::Receiver<Arc<Status>>, written: Option<&Arc<Ledger>>) -> Option<Arc<Ledger>> {
+    status.wait_for(|now| now.ledger.as_ref() != written).await.ok()?.ledger.clone()
 }
 
 struct Writer {

@@ -386,7 +386,8 @@ async fn what_was_kept_holds_a_host_against_a_newcomer() {
     };
     let (incumbent, newcomer) = (asks("a", 2, "shop"), Member { epoch: 0, ..asks("n", 1, "other") });
     let known = [Snapshot::clone(&snapshot([incumbent.clone()], true))];
-    let (_, kept, _) = crate::model::desired(&known, &Policy::default(), &Default::default(), Moment::ZERO);
+    let (_, kept, _) =
+        crate::model::desired(&known, &Policy::default(), &crate::model::Ledger::default(), Moment::ZERO);
     let rig = Rig::remembering(World::default(), snapshot([newcomer.clone()], false), kept.clone());
     rig.pass(Duration::from_secs(1)).await;
     rig.members.send_replace(snapshot([newcomer, incumbent], true));

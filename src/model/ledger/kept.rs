@@ -127,8 +127,8 @@ mod tests {
     }
 
     /// How long `a` has been empty for a life that begins with this uptime.
-    fn age(then: Option<Uptime>, at: Option<Uptime>) -> u64 {
-        let recalled = Kept::of(&ledger(), NOW, then).recall(Duration::from_secs(1), at.as_ref());
+    fn age(then: Option<Uptime>, at: Option<&Uptime>) -> u64 {
+        let recalled = Kept::of(&ledger(), NOW, then).recall(Duration::from_secs(1), at);
         let standing = &recalled.services[&"a".parse().unwrap()];
         standing.empty_since.unwrap().age(Duration::from_secs(1)).as_secs()
     }
@@ -143,10 +143,10 @@ mod tests {
 
     #[test]
     fn time_in_between_counts_while_the_machine_is_up() {
-        assert_eq!(age(Some(up("x", 50)), Some(up("x", 110))), 360);
-        assert_eq!(age(Some(up("x", 50)), Some(up("y", 110))), 300, "another boot: nobody knows how long it was off");
-        assert_eq!(age(Some(up("x", 50)), Some(up("x", 20))), 300, "no clock of ours runs backwards");
-        assert_eq!(age(None, Some(up("x", 110))), 300);
+        assert_eq!(age(Some(up("x", 50)), Some(&up("x", 110))), 360);
+        assert_eq!(age(Some(up("x", 50)), Some(&up("y", 110))), 300, "another boot: nobody knows how long it was off");
+        assert_eq!(age(Some(up("x", 50)), Some(&up("x", 20))), 300, "no clock of ours runs backwards");
+        assert_eq!(age(None, Some(&up("x", 110))), 300);
         assert_eq!(age(Some(up("x", 50)), None), 300);
     }
 

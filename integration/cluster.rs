@@ -2,6 +2,7 @@
 
 mod drains;
 mod golden;
+pub(crate) mod hostile;
 mod joins;
 mod lives;
 mod names;

@@ -3,12 +3,16 @@
 use std::{net::SocketAddr, time::Duration};
 
 use backchat::{
+    cluster::identity::Identity,
     cluster::{Announcement, Cluster, Profile, Settings},
     model::{Kind, RawOffer},
 };
+use bytes::Bytes;
+use serde_json::Value;
 use tokio_util::sync::CancellationToken;
 
 use super::world::{World, backchat, liveness_of};
+use crate::cluster::hostile;
 
 fn offer(name: &str, hosts: &[&str]) -> RawOffer {
     RawOffer {
@@ -59,6 +63,58 @@ async fn a_hostile_record_is_rejected_and_the_others_go_on() {
     world.serves(&["web1", "web2"]).await;
     stop.cancel();
     evil.await.unwrap().unwrap();
+}
+
+/// The identity that `members` shows of a node.
+async fn identity(world: &World, name: &str) -> Identity {
+    let answer = world.json("proxy", &["members"]).await.unwrap();
+    let member = answer["members"].as_array().unwrap().iter().find(|m| m["name"] == name).unwrap().clone();
+    let addr = SocketAddr::new(member["ip"].as_str().unwrap().parse().unwrap(), world.agents[name].gossip.port());
+    Identity::new(name.parse().unwrap(), member["epoch"].as_u64().unwrap(), addr)
+}
+
+/// Why the record of each node was refused, as `status` says.
+async fn refused(world: &World) -> Vec<(String, String)> {
+    let status = world.json("proxy", &["status"]).await.unwrap_or_default();
+    let all = status["rejections"].as_array().cloned().unwrap_or_default();
+    let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+    all.iter().filter(|r| r["subject"] == "record").map(|r| (text(&r["node"]), text(&r["why"]))).collect()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_record_that_cannot_be_read_is_told_and_the_others_go_on() {
+    let mut world = World::with(&["web1", "web2"]).await;
+    let (web1, proxy) = (identity(&world, "web1").await, world.proxy().gossip);
+    let is = async |world: &World, wanted: &str| {
+        let told = || async {
+            matches!(&refused(world).await[..], [(node, why)] if node == "web1" && why.starts_with(wanted))
+        };
+        world.eventually(&format!("web1's record is refused: {wanted}"), told).await;
+    };
+    // Of nobody that is there, or from elsewhere than where it is: counted, and nobody is blamed.
+    hostile::push("127.0.0.2:0", proxy, &web1, b"\xff garbage").await;
+    let ghost = Identity::new("ghost".parse().unwrap(), 1, "127.0.0.1:9".parse().unwrap());
+    hostile::push("127.0.0.1:0", proxy, &ghost, b"\xff garbage").await;
+    hostile::push("127.0.0.1:0", proxy, &web1, b"\xff garbage").await;
+    is(&world, "malformed").await;
+    hostile::tell(proxy, &web1, vec![Bytes::from(vec![0xff; 5000])]).await;
+    is(&world, "5000 bytes: at most 4096").await;
+    let output = std::process::Command::new(backchat())
+        .args(["status", "--admin", &format!("unix:{}", world.run_dir("proxy").join("admin.sock").display())])
+        .output()
+        .unwrap();
+    let text = String::from_utf8_lossy(&output.stdout).into_owned();
+    assert!(text.contains("warn  refused     web1: record: 5000 bytes: at most 4096\n"), "{text}");
+    // What it said before holds on, others come and go, and a better record ends it.
+    world.start_agent("web3", &[]).await;
+    world.serves(&["web1", "web2", "web3"]).await;
+    let agent = world.agents.get_mut("web1").unwrap();
+    agent.process.terminate().unwrap();
+    agent.process.ended(super::world::PATIENCE).await.unwrap().expect("it leaves");
+    world.serves(&["web2", "web3"]).await;
+    world.restart_agent("web1", &[]);
+    world.serves(&["web1", "web2", "web3"]).await;
+    assert_eq!(refused(&world).await, []);
 }
 
 #[tokio::test(flavor = "multi_thread")]

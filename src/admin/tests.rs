@@ -39,6 +39,7 @@ fn snapshot(synced: bool) -> Snapshot {
         verdict: Verdict::Unasked,
         since: Duration::ZERO,
         record: Some(record),
+        refused: None,
     };
     Snapshot { source: "gossip".into(), synced, members: [(member.name.clone(), member)].into() }
 }

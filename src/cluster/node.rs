@@ -14,6 +14,7 @@ mod leave;
 mod outbox;
 mod packet;
 mod question;
+mod refusals;
 mod spread;
 mod sync;
 mod timers;
@@ -196,6 +197,7 @@ impl Node {
             verdict: Verdict::Unasked,
             since: Moment::ZERO,
             record: Some(self.own.clone()),
+            refused: None,
         };
         members.insert(own.name().clone(), me);
         Snapshot { source: "gossip".into(), synced: self.synced, members }
@@ -300,14 +302,6 @@ impl Node {
 
     fn count(&mut self, reason: &'static str) {
         *self.refused.entry(reason).or_default() += 1;
-    }
-
-    fn count_record(&mut self, error: &RecordError) {
-        self.count(match error {
-            RecordError::TooLong(_) => "record too long",
-            RecordError::Malformed(_) => "malformed record",
-            RecordError::Name | RecordError::Epoch(_) => "record of nobody",
-        });
     }
 
     fn finish(&mut self, effects: &mut Vec<Effect>) {

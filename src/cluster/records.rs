@@ -3,12 +3,14 @@
 //! Pure. The bytes are kept as they came and handed on as they came, so that fields which this version does
 //! not know reach those that do. It must not know how records travel.
 
+mod bad;
 mod wire;
 
 use std::collections::{BTreeMap, btree_map};
 
 use bytes::Bytes;
 
+pub use bad::BadRecord;
 pub use wire::{RecordError, decode, encode};
 
 use super::{exchange::Age, message::RecordId};
@@ -85,10 +87,15 @@ impl Records {
 
 impl Stored {
     /// Reads a record that came as bytes.
-    pub fn read(bytes: Bytes) -> Result<(NodeName, Self), RecordError> {
-        let record = decode(&bytes)?;
-        let node = record.node.parse().map_err(|_| RecordError::Name)?;
-        Ok((node, Self { bytes, record }))
+    pub fn read(bytes: Bytes) -> Result<(NodeName, Self), BadRecord> {
+        let named = |record: RawRecord| match record.node.parse() {
+            Ok(node) => Ok((node, record)),
+            Err(_) => Err(RecordError::Name),
+        };
+        match decode(&bytes).and_then(named) {
+            Ok((node, record)) => Ok((node, Self { bytes, record })),
+            Err(why) => Err(BadRecord::new(&bytes, why)),
+        }
     }
 
     /// Which version of which record it is.

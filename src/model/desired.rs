@@ -78,11 +78,11 @@ pub fn desired(
 fn serving<'a>(snapshots: &'a [Snapshot], policy: &Policy, refused: &mut Vec<Rejection>) -> Vec<Serving<'a>> {
     let mut all = Vec::new();
     for member in snapshots.iter().flat_map(|s| s.members.values()) {
-        let Some(record) = &member.record else { continue };
-        let gone = matches!(member.liveness, Liveness::Failed | Liveness::Left) || record.state == State::Left;
-        if gone || record.kind == Kind::Balancer {
+        if is_gone(member) {
             continue;
         }
+        refused.extend(member.refused.iter().map(|why| unread(member, why)));
+        let Some(record) = member.record.as_ref().filter(|record| record.kind != Kind::Balancer) else { continue };
         let (offers, bad) = offers(record, &policy.roles);
         refused.extend(bad);
         for offer in offers.into_iter().filter(|o| o.healthy) {
@@ -97,6 +97,16 @@ fn serving<'a>(snapshots: &'a [Snapshot], policy: &Policy, refused: &mut Vec<Rej
         }
     }
     all
+}
+
+fn is_gone(member: &Member) -> bool {
+    let left = member.record.as_ref().is_some_and(|record| record.state == State::Left);
+    left || matches!(member.liveness, Liveness::Failed | Liveness::Left)
+}
+
+/// A record that cannot be read: what the member said before holds on.
+fn unread(member: &Member, why: &str) -> Rejection {
+    Rejection { node: member.name.to_string(), subject: "record".into(), why: why.to_owned(), code: "record" }
 }
 
 fn rejection(member: &Member, offer: &Offer, code: &'static str, why: String) -> Rejection {

@@ -203,6 +203,7 @@ mod tests {
             verdict,
             since: Moment::from_secs(95),
             record: Some(crate::model::RawRecord::default()),
+            refused: None,
         }
     }
 

@@ -40,6 +40,8 @@ pub struct Member {
     pub since: Moment,
     /// What it says of itself; `None` until its record has come.
     pub record: Option<RawRecord>,
+    /// Why what it said last could not be read; `record` is what it said before. `None` once it says something better.
+    pub refused: Option<String>,
 }
 
 /// Whether a member lives.

@@ -13,7 +13,8 @@ pub struct Rejection {
     pub subject: String,
     /// Why, as a fragment for people.
     pub why: String,
-    /// A short code for metrics: `name`, `host`, `path`, `weight`, `port`, `address`, `protocol`, `conflict`, `duplicate`, `bounds`.
+    /// A short code for metrics: `name`, `host`, `path`, `weight`, `port`, `address`, `protocol`, `conflict`, `duplicate`, `bounds`,
+    /// `record`.
     pub code: &'static str,
 }
 

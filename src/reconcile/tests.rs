@@ -133,6 +133,7 @@ fn member(name: &str, host: u8) -> Member {
             services: vec![offer],
             ..RawRecord::default()
         }),
+        refused: None,
     }
 }
 

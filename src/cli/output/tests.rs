@@ -55,6 +55,7 @@ fn member(name: &str, ip: u8, liveness: Liveness, kind: Kind, services: &[(&str,
         verdict: Verdict::Unasked,
         since: Duration::from_secs(u64::from(ip)),
         record: Some(record),
+        refused: None,
     }
 }
 

@@ -28,6 +28,8 @@ pub(super) struct Entry {
     pub(super) verdict: Verdict,
     /// What it is being asked.
     pub(super) question: Option<Question>,
+    /// Why a newer record of it was not taken; until one is.
+    pub(super) refused: Option<String>,
     /// The age of its record by its own announcement, until it was pulled.
     pub(super) announced: Option<Age>,
     /// How often its record was asked for in vain, and when to ask next.
@@ -45,6 +47,7 @@ impl Entry {
             since: now,
             verdict: Verdict::Unasked,
             question: None,
+            refused: None,
             announced: None,
             tries: 0,
             try_at: Moment::ZERO,
@@ -131,6 +134,7 @@ impl Directory {
                 verdict: entry.verdict,
                 since: entry.since,
                 record: record.filter(|record| record.epoch <= entry.identity.epoch()),
+                refused: entry.refused.clone(),
             };
             (name.clone(), member)
         };

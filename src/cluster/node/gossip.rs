@@ -141,7 +141,7 @@ impl Node {
         self.refresh();
         if was_active || self.directory.of(&src).is_some_and(|entry| entry.is_active()) {
             for item in &packet.items {
-                self.item(item);
+                self.item(&src, item);
             }
         }
     }

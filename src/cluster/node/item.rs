@@ -6,7 +6,7 @@ use bytes::Bytes;
 use crate::cluster::{
     cbor,
     message::RecordId,
-    records::{RecordError, Stored},
+    records::{BadRecord, Stored},
 };
 use crate::model::NodeName;
 
@@ -27,7 +27,7 @@ pub(super) enum Item {
 pub(super) enum ItemError {
     /// The record in it is none.
     #[error(transparent)]
-    Record(#[from] RecordError),
+    Record(#[from] BadRecord),
     /// It is nothing that this version knows.
     #[error("malformed")]
     Malformed,

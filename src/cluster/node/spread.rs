@@ -150,7 +150,7 @@ impl Node {
     /// A record straight from its node.
     pub(super) fn pushed(&mut self, source: SocketAddr, push: &Push<'_>) {
         match Stored::read(Bytes::copy_from_slice(push.record)) {
-            Err(error) => self.count_record(&error),
+            Err(bad) => self.refuse_pushed(source, &push.from, &bad),
             Ok((node, stored)) if node != *push.from.name() || stored.record.epoch != push.from.epoch() => {
                 self.count("record of another node");
             }
@@ -180,10 +180,10 @@ impl Node {
         }
     }
 
-    /// A broadcast that came with a packet.
-    pub(super) fn item(&mut self, bytes: &[u8]) {
+    /// A broadcast that came with a packet of this member.
+    pub(super) fn item(&mut self, src: &Identity, bytes: &[u8]) {
         match item::read(bytes) {
-            Err(item::ItemError::Record(error)) => self.count_record(&error),
+            Err(item::ItemError::Record(bad)) => self.refuse_told(src, &bad),
             Err(item::ItemError::Malformed) => self.count("malformed broadcast"),
             Ok(Item::Record(node, stored)) => drop(self.take(&node, stored, true)),
             Ok(Item::News(node, id)) => {
@@ -225,6 +225,9 @@ impl Node {
             return true;
         }
         self.changed = true;
+        if let Some(entry) = self.directory.entries.get_mut(node) {
+            entry.refused = None;
+        }
         let renewed = self.directory.judge(node, &self.records, self.now);
         if hand_on {
             self.broadcast(Item::Record(node.clone(), stored));

@@ -61,7 +61,7 @@ impl Node {
         for bytes in &exchange.records {
             match Stored::read(bytes.clone()) {
                 Ok((node, stored)) => drop(self.take(&node, stored, false)),
-                Err(error) => self.count_record(&error),
+                Err(bad) => self.refuse_told(&exchange.from, &bad),
             }
         }
         if let Some(entry) = self.directory.of(&exchange.from) {

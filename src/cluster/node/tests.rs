@@ -217,6 +217,111 @@ fn what_others_say_is_down_is_suspected() {
     assert_eq!((lone.liveness("b"), lone.liveness("stranger")), (Some(Liveness::Suspect), None));
 }
 
+/// The record of `web` in this version, and what `me` says of it.
+mod bad_records {
+    use std::net::SocketAddr;
+
+    use super::*;
+
+    const GARBAGE: &[u8] = b"\xff\xff garbage";
+
+    fn web() -> Identity {
+        id("web", 1000)
+    }
+
+    fn record(node: &str, epoch: u64, version: u64) -> Bytes {
+        let record = RawRecord { node: node.into(), epoch, version, ..RawRecord::default() };
+        records::encode(&record).unwrap().into()
+    }
+
+    /// The same, cut off in the middle: who, and how new it is, can be made out.
+    fn cut(node: &str, epoch: u64, version: u64) -> Bytes {
+        let whole = record(node, epoch, version);
+        whole.slice(..whole.len() - 3)
+    }
+
+    fn push(lone: &mut Lone, source: SocketAddr, from: &Identity, record: &[u8]) {
+        let push = Message::Push(message::Push { from: from.clone(), record: record.into() });
+        lone.input(Input::Datagram { from: source, payload: &push.encode() });
+    }
+
+    fn told(lone: &mut Lone, from: &Identity, record: Bytes) {
+        let told =
+            Exchange { from: from.clone(), members: Vec::new(), records: vec![record], ..lone.node.open_exchange() };
+        lone.input(Input::Exchange(&told));
+    }
+
+    fn refused(lone: &Lone, name: &str) -> Option<String> {
+        lone.node.snapshot().members.get(&name.parse().unwrap()).and_then(|member| member.refused.clone())
+    }
+
+    /// A node that has the fifth record of `web`.
+    fn lone() -> Lone {
+        let mut lone = Lone::new(Kind::Balancer);
+        push(&mut lone, web().addr(), &web(), &record("web", 1000, 5));
+        assert_eq!(refused(&lone, "web"), None);
+        lone
+    }
+
+    #[test]
+    fn are_told_until_a_better_one_comes() {
+        let mut lone = lone();
+        push(&mut lone, web().addr(), &web(), GARBAGE);
+        assert!(refused(&lone, "web").unwrap().starts_with("malformed"), "{:?}", refused(&lone, "web"));
+        let kept = lone.node.snapshot().members[web().name()].record.clone();
+        assert_eq!(kept.unwrap().version, 5, "what it said before holds on");
+        push(&mut lone, web().addr(), &web(), &record("web", 1000, 4));
+        assert!(refused(&lone, "web").is_some(), "an older one is no better");
+        push(&mut lone, web().addr(), &web(), &record("web", 1000, 6));
+        assert_eq!(refused(&lone, "web"), None);
+        told(&mut lone, &web(), Bytes::from(vec![0xa1; 5000]));
+        assert_eq!(refused(&lone, "web").unwrap(), "5000 bytes: at most 4096");
+        // Another life begins with a clean slate.
+        lone.packet(&id("web", 2000), &id("me", 1000), &[]);
+        assert_eq!(refused(&lone, "web"), None);
+    }
+
+    #[test]
+    fn the_same_again_is_no_change() {
+        let mut lone = lone();
+        push(&mut lone, web().addr(), &web(), GARBAGE);
+        let push = Message::Push(message::Push { from: web(), record: GARBAGE.into() }).encode();
+        let effects = lone.input(Input::Datagram { from: web().addr(), payload: &push });
+        assert!(!effects.contains(&Effect::Changed), "{effects:?}");
+    }
+
+    #[test]
+    fn nobody_is_blamed_from_elsewhere() {
+        let mut lone = lone();
+        let elsewhere = SocketAddr::from(([10, 9, 9, 9], 7946));
+        push(&mut lone, elsewhere, &web(), GARBAGE);
+        push(&mut lone, web().addr(), &id("web", 2000), GARBAGE);
+        push(&mut lone, web().addr(), &web(), &cut("me", 1000, 9));
+        push(&mut lone, id("ghost", 1).addr(), &id("ghost", 1), GARBAGE);
+        told(&mut lone, &id("other", 1), cut("ghost", 1, 1));
+        assert_eq!(refused(&lone, "ghost"), None, "nor is one made up");
+        // Of a life that is not known, or older than what is here: no news, whoever tells it.
+        for stale in [cut("web", 1000, 5), cut("web", 1001, 9)] {
+            told(&mut lone, &id("other", 1), stale);
+        }
+        assert_eq!(refused(&lone, "web"), None);
+        assert_eq!(lone.node.refused()["malformed record"], 4 + 1 + 2, "counted all the same");
+    }
+
+    #[test]
+    fn who_tells_it_of_another_is_named() {
+        let mut lone = lone();
+        told(&mut lone, &id("other", 1), cut("web", 1000, 6));
+        let why = refused(&lone, "web").unwrap();
+        assert!(why.starts_with("malformed") && why.ends_with("(as other tells it)"), "{why}");
+        assert_eq!(refused(&lone, "other"), None);
+        // One that says not even whose it is falls on its teller.
+        told(&mut lone, &id("other", 1), Bytes::from_static(GARBAGE));
+        assert!(refused(&lone, "other").is_some());
+        assert!(why.chars().count() < 200);
+    }
+}
+
 /// Whatever comes, nothing breaks.
 mod any_input {
     use proptest::prelude::*;

@@ -24,6 +24,7 @@ fn member(name: &str, host: u8, services: &[&str]) -> Member {
         verdict: Verdict::Unasked,
         since: Moment::ZERO,
         record: Some(record),
+        refused: None,
     }
 }
 
@@ -114,6 +115,18 @@ fn a_hostile_member_is_left_out_and_the_others_go_on() {
     check(
         [evil, member("good", 2, &["web:1"])],
         &["web/good 10.0.0.2:1", "*/ → web", "refused evil name", "refused evil host", "refused evil port"],
+    );
+}
+
+#[test]
+fn a_record_that_cannot_be_read_is_told_and_the_one_before_it_holds_on() {
+    let unread = |m: Member| Member { refused: Some("malformed".into()), ..m };
+    check([unread(member("web1", 1, &["web:1"]))], &["web/web1 10.0.0.1:1", "*/ → web", "refused web1 record"]);
+    let new = Member { record: None, ..member("new", 3, &[]) };
+    let gone = Member { liveness: Liveness::Failed, ..member("gone", 4, &["web:1"]) };
+    check(
+        [unread(new), unread(gone), member("web2", 2, &["web:1"])],
+        &["web/web2 10.0.0.2:1", "*/ → web", "refused new record"],
     );
 }
 

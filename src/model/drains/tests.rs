@@ -26,6 +26,7 @@ fn member(name: &str, services: &[&str]) -> Member {
         verdict: Verdict::Unasked,
         since: Moment::ZERO,
         record: Some(record),
+        refused: None,
     }
 }
 

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use backchat_contract::{Mode, PlanView, Step};
 use tokio::{
     net::{TcpListener, TcpSocket, TcpStream},
     time::timeout,
@@ -77,7 +78,9 @@ async fn a_reload_opens_no_newcomer() {
 /// All servers replaced by a reload: who serves goes on until a newcomer can.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_reload_leaves_no_service_empty() {
-    let (old, new) = (Web::start("old").await, Web::start("new").await);
+    // It has its port, and refuses until it listens.
+    let (old, late) = (Web::start("old").await, TcpSocket::new_v4().unwrap());
+    late.bind("127.0.0.1:0".parse().unwrap()).unwrap();
     let wanted = Wanted::default().service("web").route("a.example", "/", "web");
     let mut bench = Bench::<HaproxyRig>::with(&wanted.clone().ready("web", "old", old.addr)).await;
     bench.spreads_over("a.example", &["old"]).await;
@@ -91,9 +94,15 @@ async fn a_reload_leaves_no_service_empty() {
         }
         failed
     });
-    let way = bench.converge(&needs_a_reload(wanted.ready("web", "new", new.addr))).await;
-    assert_eq!(way.reloads(), 1);
-    bench.spreads_over("a.example", &["new"]).await;
+    let wanted = needs_a_reload(wanted.ready("web", "late", late.local_addr().unwrap()));
+    let reloads = |step: &Step<PlanView>| matches!(step, Step::Change(plan) if plan.reload.is_some());
+    assert_eq!(bench.until(&wanted, Mode::default(), reloads).await.reloads(), 1);
+    // Nothing has followed the reload yet: this is what it alone left.
+    bench.spreads_over("a.example", &["old"]).await;
+    assert_eq!(chosen(&bench.rig, "web", "late").await, 0);
+    let _late = Web::listen("late", late.listen(64).unwrap());
+    assert_eq!(bench.converge(&wanted).await.reloads(), 0);
+    bench.spreads_over("a.example", &["late"]).await;
     stop.send(true).unwrap();
     assert_eq!(client.await.unwrap(), []);
 }

@@ -5,6 +5,7 @@ mod cluster;
 mod init;
 mod namespaces;
 mod plane;
+mod recorder;
 mod restarts;
 mod serving;
 mod signals;

@@ -19,13 +19,13 @@ async fn worker(world: &World) -> Option<u32> {
     worker_of(world, "proxy").await
 }
 
-async fn worker_of(world: &World, balancer: &str) -> Option<u32> {
+pub(super) async fn worker_of(world: &World, balancer: &str) -> Option<u32> {
     let info = ask(&world.run_dir(balancer).join("haproxy.sock"), "show info").await.ok()?;
     info.lines().find_map(|line| line.strip_prefix("Pid: "))?.trim().parse().ok()
 }
 
 /// The lines of the servers, without what counts time.
-async fn servers(world: &World) -> Vec<String> {
+pub(super) async fn servers(world: &World) -> Vec<String> {
     let state = show(world, "show servers state").await;
     let stable = |line: &str| {
         let mut fields: Vec<_> = line.split(' ').collect();

@@ -1,20 +1,22 @@
 //! Daemons and data planes end, hang and begin anew, one at a time and together: what was served is served on.
 
-use std::path::Path;
+use std::os::unix::fs::MetadataExt as _;
 
 use backchat::demo::{
     Child, Web,
     child::{kill_pid, parent_of},
-    plane::ask,
     ports,
 };
 
-use super::world::{PATIENCE, World, get};
+use super::{
+    plane::{servers, worker_of},
+    recorder::Recorder,
+    world::{PATIENCE, World, get, none_failed},
+};
 
 /// SIGKILL for a balancer and its HAProxy at once, and nothing left in the run folder: what a reboot leaves.
 async fn reboot(world: &mut World, more: &[&str]) {
-    let socket = world.run_dir("proxy").join("haproxy.sock");
-    let worker = worker(&socket).await.expect("HAProxy tells its pid");
+    let worker = worker_of(world, "proxy").await.expect("HAProxy tells its pid");
     let lb = world.balancers.get_mut("proxy").unwrap();
     lb.process.kill().unwrap();
     lb.process.ended(PATIENCE).await.unwrap().expect("it was killed");
@@ -25,12 +27,6 @@ async fn reboot(world: &mut World, more: &[&str]) {
     world.eventually("nobody answers", || async { get(http, "any.example").await.is_none() }).await;
     std::fs::remove_dir_all(world.run_dir("proxy")).unwrap();
     world.restart_balancer_with("proxy", more);
-}
-
-/// The process id of the HAProxy that answers on the socket.
-async fn worker(socket: &Path) -> Option<u32> {
-    let info = ask(socket, "show info").await.ok()?;
-    info.lines().find_map(|line| line.strip_prefix("Pid: "))?.trim().parse().ok()
 }
 
 /// An agent whose web server says its name at `shop.example.com`, for a service of this name.
@@ -96,4 +92,74 @@ async fn the_incumbent_keeps_its_host_over_a_reboot_of_the_balancer() {
     crash(second).await;
     reboot(&mut world, &[]).await;
     world.eventually("web9 serves the shop", || by("web9")).await;
+}
+
+/// How often a balancer is killed in the scene below.
+const RESTARTS: usize = 100;
+
+/// Killed at every point of its start and afterwards, under load. What HAProxy was asked is taken down between the two,
+/// so that not a single command is missed that would change anything, even back and forth.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_hundred_restarts_under_load_change_nothing() {
+    let mut world = World::with(&["web1", "web2", "web3"]).await;
+    world.eventually("all is settled", || settled(&world)).await;
+    kill_lb(&mut world).await;
+    let socket = |name: &str| Recorder::before(&world.run_dir("proxy").join(name)).unwrap();
+    let (runtime, master) = (socket("haproxy.sock"), socket("master.sock"));
+    let before = (servers(&world).await, worker_of(&world, "proxy").await, files(&world));
+    let traffic = world.traffic();
+    let (joined, asks) = (world.agents["web1"].gossip.to_string(), |lines: usize| move |now: usize| now >= lines);
+    for round in 0..RESTARTS {
+        let begun = runtime.count();
+        world.restart_balancer_with("proxy", &["--join", &joined]);
+        if round % 5 == 0 {
+            world.eventually("it is settled again", || settled(&world)).await;
+            let status = world.json("proxy", &["status"]).await.unwrap_or_default();
+            assert!(status["last_apply"].is_null() && status["held"] == serde_json::json!([]), "{status}");
+        } else {
+            // After its first word, its second, and so on: beyond what it has to ask until it is settled.
+            let said = asks(begun + 1 + round % 24);
+            world.eventually("it has asked so much", || async { said(runtime.count()) }).await;
+        }
+        kill_lb(&mut world).await;
+    }
+    let changing =
+        |recorder: &Recorder| recorder.asked().into_iter().filter(|line| !is_question(line)).collect::<Vec<_>>();
+    assert_eq!((changing(&runtime), changing(&master)), (vec![], vec![]));
+    assert_eq!((servers(&world).await, worker_of(&world, "proxy").await, files(&world)), before);
+    let counts = none_failed(traffic).await;
+    eprintln!("{RESTARTS} restarts, {} questions, {counts}", runtime.count() + master.count());
+
+    // The witness would have told: a change does pass through it.
+    world.restart_balancer_with("proxy", &["--join", &joined]);
+    world.start_agent("web4", &[]).await;
+    world.serves(&["web1", "web2", "web3", "web4"]).await;
+    assert!(changing(&runtime).iter().any(|line| line.starts_with("add server")), "{:?}", changing(&runtime));
+}
+
+async fn kill_lb(world: &mut World) {
+    let lb = world.balancers.get_mut("proxy").unwrap();
+    lb.process.kill().unwrap();
+    lb.process.ended(PATIENCE).await.unwrap().expect("it was killed");
+}
+
+/// Whether the balancer knows its three agents, and has nothing left to do.
+async fn settled(world: &World) -> bool {
+    let status = world.json("proxy", &["status"]).await.unwrap_or_default();
+    status["synced"] == true && status["converged"] == true && status["members"]["alive"] == 4
+}
+
+/// What HAProxy was loaded from: which file each is, and what it says. Written again it would be another one.
+fn files(world: &World) -> Vec<(u64, String)> {
+    let read = |name: &str| {
+        let path = world.run_dir("proxy").join(name);
+        (std::fs::metadata(&path).unwrap().ino(), std::fs::read_to_string(&path).unwrap())
+    };
+    ["haproxy.cfg", "hosts.map", "services.map"].map(read).into()
+}
+
+/// Whether HAProxy is only asked, or told how to speak.
+fn is_question(line: &str) -> bool {
+    let begins = |words: &str| line.starts_with(words);
+    ["show ", "get ", "prompt", "set severity-output ", "quit"].into_iter().any(begins)
 }

@@ -6,7 +6,7 @@ mod agent;
 mod bridge;
 mod lb;
 
-use std::{io, time::Duration};
+use std::{io, net::SocketAddr, time::Duration};
 
 use backchat_contract::DriverError;
 use tokio::task::JoinHandle;
@@ -41,6 +41,9 @@ pub enum Error {
     /// The data plane.
     #[error("failed to {0}")]
     Driver(#[from] DriverError),
+    /// Somebody else listens where the data plane is to.
+    #[error("cannot bind tcp {0}: address in use; choose another --listen")]
+    Listen(SocketAddr),
     /// The run folder.
     #[error("run folder {path}: {source}")]
     RunDir {

@@ -8,7 +8,7 @@ use std::{
 
 use backchat_contract::DriverError;
 use backchat_haproxy::{
-    AttachedSettings, HaproxyDriver, ManagedSettings, Template, config::ConfigSettings, paths::Paths,
+    AttachedSettings, HaproxyDriver, ManagedSettings, Template, config::ConfigSettings, listeners, paths::Paths,
 };
 
 /// HAProxy's file, unless the operator gives another.
@@ -38,6 +38,11 @@ pub fn managed(wanted: &Managed<'_>) -> Result<HaproxyDriver, DriverError> {
         spares: wanted.spares,
         ..ManagedSettings::new(config)
     })
+}
+
+/// The first address of these where somebody else listens: HAProxy would share it, and nobody would notice.
+pub fn taken(wanted: &Managed<'_>) -> Result<Option<SocketAddr>, DriverError> {
+    Ok(listeners::taken(&Paths::new(&absolute(wanted.run_dir)?)?, wanted.listen))
 }
 
 /// A HAProxy of somebody else's.

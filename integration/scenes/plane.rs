@@ -10,7 +10,7 @@ fn socket(world: &World) -> PathBuf {
     world.run_dir("proxy").join("haproxy.sock")
 }
 
-async fn show(world: &World, command: &str) -> String {
+pub(super) async fn show(world: &World, command: &str) -> String {
     ask(&socket(world), command).await.unwrap_or_default()
 }
 
@@ -95,7 +95,7 @@ async fn weights_and_states_changed_by_hand_are_put_right() {
     world.eventually("the servers are as before", back).await;
 }
 
-async fn backend_of(world: &World, server: &str) -> Option<String> {
+pub(super) async fn backend_of(world: &World, server: &str) -> Option<String> {
     let state = show(world, "show servers state").await;
     let line = state.lines().find(|line| line.split(' ').nth(3) == Some(server))?;
     Some(line.split(' ').nth(1)?.to_owned())

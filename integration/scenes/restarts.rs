@@ -1,6 +1,6 @@
 //! Daemons and data planes end, hang and begin anew, one at a time and together: what was served is served on.
 
-use std::os::unix::fs::MetadataExt as _;
+use std::{os::unix::fs::MetadataExt as _, time::Duration};
 
 use backchat::demo::{
     Child, Web,
@@ -8,10 +8,14 @@ use backchat::demo::{
     ports,
 };
 
+use rustix::process::Signal;
+use tokio::time::Instant;
+
 use super::{
-    plane::{servers, worker_of},
+    plane::{backend_of, servers, show, worker_of},
     recorder::Recorder,
-    world::{PATIENCE, World, get, none_failed},
+    signals::send,
+    world::{PATIENCE, World, backchat, get, none_failed},
 };
 
 /// SIGKILL for a balancer and its HAProxy at once, and nothing left in the run folder: what a reboot leaves.
@@ -162,4 +166,160 @@ fn files(world: &World) -> Vec<(u64, String)> {
 fn is_question(line: &str) -> bool {
     let begins = |words: &str| line.starts_with(words);
     ["show ", "get ", "prompt", "set severity-output ", "quit"].into_iter().any(begins)
+}
+
+/// What is noticed within a second, on a machine that does much else.
+const NOTICED: Duration = Duration::from_secs(3);
+
+async fn master_and_worker(world: &World) -> (u32, u32) {
+    let worker = worker_of(world, "proxy").await.expect("HAProxy tells its pid");
+    (parent_of(worker).expect("a worker has a master"), worker)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_killed_worker_or_master_is_replaced_at_once_with_all_its_servers() {
+    let mut world = World::with(&["web1", "web2", "web3"]).await;
+    for kills_worker in [true, false] {
+        let (master, worker) = master_and_worker(&world).await;
+        let begun = Instant::now();
+        kill_pid(if kills_worker { worker } else { master }).unwrap();
+        let another = || async {
+            let now = worker_of(&world, "proxy").await;
+            now.is_some_and(|pid| pid != worker && parent_of(pid) != Some(master))
+        };
+        world.eventually("another HAProxy runs", another).await;
+        assert!(begun.elapsed() < NOTICED, "after {:?}", begun.elapsed());
+        eprintln!("killed {}: another one after {:?}", if kills_worker { "worker" } else { "master" }, begun.elapsed());
+        world.serves(&["web1", "web2", "web3"]).await;
+    }
+    world.start_agent("web4", &[]).await;
+    world.serves(&["web1", "web2", "web3", "web4"]).await;
+}
+
+/// The new worker knows what the file says, and from then on it is the one that is read back and driven: what is
+/// changed there by hand is put right.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_reload_by_hand_loses_no_request_and_the_new_worker_is_driven() {
+    let mut world = World::with(&["web1", "web2"]).await;
+    world.eventually("all is settled", || converged(&world)).await;
+    let traffic = world.traffic();
+    let (before, (master, worker)) = (servers(&world).await, master_and_worker(&world).await);
+    let begun = Instant::now();
+    send(master, Signal::USR2);
+    let another = || async { worker_of(&world, "proxy").await.is_some_and(|pid| pid != worker) };
+    world.eventually("another worker answers", another).await;
+    assert_eq!(servers(&world).await, before);
+    let backend = backend_of(&world, "web1").await.expect("web1 is there");
+    show(&world, &format!("set server {backend}/web1 weight 7")).await;
+    world.eventually("its weight is put right", || async { servers(&world).await == before }).await;
+    assert!(begun.elapsed() < NOTICED, "after {:?}", begun.elapsed());
+    eprintln!("reloaded by hand: driven again after {:?}", begun.elapsed());
+    world.start_agent("web3", &[]).await;
+    world.serves(&["web1", "web2", "web3"]).await;
+    let (same, newest) = master_and_worker(&world).await;
+    assert!(same == master && newest != worker, "{}", world.last_words());
+    none_failed(traffic).await;
+}
+
+async fn converged(world: &World) -> bool {
+    let status = world.json("proxy", &["status"]).await.unwrap_or_default();
+    status["converged"] == true && status["up"] == true
+}
+
+/// Whether `status` fails, with a line that says it of the data plane.
+async fn said_to_fail(world: &World) -> Option<String> {
+    let admin = format!("unix:{}", world.run_dir("proxy").join("admin.sock").display());
+    let output = tokio::process::Command::new(backchat()).args(["status", "--admin", &admin]).output().await.unwrap();
+    let text = String::from_utf8_lossy(&output.stdout).into_owned();
+    let line = text.lines().find(|line| line.starts_with("FAIL  data plane"))?.to_owned();
+    (output.status.code() == Some(1)).then_some(line)
+}
+
+/// A stopped HAProxy takes every command and answers none. The balancer says so, is itself a member like any other
+/// meanwhile, and goes on where it was.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_stopped_haproxy_is_said_holds_up_no_gossip_and_heals() {
+    let mut world = World::with(&["web1", "web2"]).await;
+    let (_, worker) = master_and_worker(&world).await;
+    let begun = Instant::now();
+    send(worker, Signal::STOP);
+    world.eventually("status says FAIL", || async { said_to_fail(&world).await.is_some() }).await;
+    assert!(begun.elapsed() < NOTICED, "after {:?}", begun.elapsed());
+    let line = said_to_fail(&world).await.expect("it is still so");
+    eprintln!("stopped: after {:?}: {line}", begun.elapsed());
+    assert!(line.contains(&format!("kill -CONT {worker}")), "{line}");
+
+    // Members come and go all the while, and nobody takes the balancer for dead.
+    world.start_agent("web3", &[]).await;
+    world.members("proxy", &[("web3", "alive")]).await;
+    world.members("web3", &[("proxy", "alive")]).await;
+    world.crash("web2");
+    world.members("proxy", &[("web2", "failed")]).await;
+    world.members("web1", &[("proxy", "alive"), ("web2", "failed")]).await;
+    let plan = tokio::time::timeout(PATIENCE, world.json("proxy", &["plan"])).await;
+    assert!(plan.is_ok(), "a question of the loop is answered or refused");
+
+    send(worker, Signal::CONT);
+    world.serves(&["web1", "web3"]).await;
+    world.eventually("status is well", || converged(&world)).await;
+    assert_eq!(worker_of(&world, "proxy").await, Some(worker), "it was let go on, not replaced");
+}
+
+/// Adopted, and brought to what this daemon is told: it listens elsewhere.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_kept_haproxy_is_adopted_by_the_next_lb_and_follows_its_flags() {
+    let mut world = World::run_by(&["--on-exit", "keep"]).await;
+    for name in ["web1", "web2"] {
+        world.start_agent(name, &[]).await;
+    }
+    world.serves(&["web1", "web2"]).await;
+    let (master, worker) = master_and_worker(&world).await;
+    let traffic = world.traffic();
+    end_lb(&mut world).await;
+    world.restart_balancer_with("proxy", &["--on-exit", "keep"]);
+    world.members("proxy", &[("web1", "alive"), ("web2", "alive")]).await;
+    world.eventually("it is driven", || converged(&world)).await;
+    assert_eq!(master_and_worker(&world).await, (master, worker), "it was not adopted as it was");
+    none_failed(traffic).await;
+
+    end_lb(&mut world).await;
+    let (before, elsewhere) = (world.proxy().http, ports::free().unwrap());
+    world.balancers.get_mut("proxy").unwrap().http = elsewhere;
+    world.restart_balancer("proxy");
+    world.serves(&["web1", "web2"]).await;
+    world.eventually("nobody listens where it did", || async { get(before, "any.example").await.is_none() }).await;
+    let (same, newest) = master_and_worker(&world).await;
+    assert!(same == master && newest != worker, "adopted, and reloaded");
+    let words = world.proxy().process.last_words(200);
+    assert!(words.contains("reload: settings or template changed"), "{words}");
+}
+
+async fn end_lb(world: &mut World) {
+    let lb = world.balancers.get_mut("proxy").unwrap();
+    lb.process.terminate().unwrap();
+    let status = lb.process.ended(PATIENCE).await.unwrap();
+    assert_eq!(status.and_then(|s| s.code()), Some(0), "{}", world.last_words());
+}
+
+/// Two HAProxys would share the port, and half of the clients would reach either.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_port_that_somebody_else_has_is_refused_at_the_start() {
+    let mut world = World::with(&["web1"]).await;
+    let http = world.proxy().http;
+    let mut twin = world.lb("twin", ports::free().unwrap(), http, &[], &[]);
+    let status = twin.ended(PATIENCE).await.unwrap().expect("it is refused");
+    let words = twin.last_words(3);
+    assert_eq!(status.code(), Some(1), "{words}");
+    assert!(words.contains(&format!("lb: cannot bind tcp {http}: address in use; choose another --listen")), "{words}");
+    assert!(!world.run_dir("twin").join("haproxy.cfg").exists(), "nothing was begun");
+
+    // Its own HAProxy serves at one, somebody else at the other: that one is refused all the same.
+    let theirs = Web::start(([127, 0, 0, 1], 0).into(), "theirs").await.unwrap();
+    kill_lb(&mut world).await;
+    let listen = theirs.addr().to_string();
+    world.restart_balancer_with("proxy", &["--listen", &listen]);
+    let lb = &mut world.balancers.get_mut("proxy").unwrap().process;
+    let status = lb.ended(PATIENCE).await.unwrap().expect("it is refused");
+    assert!(status.code() == Some(1) && lb.last_words(3).contains(&listen), "{}", lb.last_words(3));
+    world.serves(&["web1"]).await;
 }

@@ -7,7 +7,7 @@ use tokio::time::Instant;
 
 use super::world::{PATIENCE, World};
 
-fn send(pid: u32, signal: Signal) {
+pub(super) fn send(pid: u32, signal: Signal) {
     let pid = Pid::from_raw(pid.try_into().unwrap()).expect("a child has a process id");
     kill_process(pid, signal).expect("it runs");
 }

@@ -94,7 +94,14 @@ impl World {
         self.balancers.insert(name.into(), Balancer { process, gossip, http });
     }
 
-    fn lb(&self, name: &str, gossip: SocketAddr, http: SocketAddr, joins: &[SocketAddr], more: &[&str]) -> Child {
+    pub(super) fn lb(
+        &self,
+        name: &str,
+        gossip: SocketAddr,
+        http: SocketAddr,
+        joins: &[SocketAddr],
+        more: &[&str],
+    ) -> Child {
         let mut args = self.common("lb", name, gossip, joins);
         args.extend(["--listen".into(), http.to_string()]);
         if let Some(program) = std::env::var_os("BACKCHAT_HAPROXY") {

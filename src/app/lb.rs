@@ -34,7 +34,11 @@ pub async fn lb(settings: Lb) -> Result<(), Error> {
     match &settings.plane {
         Plane::Managed(managed) => {
             let keep = managed.on_exit == OnExit::Keep || settings.run == Run::Once;
-            run(drivers::managed(&wanted(managed, &settings))?, &settings, keep).await
+            let wanted = wanted(managed, &settings);
+            if let Some(addr) = drivers::taken(&wanted)? {
+                return Err(Error::Listen(addr));
+            }
+            run(drivers::managed(&wanted)?, &settings, keep).await
         }
         Plane::Attached { socket } => run(drivers::attached(socket), &settings, true).await,
     }

@@ -177,6 +177,9 @@ impl<D: Driver> Stepper<D> {
             let why = change.reason.as_ref().map_or("", |r| &r.text);
             tracing::info!(kind = ?change.kind, id = %change.id, why, "{:?}", change.action);
         }
+        if let Some(why) = &view.reload {
+            tracing::info!("reload: {why}");
+        }
         let changes = view.changes.len();
         self.status.converged = false;
         self.status.plan = Arc::new(view);

@@ -1,7 +1,7 @@
 //! The one session with the worker that serves now. After a reload an open session goes on answering from the
 //! old worker, and keeps it alive: each use asks first who answers, and connects anew where it is the old one.
 
-use std::path::PathBuf;
+use std::{path::PathBuf, time::Duration};
 
 use backchat_contract::DriverError;
 
@@ -9,6 +9,10 @@ use crate::{
     protocol::{Query, info},
     socket::{EXCHANGE, Session},
 };
+
+/// How long the worker of before may take to say that it is there. Asked each second: a HAProxy that is stopped takes
+/// the question and never answers, and that is to be known soon.
+const PULSE: Duration = Duration::from_secs(1);
 
 /// A socket, and the session with it while there is one.
 #[derive(Debug)]
@@ -24,19 +28,22 @@ impl Connection {
 
     /// The session with the worker that serves now, and what it says of itself.
     pub(crate) async fn current(&mut self) -> Result<(&mut Session, String), DriverError> {
-        let (session, said) = match self.kept().await {
+        let (session, said) = match self.kept().await? {
             Some(kept) => kept,
             None => self.fresh().await?,
         };
         Ok((self.session.insert(session), said))
     }
 
-    /// The session of before, if it still answers and from the right worker. Whatever is wrong with it, a fresh
-    /// one tells better.
-    async fn kept(&mut self) -> Option<(Session, String)> {
-        let mut session = self.session.take()?;
-        let said = session.ask(&Query::Info).await.ok()?;
-        info(&said).is_some_and(|info| !info.stopping).then_some((session, said))
+    /// The session of before, if it still answers and from the right worker. Silence is told; whatever else is wrong
+    /// with it, a fresh one tells better.
+    async fn kept(&mut self) -> Result<Option<(Session, String)>, DriverError> {
+        let Some(mut session) = self.session.take() else { return Ok(None) };
+        match session.ask_within(PULSE, &Query::Info).await {
+            Ok(said) => Ok(info(&said).is_some_and(|info| !info.stopping).then_some((session, said))),
+            Err(silence @ DriverError::Deadline { .. }) => Err(silence),
+            Err(_) => Ok(None),
+        }
     }
 
     async fn fresh(&self) -> Result<(Session, String), DriverError> {

@@ -87,7 +87,8 @@ impl Driver for HaproxyDriver {
         let answers = answers.inspect_err(|_| self.connection.close())?;
         let files = self.managed.as_ref().map(Managed::read_files).transpose()?;
         let mut observed = observe::assemble(&answers, &self.flavour, files)?;
-        if let Some(managed) = &self.managed {
+        if let Some(managed) = &mut self.managed {
+            managed.heard(observed.info.pid);
             observed.old_workers = managed.old_workers().await;
         }
         let now = Instant::now();

@@ -10,6 +10,7 @@ mod connection;
 mod driver;
 pub mod files;
 pub mod layout;
+pub mod listeners;
 mod log;
 mod managed;
 pub mod maps;

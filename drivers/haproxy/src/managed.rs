@@ -21,7 +21,7 @@ use crate::{
     observe::{Files, Flavour},
     paths::Paths,
     plan::{FilePlan, StructurePlan},
-    process::{Launch, Process},
+    process::{Launch, Process, is_stopped},
     protocol::{MapFile, ServerPath},
     settings::ManagedSettings,
 };
@@ -33,6 +33,8 @@ pub(crate) struct Managed {
     launch: Launch,
     flavour: Flavour,
     process: Option<Process>,
+    /// The worker that answered last.
+    worker: Option<u32>,
     restarts: Restarts,
 }
 
@@ -41,7 +43,7 @@ impl Managed {
         let paths = settings.config.paths.clone();
         let flavour = Flavour::Managed { hosts: MapFile::new(&paths.hosts)?, services: MapFile::new(&paths.services)? };
         let launch = Launch { program: settings.program.clone(), paths, limit: settings.start_limit };
-        Ok(Self { settings, launch, flavour, process: None, restarts: Restarts::default() })
+        Ok(Self { settings, launch, flavour, process: None, worker: None, restarts: Restarts::default() })
     }
 
     pub(crate) fn settings(&self) -> &ManagedSettings {
@@ -66,7 +68,7 @@ impl Managed {
         // Each step comes by here. A log that cannot be trimmed is no reason not to serve.
         let _ = log::trim(self.paths());
         if self.process.as_ref().is_some_and(Process::is_running) {
-            return Ok(false);
+            return self.stopped_worker().map_or(Ok(false), Err);
         }
         if let Some(ended) = self.process.take() {
             let lasted = self.restarts.ended(Instant::now());
@@ -85,6 +87,19 @@ impl Managed {
             Err(error) => tracing::warn!(pid, %error, "{how}, and its runtime socket does not answer"),
         }
         Ok(true)
+    }
+
+    /// A worker that somebody stopped would take all that is sent, and answer nothing until its deadlines.
+    fn stopped_worker(&self) -> Option<DriverError> {
+        let pid = self.worker.filter(|pid| is_stopped(*pid))?;
+        let plane = format!("haproxy at unix:{}", self.paths().socket.display());
+        let cause = format!("its process {pid} is stopped; 'kill -CONT {pid}' lets it go on");
+        Some(DriverError::Unreachable { plane, cause })
+    }
+
+    /// Takes note of the worker that answered.
+    pub(crate) fn heard(&mut self, worker: u32) {
+        self.worker = Some(worker);
     }
 
     /// Starts one, unless those of before ended as soon as they had started.
@@ -118,6 +133,10 @@ impl Managed {
     }
 
     pub(crate) async fn old_workers(&self) -> usize {
+        if self.process.as_ref().is_some_and(|process| is_stopped(process.pid())) {
+            // Whoever serves is its worker; asking would only take time.
+            return 0;
+        }
         // Only for people to see: a master that is deaf for a moment is no reason to fail.
         master::processes(self.paths()).await.map_or(0, |p| p.retiring())
     }

@@ -6,6 +6,7 @@
 mod adopt;
 mod exit;
 mod start;
+mod stopped;
 
 use std::time::Duration;
 
@@ -14,6 +15,7 @@ use rustix::process::{Pid, Signal, getpgid, kill_process_group};
 use tokio::{process::Child, time::timeout};
 
 use self::exit::Exit;
+pub(crate) use self::stopped::is_stopped;
 use crate::{log, paths::Paths};
 
 /// How to start it, and where it lies.
@@ -46,6 +48,11 @@ impl Process {
     /// start can follow.
     pub async fn adopt(launch: &Launch) -> Result<Option<Self>, DriverError> {
         adopt::adopt(launch).await
+    }
+
+    /// Whether any process of a HAProxy on these paths runs, a worker without its master too.
+    pub fn any(paths: &Paths) -> bool {
+        adopt::any(paths)
     }
 
     /// Starts one from the file at its place, and waits until its own worker answers on the runtime socket.

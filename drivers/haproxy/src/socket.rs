@@ -83,6 +83,14 @@ impl Session {
         self.exchange(&query.to_string()).await
     }
 
+    /// The same with a deadline of its own. After it the session is of no more use.
+    pub async fn ask_within(&mut self, limit: Duration, query: &Query) -> Result<String, DriverError> {
+        let usual = std::mem::replace(&mut self.limit, limit);
+        let answer = self.ask(query).await;
+        self.limit = usual;
+        answer
+    }
+
     async fn exchange(&mut self, question: &str) -> Result<String, DriverError> {
         self.exchanges(question, 1).await
     }

@@ -38,6 +38,13 @@ pub(super) async fn adopt(launch: &Launch) -> Result<Option<Process>, DriverErro
     }
 }
 
+/// Whether any process of a HAProxy on these paths runs: a master, or a worker that it left behind.
+pub(super) fn any(paths: &Paths) -> bool {
+    let entries = fs::read_dir("/proc").into_iter().flatten().flatten();
+    let pids = entries.filter_map(|entry| Pid::from_raw(entry.file_name().to_str()?.parse().ok()?));
+    pids.into_iter().any(|pid| is_ours(pid, paths))
+}
+
 /// Whether a worker of this master answers on the runtime socket: one of an earlier master may do so too.
 async fn serves(process: &Process) -> bool {
     let Ok(Some(worker)) = master::live_worker(&process.paths).await else { return false };

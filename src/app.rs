@@ -55,6 +55,9 @@ pub enum Error {
     /// Signals cannot be taken over.
     #[error("cannot take signals: {0}")]
     Signals(io::Error),
+    /// The keeper of the service, which is this program, does not start.
+    #[error("cannot start the service's keeper: {0}")]
+    Service(io::Error),
     /// A task ended that must not.
     #[error("{0} ended unexpectedly")]
     Task(&'static str),

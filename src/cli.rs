@@ -10,6 +10,7 @@ mod demo;
 mod demo_web;
 mod exit;
 mod join;
+mod keep;
 mod keygen;
 mod later;
 mod layers;
@@ -72,6 +73,8 @@ enum Command {
     Demo(demo::Flags),
     #[command(hide = true)]
     DemoWeb(demo_web::Flags),
+    #[command(hide = true)]
+    Keep(keep::Flags),
     Version(version::Flags),
     Completions(completions::Flags),
 }
@@ -85,6 +88,7 @@ pub struct Job {
 enum Work {
     Agent(settings::Agent),
     Lb(settings::Lb),
+    Keep(keep::Flags),
     Other(Command),
 }
 
@@ -118,6 +122,7 @@ pub fn job(args: impl IntoIterator<Item = OsString>) -> Result<Job, Exit> {
     let work = match command {
         Command::Agent(flags) => flags.settings().map(Work::Agent),
         Command::Lb(flags) => flags.settings().map(Work::Lb),
+        Command::Keep(flags) => Ok(Work::Keep(flags)),
         other => Ok(Work::Other(other)),
     };
     work.map(|work| Job { name, work }).map_err(|error| exit::failed(name, &error))
@@ -129,12 +134,17 @@ impl Job {
         match &self.work {
             Work::Agent(settings) => Some(&settings.common.log),
             Work::Lb(settings) => Some(&settings.common.log),
-            Work::Other(_) => None,
+            Work::Keep(_) | Work::Other(_) => None,
         }
     }
 
     /// Does it. What went wrong was said when this returns.
     pub fn run(self) -> ExitCode {
+        if let Work::Keep(flags) = &self.work
+            && flags.is_starter()
+        {
+            return keep::start(flags);
+        }
         let runtime = match self.runtime().enable_all().build() {
             Ok(runtime) => runtime,
             Err(error) => return exit::failed(self.name, &error.into()).into(),
@@ -163,6 +173,7 @@ impl Job {
         match self.work {
             Work::Agent(settings) => agent::run(settings).await,
             Work::Lb(settings) => lb::run(settings).await,
+            Work::Keep(flags) => keep::run(flags).await,
             Work::Other(command) => command.run().await.map(ExitCode::from),
         }
     }
@@ -184,6 +195,7 @@ impl Command {
             Self::Keygen(_) => "keygen",
             Self::Demo(_) => "demo",
             Self::DemoWeb(_) => "demo-web",
+            Self::Keep(_) => "keep",
             Self::Version(_) => "version",
             Self::Completions(_) => "completions",
         }
@@ -204,7 +216,7 @@ impl Command {
             Self::DemoWeb(flags) => demo_web::run(flags).await,
             Self::Version(flags) => version::run(&flags),
             Self::Completions(flags) => completions::run(&flags),
-            Self::Agent(_) | Self::Lb(_) => unreachable!("daemons are jobs of their own"),
+            Self::Agent(_) | Self::Lb(_) | Self::Keep(_) => unreachable!("daemons are jobs of their own"),
         }
     }
 }

@@ -3,6 +3,7 @@
 pub mod desired;
 pub mod drains;
 pub mod guard;
+mod health;
 pub mod ledger;
 pub mod member;
 pub mod offers;
@@ -21,6 +22,7 @@ pub use backchat_contract::{
 pub use desired::{Policy, desired};
 pub use drains::{Drains, Obstacle, Order, Target};
 pub use guard::{Evidence, Windows, guard};
+pub use health::Health;
 pub use ledger::Ledger;
 pub use member::{Liveness, Member, Moment, Snapshot, SourceName, Verdict};
 pub use proposal::{Assumption, Proposal, Ready};

@@ -8,7 +8,7 @@ use tokio::{
 };
 use tokio_util::sync::CancellationToken;
 
-use crate::model::{Assumption, Kind, Moment, NodeName, Proposal, Snapshot, Status};
+use crate::model::{Assumption, Health, Kind, Moment, NodeName, Proposal, Snapshot, Status};
 
 /// Where the answers come from.
 #[derive(Clone)]
@@ -27,6 +27,8 @@ pub struct Sources {
     pub counts: Arc<dyn Fn() -> Counts + Send + Sync>,
     /// Cancelled when the daemon is about to end: from then on it is not ready.
     pub stopping: CancellationToken,
+    /// What an agent offers, and whether it may get requests; nothing at a balancer.
+    pub health: watch::Receiver<Vec<Health>>,
 }
 
 /// Who answers.

@@ -63,6 +63,7 @@ impl Served {
             commands: sender,
             counts: Arc::new(move || counts.clone()),
             stopping: stopping.clone(),
+            health: watch::channel(Vec::new()).1,
         };
         let task = tokio::spawn(server.serve(sources, stop.clone()));
         Self { folder, tcp, members, status, commands, stopping, stop, task }

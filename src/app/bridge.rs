@@ -70,6 +70,7 @@ pub(super) fn sources(
         commands,
         counts: Arc::new(move || counts(&handle)),
         stopping: daemon.stopping.clone(),
+        health: watch::channel(Vec::new()).1,
     }
 }
 

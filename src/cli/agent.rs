@@ -35,6 +35,6 @@ impl Flags {
 }
 
 pub(super) async fn run(settings: settings::Agent) -> anyhow::Result<ExitCode> {
-    app::agent(settings).await?;
-    Ok(ExitCode::SUCCESS)
+    let service = app::agent(settings).await?;
+    Ok(service.map_or(ExitCode::SUCCESS, |ending| ending.code().into()))
 }

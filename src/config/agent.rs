@@ -3,7 +3,10 @@
 use serde::Deserialize;
 
 use super::{Common, Layer, Offer, Span, Text, lay};
-use crate::model::{HostPattern, PathPrefix};
+use crate::{
+    lifecycle::{Restart, SignalName, Target},
+    model::{HostPattern, PathPrefix},
+};
 
 /// What an agent is told.
 #[derive(Clone, Debug, Default, PartialEq, Eq, clap::Args)]
@@ -22,7 +25,7 @@ pub struct Agent {
 #[serde(rename_all = "kebab-case")]
 #[command(next_help_heading = "Service")]
 pub struct Own {
-    /// A service on this node: NAME:PORT[,host=HOST][,path=PATH][,weight=N][,protocol=http|tcp]
+    /// A service on this node: NAME:PORT[,host=HOST][,path=PATH][,weight=N][,protocol=http|tcp][,check=CHECK]
     /// [repeatable, host= too; in the environment with ; between]
     #[arg(long, env = "BACKCHAT_SERVICE", value_name = "SERVICE", value_delimiter = ';')]
     pub service: Option<Vec<Offer>>,
@@ -39,22 +42,56 @@ pub struct Own {
     #[arg(long, env = "BACKCHAT_WEIGHT", value_name = "N")]
     pub weight: Option<u32>,
 
+    /// Offer the only service while this passes: tcp://HOST:PORT, http://HOST:PORT/PATH (2xx or 3xx) or
+    /// exec:COMMAND (status 0); host and port default to the service's
+    #[arg(long, env = "BACKCHAT_CHECK", value_name = "CHECK")]
+    pub check: Option<Text<Target>>,
+
+    /// From one check to the next; 1s if left out
+    #[arg(long, env = "BACKCHAT_CHECK_INTERVAL", value_name = "TIME")]
+    pub check_interval: Option<Text<Span>>,
+
+    /// How long an answer to a check may take; 2s if left out
+    #[arg(long, env = "BACKCHAT_CHECK_TIMEOUT", value_name = "TIME")]
+    pub check_timeout: Option<Text<Span>>,
+
+    /// Passes in a row until a service is offered; 1 if left out
+    #[arg(long, env = "BACKCHAT_CHECK_RISE", value_name = "N")]
+    pub check_rise: Option<u32>,
+
+    /// Failures in a row until it is withdrawn; 2 if left out
+    #[arg(long, env = "BACKCHAT_CHECK_FALL", value_name = "N")]
+    pub check_fall: Option<u32>,
+
     /// How long balancers may take to let go of this node's requests when it leaves; 5s if left out
     #[arg(long, env = "BACKCHAT_DRAIN_TIMEOUT", value_name = "TIME")]
     pub drain_timeout: Option<Text<Span>>,
 
-    /// How long the goodbye may take after the drain; 5s if left out
+    /// How long COMMAND may take to stop after the drain, and then the goodbye; 5s if left out
     #[arg(long, env = "BACKCHAT_STOP_TIMEOUT", value_name = "TIME")]
     pub stop_timeout: Option<Text<Span>>,
+
+    /// What asks COMMAND to stop; TERM if left out
+    #[arg(long, env = "BACKCHAT_STOP_SIGNAL", value_name = "SIGNAL")]
+    pub stop_signal: Option<Text<SignalName>>,
+
+    /// What to do when COMMAND ends by itself: end as it did, or start it again; no if left out
+    #[arg(long, env = "BACKCHAT_RESTART", value_name = "WHEN")]
+    pub restart: Option<Restart>,
+
+    /// The service itself, run in the foreground as a child; it never outlives the agent
+    #[arg(last = true, value_name = "COMMAND")]
+    pub command: Option<Vec<String>>,
 }
 
 impl Own {
     fn over(self, mut below: Self) -> Self {
         // A service of its own is not dressed in what a lower layer said of another one.
         if self.service.is_some() {
-            (below.host, below.path, below.weight) = (None, None, None);
+            (below.host, below.path, below.weight, below.check) = (None, None, None, None);
         }
-        lay!(self over below: service, host, path, weight, drain_timeout, stop_timeout)
+        lay!(self over below: service, host, path, weight, check, check_interval, check_timeout,
+            check_rise, check_fall, drain_timeout, stop_timeout, stop_signal, restart, command)
     }
 }
 

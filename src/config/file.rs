@@ -70,7 +70,10 @@ fn parse<L: Layer>(path: &Path, text: &str) -> Result<L, FileError> {
 /// The long flags of a layer.
 fn flags<L: Layer>() -> Vec<String> {
     let command = L::augment_args(clap::Command::new("file"));
-    command.get_arguments().filter_map(|arg| arg.get_long()).map(str::to_owned).collect()
+    // What stands behind `--` on the command line has no flag, and a key.
+    let name =
+        |arg: &clap::Arg| arg.get_long().or(arg.is_last_set().then_some(arg.get_id().as_str())).map(str::to_owned);
+    command.get_arguments().filter_map(name).collect()
 }
 
 fn unknown(key: &str, known: &[String]) -> String {

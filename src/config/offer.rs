@@ -4,10 +4,13 @@ use std::{fmt, num::NonZeroU16, str::FromStr};
 
 use serde::{Deserialize, Deserializer};
 
-use super::ValueError;
-use crate::model::{HostPattern, NameError, PathPrefix, Protocol, RawOffer, ServiceName, Weight};
+use super::{Text, ValueError};
+use crate::{
+    lifecycle::Target,
+    model::{HostPattern, NameError, PathPrefix, Protocol, RawOffer, ServiceName, Weight},
+};
 
-/// A service on this node: `NAME:PORT[,host=…][,path=…][,weight=…][,protocol=http|tcp]`, or a `[[service]]` table.
+/// A service on this node: `NAME:PORT[,host=…][,path=…][,weight=…][,protocol=http|tcp][,check=…]`, or a `[[service]]` table.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Offer {
@@ -25,6 +28,8 @@ pub struct Offer {
     pub weight: Option<Weight>,
     /// What it speaks.
     pub protocol: Option<Protocol>,
+    /// What it is to pass to be offered.
+    pub check: Option<Text<Target>>,
 }
 
 fn port<'de, D: Deserializer<'de>>(d: D) -> Result<u16, D::Error> {
@@ -34,7 +39,7 @@ fn port<'de, D: Deserializer<'de>>(d: D) -> Result<u16, D::Error> {
 impl Offer {
     /// A service at a port, without more.
     pub fn new(name: ServiceName, port: u16) -> Self {
-        Self { name, port, hosts: Vec::new(), path: None, weight: None, protocol: None }
+        Self { name, port, hosts: Vec::new(), path: None, weight: None, protocol: None, check: None }
     }
 
     /// Sets one option, `host=www.example.com`.
@@ -45,9 +50,9 @@ impl Offer {
             "path" => self.path = Some(value.parse().map_err(|e| wrong(&e))?),
             "weight" => self.weight = Some(weight(value)?),
             "protocol" => self.protocol = Some(protocol(value)?),
-            "check" => return Err(ValueError::new("check=: not yet: backchat checks no service")),
+            "check" => self.check = Some(value.parse().map_err(|e| wrong(&e))?),
             _ => {
-                let known = "host, path, weight or protocol";
+                let known = "host, path, weight, protocol or check";
                 return Err(ValueError::new(format!("unknown option '{key}'; use {known}")));
             }
         }
@@ -73,7 +78,8 @@ impl FromStr for Offer {
     type Err = ValueError;
     fn from_str(text: &str) -> Result<Self, ValueError> {
         let (head, options) = text.split_once(',').map_or((text, None), |(head, rest)| (head, Some(rest)));
-        let usage = || ValueError::new("use NAME:PORT[,host=HOST][,path=PATH][,weight=N][,protocol=http|tcp]");
+        let usage =
+            || ValueError::new("use NAME:PORT[,host=HOST][,path=PATH][,weight=N][,protocol=http|tcp][,check=CHECK]");
         let (name, port) = head.split_once(':').ok_or_else(usage)?;
         let name = name.parse().map_err(|e: NameError| ValueError::new(e.to_string()))?;
         let port: NonZeroU16 = port.parse().map_err(|_| ValueError::new(format!("port '{port}': use 1 to 65535")))?;
@@ -128,6 +134,8 @@ mod tests {
             "web:80,weight=-1",
             "web:80,protocol=udp",
             "web:80,check=tcp",
+            "web:80,check=http:///healthz,weight=3",
+            "web:80,check=exec:true",
         ]));
     }
 }

@@ -8,8 +8,10 @@ use std::{
     process::{Command, ExitCode},
 };
 
-use rustix::process::{Pid, WaitOptions, WaitStatus, getpid, kill_process, wait};
+use rustix::process::{Pid, WaitOptions, getpid, kill_process, wait};
 use tokio::signal::unix::{Signal, SignalKind, signal};
+
+use super::{Ending, child};
 
 /// What is handed on to the daemon.
 const HANDED_ON: [rustix::process::Signal; 6] = [
@@ -30,15 +32,14 @@ pub fn is_first_process() -> bool {
 /// status, or 128 and the signal's number.
 pub async fn run() -> io::Result<ExitCode> {
     let mut children = signal(SignalKind::child())?;
-    let mut handed_on =
-        HANDED_ON.iter().map(|s| signal(SignalKind::from_raw(s.as_raw()))).collect::<io::Result<Vec<Signal>>>()?;
+    let mut handed_on = handed_on()?;
     let child = Command::new(std::env::current_exe()?).args(std::env::args_os().skip(1)).spawn()?;
-    let daemon = i32::try_from(child.id()).ok().and_then(Pid::from_raw).ok_or(io::ErrorKind::InvalidData)?;
+    let daemon = child::pid_of(child.id())?;
     loop {
         tokio::select! {
             _ = children.recv() => {
-                if let Some(status) = reap(daemon)? {
-                    return Ok(ExitCode::from(exit_code(status)));
+                if let Some(ending) = reap(daemon)? {
+                    return Ok(ExitCode::from(ending.code()));
                 }
             }
             index = any(&mut handed_on) => {
@@ -47,6 +48,11 @@ pub async fn run() -> io::Result<ExitCode> {
             }
         }
     }
+}
+
+/// Takes over from their defaults the signals that a daemon is handed.
+pub(super) fn handed_on() -> io::Result<Vec<Signal>> {
+    HANDED_ON.iter().map(|s| signal(SignalKind::from_raw(s.as_raw()))).collect()
 }
 
 /// Which of the signals came.
@@ -59,19 +65,13 @@ async fn any(signals: &mut [Signal]) -> usize {
 }
 
 /// Takes the status of every child that ended; that of the daemon is returned.
-fn reap(daemon: Pid) -> io::Result<Option<WaitStatus>> {
+fn reap(daemon: Pid) -> io::Result<Option<Ending>> {
     loop {
         match wait(WaitOptions::NOHANG) {
-            Ok(Some((pid, status))) if pid == daemon => return Ok(Some(status)),
+            Ok(Some((pid, status))) if pid == daemon => return Ok(Some(status.into())),
             Ok(Some(_)) | Err(rustix::io::Errno::INTR) => {}
             Ok(None) | Err(rustix::io::Errno::CHILD) => return Ok(None),
             Err(error) => return Err(error.into()),
         }
     }
-}
-
-/// As a shell would say it.
-fn exit_code(status: WaitStatus) -> u8 {
-    let code = status.exit_status().or(status.terminating_signal().map(|signal| 128 + signal)).unwrap_or(1);
-    u8::try_from(code).unwrap_or(1)
 }

@@ -1,10 +1,13 @@
-//! What an agent runs by: above all, the services it offers.
+//! What an agent runs by: above all, the services it offers, and the one it runs.
+
+mod service;
 
 use std::{collections::BTreeMap, time::Duration};
 
 use super::{Common, Error, Host};
 use crate::{
     config::{self, Offer, Text, plain},
+    lifecycle::{Check, service::Service},
     model::{RawOffer, ServiceName},
 };
 
@@ -18,9 +21,13 @@ pub struct Agent {
     pub common: Common,
     /// What it offers; checked through the contract's newtypes, and sound when it stands here.
     pub services: Vec<RawOffer>,
+    /// What each of these has to pass to be offered; `None`: nothing.
+    pub checks: Vec<Option<Check>>,
+    /// The service that it runs.
+    pub child: Option<Service>,
     /// How long balancers may take to let go of this node.
     pub drain_timeout: Duration,
-    /// How long the goodbye may take after the drain.
+    /// How long the service that it runs may take to stop after the drain, and then the goodbye.
     pub stop_timeout: Duration,
 }
 
@@ -30,18 +37,21 @@ impl Agent {
     /// # Errors
     /// Where something is missing, or two things do not go together.
     pub fn new(raw: config::Agent, host: &Host) -> Result<Self, Error> {
-        let common = Common::new(raw.common, host)?;
-        let declared = raw.own.service.map_or_else(|| by_tags(&common.tags, &common.roles), Ok)?;
-        let services = dressed(declared, plain(raw.own.host), raw.own.path, raw.own.weight)?;
+        let (common, mut own) = (Common::new(raw.common, host)?, raw.own);
+        let declared = own.service.take().map_or_else(|| by_tags(&common.tags, &common.roles), Ok)?;
+        let services = dressed(declared, &mut own)?;
         distinct(&services)?;
-        let span = |given: Option<Text<config::Span>>| given.map_or(Duration::from_secs(5), |Text(span)| span.0);
-        Ok(Self {
-            common,
-            services: services.into_iter().map(RawOffer::from).collect(),
-            drain_timeout: span(raw.own.drain_timeout),
-            stop_timeout: span(raw.own.stop_timeout),
-        })
+        let stop_timeout = span(own.stop_timeout, Duration::from_secs(5));
+        let drain_timeout = span(own.drain_timeout, Duration::from_secs(5));
+        let child = service::child(&own, stop_timeout)?;
+        let checks = service::checks(&services, &own, child.is_some())?;
+        let services = services.into_iter().map(RawOffer::from).collect();
+        Ok(Self { common, services, checks, child, drain_timeout, stop_timeout })
     }
+}
+
+fn span(given: Option<Text<config::Span>>, default: Duration) -> Duration {
+    given.map_or(default, |Text(span)| span.0)
 }
 
 /// Serf's habit: `role=web` with `port=8080` declares service `web`.
@@ -63,19 +73,15 @@ fn by_tags(tags: &BTreeMap<String, String>, roles: &[ServiceName]) -> Result<Vec
     Ok(vec![offer])
 }
 
-/// `--host`, `--path` and `--weight` belong to the only service.
-fn dressed(
-    mut services: Vec<Offer>,
-    hosts: Option<Vec<crate::model::HostPattern>>,
-    path: Option<Text<crate::model::PathPrefix>>,
-    weight: Option<u32>,
-) -> Result<Vec<Offer>, Error> {
-    if hosts.is_none() && path.is_none() && weight.is_none() {
+/// `--host`, `--path`, `--weight` and `--check` belong to the only service.
+fn dressed(mut services: Vec<Offer>, own: &mut config::AgentOwn) -> Result<Vec<Offer>, Error> {
+    let (hosts, path, weight, check) = (plain(own.host.take()), own.path.take(), own.weight.take(), own.check.take());
+    if hosts.is_none() && path.is_none() && weight.is_none() && check.is_none() {
         return Ok(services);
     }
     let [only] = services.as_mut_slice() else {
         let count = services.len();
-        let why = format!("--host, --path and --weight go with exactly one --service, here are {count}");
+        let why = format!("--host, --path, --weight and --check go with exactly one --service, here are {count}");
         return Err(Error::Flags(why));
     };
     only.hosts.extend(hosts.unwrap_or_default());
@@ -85,6 +91,7 @@ fn dressed(
     if let Some(weight) = weight {
         only.weight = Some(weight.try_into().map_err(|e: crate::model::NameError| Error::Flags(e.to_string()))?);
     }
+    only.check = check.or(only.check.take());
     Ok(services)
 }
 

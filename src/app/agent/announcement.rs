@@ -2,7 +2,7 @@
 
 use crate::{
     cluster::{self, Announcement, Handle},
-    model::{Drains, State},
+    model::{Drains, Health, RawOffer, State},
     settings::Agent,
 };
 
@@ -13,14 +13,20 @@ pub(super) struct Condition {
     pub(super) state: State,
     /// What an operator took out by hand.
     pub(super) by_hand: Drains,
+    /// Which of its services may get requests, in the order of the settings.
+    pub(super) health: Vec<Health>,
 }
 
 /// What a node with these settings says in this condition.
 pub(super) fn announcement(settings: &Agent, condition: &Condition) -> Announcement {
     let out = condition.state == State::Serving && condition.by_hand.node;
+    let offer = |(index, offer): (usize, &RawOffer)| RawOffer {
+        healthy: condition.health.get(index).is_none_or(|health| health.up),
+        ..offer.clone()
+    };
     Announcement {
         state: if out { State::Draining } else { condition.state },
-        services: settings.services.clone(),
+        services: settings.services.iter().enumerate().map(offer).collect(),
         tags: settings.common.tags.clone(),
         by_hand: condition.by_hand.clone(),
     }
@@ -43,5 +49,13 @@ impl<'a> Voice<'a> {
     pub(super) async fn change(&mut self, change: impl FnOnce(&mut Condition)) -> Result<(), cluster::Error> {
         change(&mut self.condition);
         self.handle.announce(announcement(self.settings, &self.condition)).await.map(drop)
+    }
+
+    /// Says which services may get requests now.
+    pub(super) async fn health(&mut self, health: Vec<Health>) {
+        // The end of the cluster's task is heard of where it is waited for.
+        if let Err(error) = self.change(|condition| condition.health = health).await {
+            tracing::warn!("failed to say which services pass their checks: {error}");
+        }
     }
 }

@@ -4,38 +4,53 @@ use std::pin::pin;
 
 use tokio::sync::mpsc;
 
-use super::{announcement::Voice, commands::serve};
+use super::{
+    announcement::Voice,
+    commands::serve,
+    local::{Event, Local},
+};
 use crate::{
     admin,
     app::{Daemon, Error, ended},
     cluster::{Drained, Handle},
-    lifecycle::signals::Stop,
+    lifecycle::{Ending, signals::Stop},
     model::State,
     settings::Agent,
 };
 
-/// Drains. A second signal hurries; commands are still answered, and a name that is lost in between is an end too.
+/// Drains. A second signal hurries, and so does the end of the service, which is returned; commands are still
+/// answered, and a name that is lost in between is an end too.
 pub(super) async fn drain(
     daemon: &mut Daemon,
     settings: &Agent,
     voice: &mut Voice<'_>,
-    signals: Stop,
+    local: &mut Local,
+    signals: &mut Stop,
     commands: &mut mpsc::Receiver<admin::Command>,
-) -> Result<(), Error> {
+) -> Result<Option<Ending>, Error> {
     daemon.stopping.cancel();
-    let hurry = daemon.hurry(signals);
     if let Err(error) = voice.change(|condition| condition.state = State::Draining).await {
         tracing::warn!("failed to say that it drains: {error}");
-        return Ok(());
+        return Ok(None);
     }
     let handle = daemon.handle.clone();
     let mut drained = pin!(drained(&handle, settings));
     loop {
         // Cancel-safe: the drain is polled on where it was, the others keep what was not taken.
         tokio::select! {
-            () = &mut drained => return Ok(()),
-            () = hurry.cancelled() => return Ok(()),
+            () = &mut drained => return Ok(None),
+            signal = signals.recv() => { tracing::warn!(signal, "second signal: the drain is cut short"); return Ok(None); }
             error = ended(&mut daemon.cluster) => return Err(error),
+            event = local.event() => match event {
+                Event::Ended(ending) => return ending.map(Some),
+                Event::Health(health) => {
+                    voice.health(health).await;
+                    // Nothing is there any more that could be drained.
+                    if local.is_down() {
+                        return Ok(None);
+                    }
+                }
+            },
             Some(command) = commands.recv() => { serve(command, daemon); }
         }
     }

@@ -30,9 +30,9 @@ const EDGES: &[(&str, &[&str])] = &[
         ],
     ),
     ("app", &["settings", "admin", "source", "cluster", "reconcile", "lifecycle", "drivers", "model"]),
-    ("settings", &["config", "admin", "cluster", "model"]),
+    ("settings", &["config", "admin", "cluster", "lifecycle", "model"]),
     // The words that flags and files use are those of the parts.
-    ("config", &["admin", "cluster", "model"]),
+    ("config", &["admin", "cluster", "lifecycle", "model"]),
     ("admin", &["model"]),
     ("source", &["model"]),
     ("cluster", &["model"]),

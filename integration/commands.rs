@@ -85,8 +85,8 @@ fn wrong_usage_is_64() {
         64,
         "release: unexpected argument '--nonsense'; see 'backchat release --help'\n",
     );
-    let not_yet = "agent: -- COMMAND: not yet: run the service beside its agent, as a process of its own\n";
-    check(&mut backchat(&["agent", "--", "sleep", "5"]), 64, not_yet);
+    let alone = "agent: --restart and --stop-signal go with a service to run: -- COMMAND\n";
+    check(&mut backchat(&["agent", "--bind", "127.0.0.1:0", "--restart", "always"]), 64, alone);
     let lines = [
         &["lb", "--nonsense"][..],
         &[],

@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 pub use cluster::{Member, Members, Offer};
 pub use plan::{Change, Driver, File, Hold, Plan, Ready, Reason, Summary};
 pub use services::{Endpoint, Route, Routes, Service, ServiceState, Services};
-pub use status::{LastApply, Refused, Rejection, Status};
+pub use status::{Check, LastApply, Refused, Rejection, Status};
 
 /// An answer's format, `backchat.members/1`: a number that grows when a reader would misread.
 pub trait Format: Serialize {

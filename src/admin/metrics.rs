@@ -7,13 +7,14 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use self::page::{Labels, Page, Value, label};
 use super::Counts;
-use crate::model::{Desired, EndpointState, Liveness, ServiceName, Snapshot, Status};
+use crate::model::{Desired, EndpointState, Health, Liveness, ServiceName, Snapshot, Status};
 
 /// The metrics in the text format of `OpenMetrics`.
-pub(super) fn encode(members: &Snapshot, status: Option<&Status>, counts: &Counts) -> String {
+pub(super) fn encode(members: &Snapshot, status: Option<&Status>, counts: &Counts, health: &[Health]) -> String {
     let mut page = Page::default();
     build(&mut page, status);
     gossip(&mut page, members, counts);
+    page.gauges("check_up", "Whether a service of this node may get requests", checks(health));
     if let Some(status) = status {
         sets(&mut page, status);
         plane(&mut page, status);
@@ -60,6 +61,15 @@ fn plane(page: &mut Page, s: &Status) {
     let steps = [("ok", s.steps), ("failed", s.failures)];
     page.counters("reconcile", "Steps of the loop", steps.map(|(how, n)| (label("result", how), n)));
     page.counters("reloads", "Reloads and restarts of the data plane", [(label("result", "ok"), s.reloads)]);
+}
+
+/// A service at several ports is up where it is so at each.
+fn checks(health: &[Health]) -> Vec<(Labels, usize)> {
+    let mut up = BTreeMap::<&str, bool>::new();
+    for h in health {
+        *up.entry(&h.service).or_insert(true) &= h.up;
+    }
+    up.into_iter().map(|(service, up)| (label("service", service), usize::from(up))).collect()
 }
 
 /// How many endpoints of each service the guard keeps: 0 too, so that the series does not end when a hold does.

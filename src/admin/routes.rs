@@ -79,7 +79,8 @@ async fn not_yet() -> Response {
 async fn status(State(sources): State<Sources>) -> Response {
     let (members, uptime) = (sources.members(), sources.start.elapsed());
     let heard = (sources.counts)().heard.map(|heard| uptime.saturating_sub(heard));
-    let agent = answers::Status::agent(sources.me.node.as_str(), &members, uptime, heard);
+    let agent =
+        answers::Status::agent(sources.me.node.as_str(), &members, uptime, heard).with_checks(&sources.health.borrow());
     ok(match sources.status() {
         None => agent,
         Some(status) => agent.with_plane(&status, SystemTime::now()),
@@ -184,7 +185,8 @@ async fn release(State(sources): State<Sources>, body: Result<Json<ReleaseReques
 }
 
 async fn metrics(State(sources): State<Sources>) -> Response {
-    let text = metrics::encode(&sources.members(), sources.status().as_deref(), &(sources.counts)());
+    let (members, status) = (sources.members(), sources.status());
+    let text = metrics::encode(&members, status.as_deref(), &(sources.counts)(), &sources.health.borrow());
     let kind = "application/openmetrics-text; version=1.0.0; charset=utf-8";
     ([(header::CONTENT_TYPE, kind)], text).into_response()
 }

@@ -44,6 +44,11 @@ fn snapshot(synced: bool) -> Snapshot {
     Snapshot { source: "gossip".into(), synced, members: [(member.name.clone(), member)].into() }
 }
 
+fn checks() -> Vec<model::Health> {
+    let check = |service: &str, port, up| model::Health { service: service.into(), port, up, why: None };
+    vec![check("web", 80, true), check("api", 81, true), check("api", 82, false)]
+}
+
 impl Served {
     async fn new(kind: Kind) -> Self {
         let folder = tempfile::tempdir().unwrap();
@@ -63,7 +68,7 @@ impl Served {
             commands: sender,
             counts: Arc::new(move || counts.clone()),
             stopping: stopping.clone(),
-            health: watch::channel(Vec::new()).1,
+            health: watch::channel(checks()).1,
         };
         let task = tokio::spawn(server.serve(sources, stop.clone()));
         Self { folder, tcp, members, status, commands, stopping, stop, task }

@@ -7,12 +7,9 @@ use clap::{
 };
 
 const BOTH: &[&str] = &["agent", "lb"];
-const AGENT: &[&str] = &["agent"];
 const LB: &[&str] = &["lb"];
 const PLAN: &[&str] = &["plan"];
 
-const UNCHECKED: &str = "backchat checks no service; stop its agent to take it out";
-const NO_CHILD: &str = "run the service beside its agent, as a process of its own";
 const NO_TLS: &str = "end TLS in a --template of your own";
 const GOSSIP_ALONE: &str = "gossip is the only source";
 const HAPROXY_ALONE: &str = "haproxy is the only data plane";
@@ -21,8 +18,6 @@ const HAPROXY_ALONE: &str = "haproxy is the only data plane";
 const FLAGS: &[(&[&str], &[&str], &str)] = &[
     (BOTH, &["--event-handler"], "ask 'backchat members --format json'"),
     (BOTH, &["--admin-token-file"], "serve the admin API on unix:PATH or on loopback"),
-    (AGENT, &["--check", "--check-interval", "--check-rise", "--check-fall"], UNCHECKED),
-    (AGENT, &["--restart", "--stop-signal", COMMAND], NO_CHILD),
     (LB, &["--tcp-listen"], "only HTTP is served, at --listen"),
     (LB, &["--tls-listen", "--cert", "--self-signed"], NO_TLS),
     (LB, &["--hipache"], "an unknown host is answered 404, a service without endpoints 503"),
@@ -47,11 +42,8 @@ const COMMANDS: &[(&str, &str)] = &[
     ("template", "the daemon checks its --template before HAProxy runs by it"),
 ];
 
-/// A command line behind `--`.
-const COMMAND: &str = "-- COMMAND";
-
 /// What to say to this command line, where a word of later was what clap did not know.
-pub(super) fn not_yet(error: &Error, command: &str, args: &[String]) -> Option<String> {
+pub(super) fn not_yet(error: &Error, command: &str) -> Option<String> {
     match error.kind() {
         ErrorKind::InvalidSubcommand => {
             let word = context(error, ContextKind::InvalidSubcommand)?;
@@ -60,7 +52,6 @@ pub(super) fn not_yet(error: &Error, command: &str, args: &[String]) -> Option<S
         }
         ErrorKind::UnknownArgument => {
             let word = context(error, ContextKind::InvalidArg)?;
-            let word = if is_behind_dashes(word, args) { COMMAND } else { word };
             let belongs = |of: &&(&[&str], &[&str], &str)| of.0.contains(&command) && of.1.contains(&word);
             let (_, _, instead) = FLAGS.iter().find(belongs)?;
             Some(format!("{command}: {word}: not yet: {instead}"))
@@ -74,8 +65,4 @@ fn context(error: &Error, kind: ContextKind) -> Option<&str> {
         ContextValue::String(word) => Some(word),
         _ => None,
     }
-}
-
-fn is_behind_dashes(word: &str, args: &[String]) -> bool {
-    args.iter().skip_while(|arg| *arg != "--").nth(1).is_some_and(|first| first == word)
 }

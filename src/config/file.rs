@@ -108,12 +108,15 @@ mod tests {
             insecure = true
             tag = ["zone=a"]
             drain-timeout = "3s"
+            restart = "on-failure"
+            command = ["nginx", "-g", "daemon off;"]
 
             [[service]]
             name = "web"
             port = 8080
             hosts = ["www.example.com"]
             weight = 50
+            check = "http:///healthz"
         "#;
         insta::assert_snapshot!(check::<Agent>(agent));
     }
@@ -127,6 +130,7 @@ mod tests {
             check::<Lb>("listen = ['0.0.0.0:80', '::']"),
             check::<Agent>("[[service]]\nname = 'web'\nport = 0"),
             check::<Agent>("[[service]]\nname = 'web'\nport = 80\nhost = 'a'"),
+            check::<Agent>("[[service]]\nname = 'web'\nport = 80\ncheck = 'tcp'"),
             check::<Agent>("node = "),
         ];
         insta::assert_snapshot!(errors.join("\n"));

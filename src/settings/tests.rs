@@ -39,7 +39,8 @@ fn everything_said() {
     let said = "--node n --bind [::1]:0 --advertise 10.0.0.9 --join seed,10.0.0.2:70 --join [::1]:7 --join-timeout 3s \
         --cluster c --tag a=b --tag role=x --role x --key-file k --profile wan --run-dir /r --admin 127.0.0.1:80 \
         --admin unix:/s --data-dir /d --log-format json --log-level debug";
-    let offers = "--service web:80,host=a,host=b --service api:81 --drain-timeout 1s --stop-timeout 2s";
+    let offers = "--service web:80,host=a,host=b --service api:81 --drain-timeout 1s --stop-timeout 2s \
+        --check-interval 2s --check-timeout 300ms --check-rise 3 --check-fall 4 --stop-signal QUIT --restart always -- a b";
     insta::assert_debug_snapshot!("agent_said", agent(&format!("{said} {offers}")).unwrap());
     let plane = "--listen 0.0.0.0:81,[::]:81 --haproxy /h --template t --spares 0 --on-exit keep --force --once \
         --default-service web --allow-loopback --empty-service 1m --guard-window 2s";
@@ -54,6 +55,10 @@ fn refusals() {
         agent("--bind 127.0.0.1:0 --admin 0.0.0.0:80"),
         agent("--bind 127.0.0.1:0 --service web:80 --service web:80"),
         agent("--bind 127.0.0.1:0 --host a"),
+        agent("--bind 127.0.0.1:0 --check tcp://"),
+        agent("--bind 127.0.0.1:0 --check-interval 1ms"),
+        agent("--bind 127.0.0.1:0 --check-fall 0"),
+        agent("--bind 127.0.0.1:0 --stop-signal QUIT"),
         agent("--bind 127.0.0.1:0 --service a:1 --service b:2 --weight 3"),
         agent("--bind 127.0.0.1:0 --service a:1 --weight 257"),
         agent("--bind 127.0.0.1:0 --tag role=web --tag port=x"),
@@ -106,6 +111,21 @@ fn tags_declare_a_service_where_no_flag_does() {
     assert_eq!(agent("--insecure --tag role=db --role db").unwrap().services[0].name, "db");
     let both = agent("--insecure --tag role=web --service api:1").unwrap().services;
     assert_eq!(both.iter().map(|s| s.name.as_str()).collect::<Vec<_>>(), ["api"]);
+}
+
+/// A service that the agent runs gets no request before it listens; one beside it is taken at its word.
+#[test]
+fn what_is_checked() {
+    let targets = |flags: &str| -> Vec<_> {
+        let checks = agent(&format!("--insecure {flags}")).unwrap().checks;
+        checks.into_iter().map(|check| check.map(|check| (check.target, check.first_only))).collect()
+    };
+    let (connect, get) = ("tcp://".parse().unwrap(), "http:///ok".parse().unwrap());
+    assert_eq!(targets("--service a:1"), [None]);
+    assert_eq!(targets("--service a:1 -- run"), [Some((connect, true))]);
+    assert_eq!(targets("--service a:1 --check http:///ok -- run"), [Some((get, false))]);
+    let some: Vec<_> = targets("--service a:1,check=tcp://:2 --service b:3").iter().map(Option::is_some).collect();
+    assert_eq!(some, [true, false]);
 }
 
 /// What the upper layer says counts, and a list replaces a list.

@@ -55,6 +55,22 @@ pub struct Status {
     pub rejections: Vec<Rejection>,
     /// The last apply.
     pub last_apply: Option<LastApply>,
+    /// What an agent offers, and whether it may get requests.
+    #[serde(default)]
+    pub checks: Vec<Check>,
+}
+
+/// A service of this node, by the node's own check of it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Check {
+    /// The service.
+    pub service: String,
+    /// Where on this node.
+    pub port: u32,
+    /// Whether it may get requests.
+    pub up: bool,
+    /// Why not, or what the last look found that has no effect yet.
+    pub why: Option<String>,
 }
 
 /// Something a member said that was not taken.
@@ -123,7 +139,18 @@ impl Status {
             held: Vec::new(),
             rejections: Vec::new(),
             last_apply: None,
+            checks: Vec::new(),
         }
+    }
+
+    /// With what the node's own checks say.
+    #[must_use]
+    pub fn with_checks(self, health: &[model::Health]) -> Self {
+        let check = |h: &model::Health| {
+            let (service, why) = (h.service.clone(), h.why.clone());
+            Check { service, port: h.port, up: h.up, why }
+        };
+        Self { checks: health.iter().map(check).collect(), ..self }
     }
 
     /// A balancer's status: an agent's, and what its loop published last.

@@ -4,7 +4,7 @@ use std::fmt::Write;
 
 use super::{age, count, paint, safe};
 use crate::{
-    admin::answers::{Hold, Status},
+    admin::answers::{Check, Hold, Status},
     model::{Kind, Liveness},
 };
 
@@ -43,6 +43,7 @@ pub(in crate::cli) fn lines(s: &Status) -> Vec<Line> {
         lines.push(plane(s));
         lines.extend(s.blocked.iter().map(|why| Line::new(Mark::Warn, "file", why.clone())));
     }
+    lines.extend(s.checks.iter().filter_map(check));
     let down = |name: &String| Line::new(Mark::Warn, "service", format!("{name}: no endpoint answers, so it is 503"));
     lines.extend(s.services_down.iter().map(down));
     lines.extend(s.held.iter().map(held));
@@ -112,6 +113,17 @@ fn plane(s: &Status) -> Line {
         None if s.converged == Some(true) => Line::new(Mark::Ok, plane, text),
         None => Line::new(Mark::Warn, plane, format!("{text}; not converged yet")),
     }
+}
+
+/// A service that is up and was not looked at with another result is no news.
+fn check(c: &Check) -> Option<Line> {
+    let Check { service, port, up, why } = c;
+    let why = match (up, why) {
+        (true, None) => return None,
+        (true, Some(why)) => format!("{service}:{port} is offered, but {why}"),
+        (false, why) => format!("{service}:{port} is not offered: {}", why.as_deref().unwrap_or("its check fails")),
+    };
+    Some(Line::new(Mark::Warn, "check", why))
 }
 
 fn held(hold: &Hold) -> Line {

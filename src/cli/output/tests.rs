@@ -13,8 +13,8 @@ use crate::{
     admin::answers,
     cli::connection::Format,
     model::{
-        Desired, Endpoint, EndpointState, Held, Kind, LastApply, Liveness, Member, Proposal, RawOffer, RawRecord,
-        Ready, Rejection, Service, Snapshot, State, Status, Verdict,
+        Desired, Endpoint, EndpointState, Health, Held, Kind, LastApply, Liveness, Member, Proposal, RawOffer,
+        RawRecord, Ready, Rejection, Service, Snapshot, State, Status, Verdict,
     },
 };
 
@@ -188,7 +188,18 @@ fn an_agent_has_no_data_plane() {
     let mut alone = snapshot();
     alone.synced = false;
     alone.members.retain(|name, _| name.as_str() == "web4");
-    let answer = answers::Status::agent("web4", &alone, Duration::from_secs(1), None);
+    let health = |service: &str, up, why: Option<&str>| Health {
+        service: service.into(),
+        port: 80,
+        up,
+        why: why.map(str::to_owned),
+    };
+    let checks = [
+        health("web", true, None),
+        health("api", false, Some("tcp 127.0.0.1:80: connection refused")),
+        health("shop", true, Some("http 127.0.0.1:80/: answered 503")),
+    ];
+    let answer = answers::Status::agent("web4", &alone, Duration::from_secs(1), None).with_checks(&checks);
     insta::assert_snapshot!("status_agent", plain(&status::text(&status::lines(&answer), false)));
 }
 

@@ -138,6 +138,20 @@ impl World {
         self.agents.insert(name.into(), Agent { process, gossip, web: Some(web), port });
     }
 
+    /// Starts an agent that runs this command as its service `web`; returns the address that is meant to serve. In the
+    /// command `ADDR` stands for that, `NAME` for the node's name and `BACKCHAT` for the program under test.
+    pub(super) fn start_agent_running(&mut self, name: &str, more: &[&str], command: &[&str]) -> SocketAddr {
+        let (gossip, addr) = (free(), free());
+        let program = backchat().display().to_string();
+        let word =
+            |word: &&str| word.replace("ADDR", &addr.to_string()).replace("NAME", name).replace("BACKCHAT", &program);
+        let command: Vec<String> = command.iter().map(word).collect();
+        let words: Vec<&str> = more.iter().copied().chain(["--"]).chain(command.iter().map(String::as_str)).collect();
+        let process = self.agent(name, gossip, addr.port(), &words);
+        self.agents.insert(name.into(), Agent { process, gossip, web: None, port: addr.port() });
+        addr
+    }
+
     /// Starts the agent of a web server that is there, at the gossip address it had.
     pub(super) fn restart_agent(&mut self, name: &str, more: &[&str]) {
         let (gossip, port) = (self.agents[name].gossip, self.agents[name].port);

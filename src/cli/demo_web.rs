@@ -22,6 +22,10 @@ pub(super) struct Flags {
     /// What to answer
     #[arg(long)]
     name: String,
+
+    /// Serve on where standard input is empty: an agent runs it, and sees to its end
+    #[arg(long)]
+    kept: bool,
 }
 
 /// Serves until SIGTERM or SIGINT, or until whoever started it is gone: standard input tells.
@@ -33,7 +37,7 @@ pub(super) async fn run(flags: Flags) -> anyhow::Result<Exit> {
     tokio::select! {
         _ = terminate.recv() => {}
         _ = interrupt.recv() => {}
-        _ = input_closed() => {}
+        _ = input_closed(), if !flags.kept => {}
     }
     web.stop().await?;
     Ok(Exit::Done)

@@ -1,0 +1,120 @@
+//! The run itself: rounds of disorder, each followed by a quiet time in which all must be well.
+
+use std::time::Duration;
+
+use anyhow::{Context as _, Result};
+use futures_util::future::{join_all, try_join_all};
+use tokio::time::{Instant, sleep, sleep_until};
+
+use super::{
+    blame::Excuse,
+    checks,
+    doing::Doing,
+    growth::Growth,
+    load::{Load, TIMEOUT},
+    op::{Host, Op, What},
+    processes,
+    report::Report,
+    schedule::{BALANCERS, Planned, Round, Schedule},
+    world::World,
+};
+
+/// A run under way.
+#[derive(Debug)]
+pub(crate) struct Run<'a> {
+    world: &'a World,
+    clock: Instant,
+    excuses: Vec<Excuse>,
+    /// The round that is on, for whoever reports its failure.
+    pub(crate) round: u32,
+    /// What has happened.
+    pub(crate) report: Report,
+    /// What the processes use.
+    pub(crate) growth: Growth,
+}
+
+impl<'a> Run<'a> {
+    /// A run that begins now.
+    pub(crate) fn new(world: &'a World) -> Self {
+        let clock = Instant::now();
+        let (report, growth) = (Report::new(clock), Growth::default());
+        Self { world, clock, excuses: Vec::new(), round: 0, report, growth }
+    }
+
+    /// Runs the rounds of this seed, from this one on, until the time is over.
+    pub(crate) async fn rounds(&mut self, seed: u64, from: u32, time: Duration) -> Result<()> {
+        let mut rounds = Schedule::new(seed).skip_while(|round| round.number < from).peekable();
+        if let Some(first) = rounds.peek() {
+            self.round = first.number;
+            self.start(first).await?;
+        }
+        let load = Load::start(self.clock)?;
+        let began = Instant::now();
+        for round in rounds {
+            if began.elapsed() >= time {
+                break;
+            }
+            self.round = round.number;
+            self.disorder(&round).await?;
+            self.quiet(&round, &load).await?;
+        }
+        self.report.requests(load.stop().await, &self.excuses)
+    }
+
+    /// Starts what runs before a round.
+    async fn start(&mut self, round: &Round) -> Result<()> {
+        for number in 1..=BALANCERS {
+            let host = Host::Balancer(number);
+            self.world.processes(host).await.daemon = Some(self.world.start_daemon(host)?);
+        }
+        let doing = Doing { world: self.world, clock: self.clock, steady: &round.before };
+        let join =
+            |web: &u8| Planned { number: 0, at: Duration::ZERO, op: Op { on: Host::Web(*web), what: What::Join } };
+        try_join_all(round.before.iter().map(|web| doing.perform(join(web)))).await?;
+        let took = checks::settled(self.world, &round.before).await.context("at the start")?;
+        self.report
+            .say(format_args!("{BALANCERS} balancers, {} web servers: settled after {took:.1?}", round.before.len()));
+        Ok(())
+    }
+
+    async fn disorder(&mut self, round: &Round) -> Result<()> {
+        self.report.round(round);
+        let (began, steady) = (Instant::now(), round.steady());
+        let doing = Doing { world: self.world, clock: self.clock, steady: &steady };
+        let report = &self.report;
+        let all = round.ops.iter().map(async |planned| {
+            sleep_until(began + planned.at).await;
+            report.say(format_args!("#{} {}", planned.number, planned.op));
+            doing.perform(*planned).await
+        });
+        // All to their end, though one fails: what it broke is worth knowing too.
+        let outcomes = join_all(all).await;
+        let now = self.clock.elapsed();
+        // A request that was under way then may fail a while later.
+        self.excuses.retain(|excuse| excuse.until + 2 * TIMEOUT > now);
+        for outcome in outcomes {
+            self.excuses.extend(outcome?);
+        }
+        Ok(())
+    }
+
+    async fn quiet(&mut self, round: &Round, load: &Load) -> Result<()> {
+        let took = checks::settled(self.world, &round.after).await?;
+        self.report.settled(took);
+        self.report.requests(load.take(), &self.excuses)?;
+        sleep(round.quiet).await;
+        let tally = load.take();
+        checks::reached(&tally, &round.after).context("while all was quiet")?;
+        self.report.requests(tally, &self.excuses)?;
+        checks::planes_show(self.world, &round.after).await.context("after all was quiet")?;
+        checks::settled(self.world, &round.after).await.context("after all was quiet")?;
+        processes::measure(self.world, &mut self.growth, self.clock.elapsed())?;
+        self.report.say(format_args!(
+            "round {}: settled after {took:.1?}, {} web servers; {}",
+            round.number,
+            round.after.len(),
+            self.report.totals()
+        ));
+        Ok(())
+    }
+}

@@ -2,6 +2,7 @@
 
 mod architecture;
 mod bench_figures;
+mod chaos_rules;
 mod cluster;
 mod commands;
 mod conformance;

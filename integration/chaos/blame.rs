@@ -59,10 +59,10 @@ impl Excuse {
 /// The failed requests by what broke them, the first that fits; and those that nothing explains.
 pub(crate) fn judge(failed: Vec<Failed>, excuses: &[Excuse]) -> (BTreeMap<u32, usize>, Vec<Failed>) {
     let (mut excused, mut lost) = (BTreeMap::new(), Vec::new());
-    for failed in failed {
-        match excuses.iter().find(|excuse| excuse.covers(&failed)) {
+    for one in failed {
+        match excuses.iter().find(|excuse| excuse.covers(&one)) {
             Some(excuse) => *excused.entry(excuse.by).or_default() += 1,
-            None => lost.push(failed),
+            None => lost.push(one),
         }
     }
     (excused, lost)

@@ -1,7 +1,10 @@
 //! What must be true once all is quiet: everybody sees those who live and nobody else, HAProxy itself first of all, and
 //! no process is left over.
 
-use std::{collections::BTreeSet, time::Duration};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::Duration,
+};
 
 use anyhow::{Result, bail, ensure};
 use tokio::time::{Instant, sleep};
@@ -106,9 +109,10 @@ async fn members(world: &World, host: Host, running: &[Host]) -> Result<()> {
 /// While it was quiet, every balancer's traffic reached every web server and nobody else.
 pub(crate) fn reached(tally: &Tally, webs: &BTreeSet<u8>) -> Result<()> {
     for balancer in 1..=BALANCERS {
-        let by: BTreeSet<_> =
-            tally.answers.keys().filter(|(b, _)| *b == balancer).map(|(_, web)| web.clone()).collect();
-        ensure!(by == names(webs), "lb{balancer}: requests reached {by:?}, not {:?}", names(webs));
+        let here = tally.answers.iter().filter(|((number, _), _)| *number == balancer);
+        let by: BTreeMap<_, _> = here.map(|((_, web), count)| (web.clone(), count)).collect();
+        let wanted = names(webs);
+        ensure!(by.keys().eq(wanted.iter()), "lb{balancer}: requests reached {by:?}, not {wanted:?}");
     }
     Ok(())
 }

@@ -34,6 +34,13 @@ pub(crate) struct Tally {
 }
 
 impl Tally {
+    /// Adds another reading's answers.
+    pub(crate) fn add(&mut self, other: &Self) {
+        for (by, count) in &other.answers {
+            *self.answers.entry(by.clone()).or_default() += count;
+        }
+    }
+
     /// How many ended, well or not.
     pub(crate) fn sent(&self) -> u64 {
         self.answers.values().sum::<u64>() + (self.failed.len() + self.more) as u64

@@ -9,6 +9,7 @@ mod args;
 mod blame;
 mod checks;
 mod doing;
+mod evidence;
 mod growth;
 mod load;
 mod namespaces;
@@ -117,11 +118,12 @@ async fn inside(names: Names, time: Duration, seed: u64, from: u32, program: &Pa
         _ = input_closed() => None,
     };
     println!("\n{}", run.report.summary(&run.growth));
+    let logs = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("chaos-{seed}"));
+    world.keep_logs(&logs)?;
     match outcome {
         Some(Ok(())) => Ok(ExitCode::SUCCESS),
         Some(Err(error)) => {
-            let logs = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("chaos-{seed}"));
-            world.keep_logs(&logs)?;
+            evidence::keep(&world, &logs).await?;
             println!("\n{}\n\nFAILED: {error:#}", world.last_words(LAST_WORDS));
             println!("{}", report::again(seed, run.round, time, &logs));
             Ok(ExitCode::FAILURE)

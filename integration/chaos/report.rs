@@ -25,6 +25,7 @@ pub(crate) struct Report {
     excused: BTreeMap<&'static str, u64>,
     lost: u64,
     settled: Vec<Duration>,
+    reached: Vec<Duration>,
 }
 
 impl Report {
@@ -38,6 +39,7 @@ impl Report {
             excused: BTreeMap::new(),
             lost: 0,
             settled: Vec::new(),
+            reached: Vec::new(),
         }
     }
 
@@ -55,8 +57,8 @@ impl Report {
     /// Counts requests; an error names those that were lost.
     pub(crate) fn requests(&mut self, tally: Tally, excuses: &[Excuse]) -> Result<()> {
         self.requests += tally.sent();
-        let (excused, lost) = judge(tally.failed, excuses);
-        for (number, count) in excused {
+        let (by, lost) = judge(tally.failed, excuses);
+        for (number, count) in by {
             *self.excused.entry(self.kinds.get(&number).copied().unwrap_or("?")).or_default() += count as u64;
         }
         let count = lost.len() + tally.more;
@@ -68,16 +70,17 @@ impl Report {
     /// All has settled.
     pub(crate) fn settled(&mut self, took: Duration) {
         self.settled.push(took);
-        self.settled.sort_unstable();
+    }
+
+    /// Requests have reached every web server.
+    pub(crate) fn reached(&mut self, took: Duration) {
+        self.reached.push(took);
     }
 
     /// How many things have happened, requests were sent, and failed.
     pub(crate) fn totals(&self) -> String {
         let (ops, excused) = (self.kinds.len(), self.excused.values().sum::<u64>());
-        format!(
-            "{} rounds, {ops} ops, {} requests, {} lost, {excused} broken by what cannot but break them",
-            self.rounds, self.requests, self.lost
-        )
+        format!("{} rounds, {ops} ops, {} requests: {} lost, {excused} excused", self.rounds, self.requests, self.lost)
     }
 
     /// The sums, at the end.
@@ -91,14 +94,26 @@ impl Report {
             let broken = self.excused.get(kind).copied().unwrap_or_default();
             format!("  {count:5} × {kind:<22} {broken:4} requests broken")
         }));
-        if let (Some(median), Some(longest)) = (self.settled.get(self.settled.len() / 2), self.settled.last()) {
-            lines.push(format!("settled after {median:.1?} (median), {longest:.1?} (longest)"));
-        }
+        lines.push(format!(
+            "settled after {}; every web server reached after {}",
+            spread(&self.settled),
+            spread(&self.reached)
+        ));
         lines.push(match growth.most() {
             Some((kib, name)) => format!("most memory gained since warm: {kib} KiB, by {name}"),
             None => "too short to see whether memory grows".into(),
         });
         lines.join("\n")
+    }
+}
+
+/// Median and worst.
+fn spread(times: &[Duration]) -> String {
+    let mut sorted = times.to_vec();
+    sorted.sort_unstable();
+    match (sorted.get(sorted.len() / 2), sorted.last()) {
+        (Some(median), Some(worst)) => format!("{median:.1?} (worst {worst:.1?})"),
+        _ => "?".into(),
     }
 }
 

@@ -11,13 +11,17 @@ use super::{
     checks,
     doing::Doing,
     growth::Growth,
-    load::{Load, TIMEOUT},
+    load::{Load, TIMEOUT, Tally},
     op::{Host, Op, What},
     processes,
     report::Report,
     schedule::{BALANCERS, Planned, Round, Schedule},
-    world::World,
+    world::{AGAIN, World},
 };
+
+/// How long a web server may go without a request once all has settled. One that comes back waits for the end of
+/// HAProxy's cycle, which is as many requests long as all weights together.
+const REACHED: Duration = Duration::from_secs(30);
 
 /// A run under way.
 #[derive(Debug)]
@@ -102,10 +106,8 @@ impl<'a> Run<'a> {
         let took = checks::settled(self.world, &round.after).await?;
         self.report.settled(took);
         self.report.requests(load.take(), &self.excuses)?;
-        sleep(round.quiet).await;
-        let tally = load.take();
-        checks::reached(&tally, &round.after).context("while all was quiet")?;
-        self.report.requests(tally, &self.excuses)?;
+        let reached = self.reached(round, load).await?;
+        self.report.reached(reached);
         checks::planes_show(self.world, &round.after).await.context("after all was quiet")?;
         checks::settled(self.world, &round.after).await.context("after all was quiet")?;
         processes::measure(self.world, &mut self.growth, self.clock.elapsed())?;
@@ -116,5 +118,23 @@ impl<'a> Run<'a> {
             self.report.totals()
         ));
         Ok(())
+    }
+
+    /// Waits until every web server was reached, and in any case for as long as it is to be quiet; returns the former.
+    async fn reached(&mut self, round: &Round, load: &Load) -> Result<Duration> {
+        let (began, mut all, mut took) = (Instant::now(), Tally::default(), None);
+        while took.is_none() || began.elapsed() < round.quiet {
+            sleep(AGAIN).await;
+            let tally = load.take();
+            all.add(&tally);
+            self.report.requests(tally, &self.excuses)?;
+            match checks::reached(&all, &round.after) {
+                Ok(()) => took = took.or(Some(began.elapsed())),
+                Err(why) if began.elapsed() > REACHED => return Err(why.context(format!("not within {REACHED:?}"))),
+                Err(_) => {}
+            }
+        }
+        checks::reached(&all, &round.after).context("while all was quiet")?;
+        Ok(took.unwrap_or_default())
     }
 }

@@ -6,7 +6,7 @@
 //! One of each kind of daemon is spared its death (web1's agent, lb1's `lb`, lb2's HAProxy), so that what it uses can be
 //! watched over the whole run.
 
-use std::{collections::BTreeSet, time::Duration};
+use std::{collections::BTreeSet, ops::RangeInclusive, time::Duration};
 
 use rand::{
     RngExt as _, SeedableRng as _,
@@ -24,8 +24,8 @@ pub(crate) const WEBS: u8 = 8;
 const FIRST: u8 = 5;
 /// How many web servers no round disturbs, at least.
 const STEADY: usize = 3;
-/// How many things happen in a round, at most.
-const BURST: usize = 4;
+/// How many things happen in a round.
+const BURST: RangeInclusive<usize> = 1..=6;
 
 /// What happens at one stretch; after it all is quiet.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -79,7 +79,7 @@ impl Schedule {
     fn round(&mut self) -> Round {
         let (before, mut ops, mut at) = (self.running.clone(), Vec::new(), Duration::ZERO);
         let mut free: BTreeSet<Host> = hosts().collect();
-        for _ in 0..self.rng.random_range(1..=BURST) {
+        for _ in 0..self.rng.random_range(BURST) {
             let Some(op) = self.op(&free) else { break };
             free.remove(&op.on);
             match op.what {
@@ -89,7 +89,7 @@ impl Schedule {
             }
             self.ops += 1;
             ops.push(Planned { number: self.ops, at, op });
-            at += self.tenths(0, 20);
+            at += self.tenths(0, 15);
         }
         self.rounds += 1;
         let quiet = self.tenths(20, 40);

@@ -63,6 +63,11 @@ impl World {
         self.hosts[&host].lock().await
     }
 
+    /// Whether a host's daemon was started and not ended by us. While somebody acts on the host: no.
+    pub(crate) fn runs(&self, host: Host) -> bool {
+        self.hosts[&host].try_lock().is_ok_and(|processes| processes.daemon.is_some())
+    }
+
     /// Where everything lies.
     pub(crate) fn folder(&self) -> &Path {
         self.folder.path()

@@ -7,6 +7,7 @@ mod addr;
 pub mod answers;
 mod guard;
 mod metrics;
+mod orders;
 mod routes;
 mod server;
 mod sources;
@@ -15,4 +16,4 @@ mod tests;
 
 pub use addr::{Addr, AddrError};
 pub use server::{BindError, Server};
-pub use sources::{Command, Counts, Joined, Me, Sources};
+pub use sources::{Command, Counts, Followed, Joined, Me, Ordering, Sources};

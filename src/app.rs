@@ -5,6 +5,7 @@
 mod agent;
 mod bridge;
 mod lb;
+mod orders;
 
 use std::{io, net::SocketAddr, time::Duration};
 

@@ -8,6 +8,7 @@ mod completions;
 mod connection;
 mod demo;
 mod demo_web;
+mod drain;
 mod exit;
 mod join;
 mod keep;
@@ -68,6 +69,8 @@ enum Command {
     Status(status::Flags),
     Join(join::Flags),
     Leave(leave::Flags),
+    Drain(drain::DrainFlags),
+    Undrain(drain::UndrainFlags),
     Release(release::Flags),
     Keygen(keygen::Flags),
     Demo(demo::Flags),
@@ -191,6 +194,8 @@ impl Command {
             Self::Status(_) => "status",
             Self::Join(_) => "join",
             Self::Leave(_) => "leave",
+            Self::Drain(_) => "drain",
+            Self::Undrain(_) => "undrain",
             Self::Release(_) => "release",
             Self::Keygen(_) => "keygen",
             Self::Demo(_) => "demo",
@@ -210,6 +215,8 @@ impl Command {
             Self::Status(flags) => status::run(flags).await,
             Self::Join(flags) => join::run(flags).await,
             Self::Leave(flags) => leave::run(flags).await,
+            Self::Drain(flags) => drain::drain(flags).await,
+            Self::Undrain(flags) => drain::undrain(flags).await,
             Self::Release(flags) => release::run(flags).await,
             Self::Keygen(flags) => keygen::run(&flags),
             Self::Demo(flags) => demo::run(flags).await,

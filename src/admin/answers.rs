@@ -2,6 +2,7 @@
 //! names its format.
 
 mod cluster;
+mod orders;
 mod plan;
 mod services;
 mod status;
@@ -9,6 +10,7 @@ mod status;
 use serde::{Deserialize, Serialize};
 
 pub use cluster::{Member, Members, Offer};
+pub use orders::{Drain, Missing, OrderRequest, Ordered, Undrain};
 pub use plan::{Change, Driver, File, Hold, Plan, Ready, Reason, Summary};
 pub use services::{Endpoint, Route, Routes, Service, ServiceState, Services};
 pub use status::{Check, LastApply, Refused, Rejection, Status};
@@ -131,6 +133,8 @@ formats! {
     Plan => "plan/1",
     Join => "join/1",
     Leave => "leave/1",
+    Drain => "drain/1",
+    Undrain => "undrain/1",
     Release => "release/1",
     Version => "version/1",
     Health => "health/1",

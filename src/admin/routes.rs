@@ -18,7 +18,7 @@ use tokio::{sync::oneshot, time::timeout};
 use super::{
     Command, Sources,
     answers::{self, Format, JoinRequest, ReleaseRequest, Tagged},
-    metrics,
+    metrics, orders,
 };
 use crate::model::{self, Assumption};
 
@@ -41,8 +41,8 @@ pub(super) fn router(sources: Sources) -> Router {
         .route("/v1/release", post(release))
         .route("/v1/explain", get(not_yet))
         .route("/v1/events", get(not_yet))
-        .route("/v1/drain", post(not_yet))
-        .route("/v1/undrain", post(not_yet))
+        .route("/v1/drain", post(orders::drain))
+        .route("/v1/undrain", post(orders::undrain))
         .route("/v1/apply", post(not_yet))
         .route("/metrics", get(metrics))
         .route("/healthz", get(healthz))
@@ -63,7 +63,8 @@ fn answer<T: Format>(status: StatusCode, answer: T) -> Response {
     }
 }
 
-fn ok<T: Format>(body: T) -> Response {
+/// An answer that says what was asked for.
+pub(super) fn ok<T: Format>(body: T) -> Response {
     answer(StatusCode::OK, body)
 }
 
@@ -227,7 +228,7 @@ impl Sources {
     }
 
     /// Hands a command on and waits for the answer.
-    async fn ask<T>(&self, command: impl FnOnce(oneshot::Sender<T>) -> Command) -> Result<T, Response> {
+    pub(super) async fn ask<T>(&self, command: impl FnOnce(oneshot::Sender<T>) -> Command) -> Result<T, Response> {
         let (sender, receiver) = oneshot::channel();
         let asked = async {
             self.commands.send(command(sender)).await.ok()?;

@@ -1,6 +1,10 @@
 //! What the admin server is given: where it reads, and whom it asks. Words of the model alone.
 
-use std::sync::Arc;
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+    time::Duration,
+};
 
 use tokio::{
     sync::{mpsc, oneshot, watch},
@@ -8,7 +12,7 @@ use tokio::{
 };
 use tokio_util::sync::CancellationToken;
 
-use crate::model::{Assumption, Health, Kind, Moment, NodeName, Proposal, Snapshot, Status};
+use crate::model::{Assumption, Health, Kind, Moment, NodeName, Obstacle, Order, Proposal, Snapshot, Status, Target};
 
 /// Where the answers come from.
 #[derive(Clone)]
@@ -55,6 +59,13 @@ pub enum Command {
         /// Answered once leaving has begun.
         answer: oneshot::Sender<()>,
     },
+    /// Drain something by hand, or undrain it.
+    Order {
+        /// What.
+        ordering: Ordering,
+        /// What came of it.
+        answer: oneshot::Sender<Result<Followed, Obstacle>>,
+    },
     /// What would be done now, or if.
     Plan {
         /// The what-if.
@@ -69,6 +80,34 @@ pub enum Command {
         /// Whether there is such a hold.
         answer: oneshot::Sender<bool>,
     },
+}
+
+/// What an operator orders.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Ordering {
+    /// Which node, or which service of it.
+    pub target: Target,
+    /// What is to be so.
+    pub order: Order,
+    /// Whether it is ordered now; else it was, and is only waited for.
+    pub given: bool,
+    /// Whether the last one of a service may be drained.
+    pub force: bool,
+    /// How long to wait until all balancers have followed.
+    pub wait: Duration,
+}
+
+/// What came of an order.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Followed {
+    /// The (epoch, version) of the node's record that says so.
+    pub age: (u64, u64),
+    /// The balancers that have followed; none where nobody waited.
+    pub confirmed: BTreeSet<NodeName>,
+    /// Those that have not in time, and why.
+    pub missing: BTreeMap<NodeName, String>,
+    /// Services that are without a ready endpoint after it.
+    pub last: Vec<String>,
 }
 
 /// What came of joining by one address.

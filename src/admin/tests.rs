@@ -14,7 +14,7 @@ use tokio::{
 use tokio_util::sync::CancellationToken;
 
 use super::*;
-use crate::model::{self, Kind, Liveness, Member, Proposal, RawRecord, Snapshot, Status, Verdict};
+use crate::model::{self, Kind, Liveness, Member, Obstacle, Proposal, RawRecord, Snapshot, Status, Verdict};
 use backchat_contract::Plane;
 
 /// A server on a unix socket and on TCP, with state that the test sets.
@@ -138,7 +138,10 @@ async fn what_is_wrong_is_said() {
     check(get("/nowhere"), 404).await;
     check(post("/v1/status"), 405).await;
     check(get("/v1/events"), 501).await;
-    check(post("/v1/drain"), 501).await;
+    check(post("/v1/apply"), 501).await;
+    check(post("/v1/drain").json(&json!({ "target": "we b" })), 400).await;
+    check(post("/v1/drain").json(&json!({ "target": "web1", "wait_ms": 10_001 })), 400).await;
+    check(post("/v1/undrain").json(&json!({ "node": "web1" })), 422).await;
     check(get("/v1/plan?assume=soon=web1"), 400).await;
     check(get("/v1/plan?asume=gone=web1"), 400).await;
     check(post("/v1/join").json(&json!({ "addrs": [] })), 400).await;
@@ -185,6 +188,7 @@ async fn commands_are_handed_on() {
                     answer.send(addrs.into_iter().enumerate().map(result).collect()).unwrap();
                 }
                 Command::Leave { answer } => answer.send(()).unwrap(),
+                Command::Order { ordering, answer } => answer.send(ordered(&ordering)).unwrap(),
                 Command::Plan { assume, answer } => {
                     seen.extend(assume);
                     let plane = Plane { name: "haproxy", ..Plane::default() };
@@ -215,10 +219,55 @@ async fn commands_are_handed_on() {
     assert_eq!(served.get("/v1/plan?assume=drain=web1,gone=web2").await.1["driver"]["name"], "haproxy");
     assert_eq!(served.post("/v1/release", &json!({ "hold": "h3c9" })).await.0, StatusCode::OK);
     assert_eq!(served.post("/v1/release", &json!({ "hold": "none" })).await.0, StatusCode::NOT_FOUND);
+    check_orders(&served).await;
     assert_eq!(served.post("/v1/leave", &json!({})).await.1, json!({ "format": "backchat.leave/1", "node": "proxy" }));
     served.stop.cancel();
     served.task.await.unwrap();
     assert_eq!(daemon.await.unwrap(), ["drain=web1".parse().unwrap(), "gone=web2".parse().unwrap()]);
+}
+
+/// web1 follows, at one balancer of two; web2 is not reached, and there is no other.
+fn ordered(ordering: &Ordering) -> Result<Followed, Obstacle> {
+    match ordering.target.node.as_str() {
+        "web1" => Ok(Followed {
+            age: (7, u64::from(ordering.given)),
+            confirmed: ["proxy".parse().unwrap()].into(),
+            missing: [("proxy2".parse().unwrap(), format!("{:?}", ordering.wait))].into(),
+            last: if ordering.force { vec!["web".into()] } else { Vec::new() },
+        }),
+        "web2" => Err(Obstacle::Unreached("web2 is silent".into())),
+        _ => Err(Obstacle::Unknown("there is none".into())),
+    }
+}
+
+async fn check_orders(served: &Served) {
+    let (status, drained) = served.post("/v1/drain", &json!({ "target": "web1/web", "force": true })).await;
+    let expected = json!({
+        "format": "backchat.drain/1",
+        "node": "web1",
+        "service": "web",
+        "epoch": 7,
+        "version": 1,
+        "confirmed": ["proxy"],
+        "missing": [{ "balancer": "proxy2", "why": "0ns" }],
+        "last": ["web"],
+    });
+    assert_eq!((status, drained), (StatusCode::OK, expected));
+    let wait = json!({ "target": "web1", "only_wait": true, "wait_ms": 1500 });
+    let (_, undrained) = served.post("/v1/undrain", &wait).await;
+    let expected = json!({
+        "format": "backchat.undrain/1",
+        "node": "web1",
+        "service": null,
+        "epoch": 7,
+        "version": 0,
+        "confirmed": ["proxy"],
+        "missing": [{ "balancer": "proxy2", "why": "1.5s" }],
+    });
+    assert_eq!(undrained, expected);
+    for (node, expected) in [("web2", StatusCode::BAD_GATEWAY), ("web3", StatusCode::NOT_FOUND)] {
+        assert_eq!(served.post("/v1/drain", &json!({ "target": node })).await.0, expected);
+    }
 }
 
 #[tokio::test]

@@ -4,12 +4,14 @@ mod announcement;
 mod commands;
 mod drain;
 mod local;
+mod orders;
 
 use tokio::sync::mpsc;
 
 use self::{
     announcement::{Condition, Voice, announcement},
     local::{Event, Local},
+    orders::{Orders, carry_out},
 };
 use super::{Daemon, Error, bridge, ended};
 use crate::{
@@ -29,14 +31,16 @@ pub async fn agent(settings: Agent) -> Result<Option<Ending>, Error> {
     let (mut daemon, server) = Daemon::start(&settings.common, Kind::Agent, first).await?;
     let mut local = Local::start(&settings, &daemon)?;
     let mut voice = Voice::new(&settings, daemon.handle.clone(), condition);
+    let mut orders = Orders::new(&daemon.handle);
     let (sender, mut commands) = mpsc::channel(bridge::COMMANDS);
     let sources = bridge::sources(&daemon, &settings.common, Kind::Agent, None, sender);
     daemon.serve(server, admin::Sources { health: local.watch(), ..sources });
     tracing::info!(node = %settings.common.node, "agent runs");
 
-    let mut ending = live(&mut daemon, &mut voice, &mut local, &mut signals, &mut commands).await;
+    let mut ending = live(&mut daemon, &mut voice, &mut local, &mut signals, (&mut commands, &mut orders)).await;
     if let Ok(None) = ending {
-        ending = drain::drain(&mut daemon, &settings, &mut voice, &mut local, &mut signals, &mut commands).await;
+        let asked = (&mut commands, &mut orders);
+        ending = drain::drain(&mut daemon, &settings, &mut voice, &mut local, &mut signals, asked).await;
     }
     // Whatever ails the agent, its service does not outlive it.
     let stopped = local.stop(&mut signals).await.transpose();
@@ -53,7 +57,7 @@ async fn live(
     voice: &mut Voice<'_>,
     local: &mut Local,
     signals: &mut Stop,
-    commands: &mut mpsc::Receiver<admin::Command>,
+    (commands, orders): (&mut mpsc::Receiver<admin::Command>, &mut Orders),
 ) -> Result<Option<Ending>, Error> {
     loop {
         // Cancel-safe: signals, channels and a join handle keep what was not taken.
@@ -64,6 +68,7 @@ async fn live(
                 Event::Ended(ending) => return ending.map(Some),
                 Event::Health(health) => voice.health(health).await,
             },
+            order = orders.next() => carry_out(order, daemon, voice).await,
             Some(command) = commands.recv() => {
                 if commands::serve(command, daemon) {
                     return Ok(None);

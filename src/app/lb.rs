@@ -9,7 +9,7 @@ use tokio::{
 };
 use tokio_util::sync::CancellationToken;
 
-use super::{Daemon, Error, LAST_WORDS, bridge, ended};
+use super::{Daemon, Error, LAST_WORDS, bridge, ended, orders};
 use crate::{
     admin,
     cluster::Announcement,
@@ -170,6 +170,10 @@ fn serve(command: admin::Command, daemon: &Daemon, queries: &mpsc::Sender<Query>
     let query = match command {
         admin::Command::Join { addrs, answer } => {
             daemon.tasks.spawn(bridge::join(daemon.handle.clone(), addrs, answer));
+            return false;
+        }
+        admin::Command::Order { ordering, answer } => {
+            daemon.tasks.spawn(orders::order(daemon.handle.clone(), ordering, answer));
             return false;
         }
         admin::Command::Leave { answer } => {

@@ -49,6 +49,11 @@ pub(super) struct Show {
 }
 
 impl Show {
+    /// Whether the answer is shown as it came.
+    pub(super) fn is_json(&self) -> bool {
+        self.format == Format::Json
+    }
+
     /// Prints an answer: as it came where JSON is wanted, else as `text` makes it.
     pub(super) fn print<T>(&self, answer: &Answer<T>, text: impl FnOnce(&T) -> String) -> anyhow::Result<()> {
         if self.format == Format::Json {

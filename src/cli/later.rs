@@ -35,8 +35,6 @@ const COMMANDS: &[(&str, &str)] = &[
     ("explain", "see 'backchat routes' and 'backchat services -o wide'"),
     ("watch", "ask 'backchat status' and 'backchat members'"),
     ("event", "the members tell one another nothing but what they serve"),
-    ("drain", "'backchat leave' on that node drains it, and ends its agent"),
-    ("undrain", "start the node's agent again"),
     ("keys", "write the key file anew on every node, and restart the daemons"),
     ("config", "a daemon checks its --config before it starts anything"),
     ("template", "the daemon checks its --template before HAProxy runs by it"),

@@ -132,8 +132,6 @@ mod tests {
             "explain web",
             "watch --format json",
             "event x",
-            "drain web1",
-            "undrain web1",
             "keys list",
             "config check f",
             "template show",

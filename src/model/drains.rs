@@ -43,6 +43,9 @@ pub enum Obstacle {
     /// There is, and it is not in a state for it.
     #[error("{0}")]
     Conflict(String),
+    /// The node did not answer.
+    #[error("{0}")]
+    Unreached(String),
 }
 
 impl Drains {

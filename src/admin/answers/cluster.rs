@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, net::IpAddr};
 
 use serde::{Deserialize, Serialize};
 
-use crate::model::{self, Kind, Liveness, Moment, RawOffer, Snapshot, State, Verdict};
+use crate::model::{self, Kind, Liveness, Moment, RawOffer, RawRecord, Snapshot, State, Verdict};
 
 /// Who is there.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -59,6 +59,9 @@ pub struct Offer {
     pub protocol: Option<String>,
     /// Whether it passes the member's own check.
     pub healthy: bool,
+    /// Whether it takes no new requests, by the member's own word or by hand.
+    #[serde(default)]
+    pub draining: bool,
 }
 
 impl Members {
@@ -85,7 +88,7 @@ impl Member {
             kind: record.map(|r| r.kind),
             epoch: m.epoch,
             version: record.map_or(0, |r| r.version),
-            services: record.map(|r| r.services.iter().map(Offer::from).collect()).unwrap_or_default(),
+            services: record.map(|r| r.services.iter().map(|o| Offer::new(o, r)).collect()).unwrap_or_default(),
             tags: record.map(|r| r.tags.clone()).unwrap_or_default(),
             since_ms: u64::try_from(now.saturating_sub(m.since).as_millis()).unwrap_or(u64::MAX),
             why: why(m),
@@ -93,8 +96,8 @@ impl Member {
     }
 }
 
-impl From<&RawOffer> for Offer {
-    fn from(o: &RawOffer) -> Self {
+impl Offer {
+    fn new(o: &RawOffer, of: &RawRecord) -> Self {
         Self {
             name: o.name.clone(),
             port: o.port,
@@ -103,6 +106,7 @@ impl From<&RawOffer> for Offer {
             weight: o.weight,
             protocol: o.protocol.clone(),
             healthy: o.healthy,
+            draining: of.is_draining(&o.name),
         }
     }
 }
@@ -120,11 +124,19 @@ fn why(m: &model::Member) -> Option<String> {
         (Liveness::Left, _) => "said goodbye".to_owned(),
         (Liveness::Alive, _) if m.refused.is_some() => "its record is refused: see status".to_owned(),
         (Liveness::Alive, None) => "its record has not come yet".to_owned(),
+        (Liveness::Alive, Some(r)) if r.by_hand.node => "drained by hand".to_owned(),
         (Liveness::Alive, Some(r)) if r.state == State::Draining => "draining, by its own word".to_owned(),
-        (Liveness::Alive, Some(r)) => {
-            let unhealthy: Vec<_> = r.services.iter().filter(|s| !s.healthy).map(|s| s.name.as_str()).collect();
-            return (!unhealthy.is_empty()).then(|| format!("{} fails its check", unhealthy.join(", ")));
-        }
+        (Liveness::Alive, Some(r)) => return unusual(r),
     };
     Some(text)
+}
+
+/// What of a member that lives and serves does not.
+fn unusual(r: &RawRecord) -> Option<String> {
+    let unhealthy: Vec<_> = r.services.iter().filter(|s| !s.healthy).map(|s| s.name.as_str()).collect();
+    let drained: Vec<_> = r.by_hand.services.iter().map(String::as_str).collect();
+    let said = [(unhealthy, "fails its check"), (drained, "drained by hand")];
+    let said =
+        said.iter().filter(|(names, _)| !names.is_empty()).map(|(names, is)| format!("{} {is}", names.join(", ")));
+    said.reduce(|all, one| all + "; " + &one)
 }

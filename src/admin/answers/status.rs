@@ -27,6 +27,9 @@ pub struct Status {
     pub heard_ms: Option<u64>,
     /// Whether all sources have listed everything once.
     pub synced: bool,
+    /// What was drained by hand: `web1`, `web2/api`.
+    #[serde(default)]
+    pub drained: Vec<String>,
     /// Which data plane is driven; `None` at an agent, as is all that follows.
     pub driver: Option<String>,
     /// The data plane's own version.
@@ -125,6 +128,7 @@ impl Status {
             members: by_liveness(members),
             heard_ms: heard.map(millis),
             synced: members.synced,
+            drained: drained(members),
             driver: None,
             driver_version: None,
             up: None,
@@ -176,6 +180,17 @@ impl Status {
             ..self
         }
     }
+}
+
+/// By hand, at members that live.
+fn drained(members: &Snapshot) -> Vec<String> {
+    let living = members.members.values().filter(|m| matches!(m.liveness, Liveness::Alive | Liveness::Suspect));
+    let of = |m: &model::Member| {
+        let by_hand = m.record.as_ref().map(|r| r.by_hand.clone()).unwrap_or_default();
+        let services: Vec<_> = by_hand.services.iter().map(|service| format!("{}/{service}", m.name)).collect();
+        if by_hand.node { vec![m.name.to_string()] } else { services }
+    };
+    living.flat_map(of).collect()
 }
 
 fn down(s: &model::Status) -> Vec<String> {

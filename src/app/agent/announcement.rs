@@ -45,6 +45,11 @@ impl<'a> Voice<'a> {
         Self { settings, handle, condition }
     }
 
+    /// What is so.
+    pub(super) fn condition(&self) -> &Condition {
+        &self.condition
+    }
+
     /// From now on this holds, too; the cluster is told where that makes a difference.
     pub(super) async fn change(&mut self, change: impl FnOnce(&mut Condition)) -> Result<(), cluster::Error> {
         change(&mut self.condition);

@@ -2,7 +2,7 @@
 
 use crate::{
     admin::Command,
-    app::{Daemon, bridge},
+    app::{Daemon, bridge, orders},
 };
 
 /// Does what was asked; says whether the agent is to leave.
@@ -10,6 +10,9 @@ pub(super) fn serve(command: Command, daemon: &Daemon) -> bool {
     match command {
         Command::Join { addrs, answer } => {
             daemon.tasks.spawn(bridge::join(daemon.handle.clone(), addrs, answer));
+        }
+        Command::Order { ordering, answer } => {
+            daemon.tasks.spawn(orders::order(daemon.handle.clone(), ordering, answer));
         }
         Command::Leave { answer } => {
             let _nobody_waits = answer.send(());

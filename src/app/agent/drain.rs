@@ -8,6 +8,7 @@ use super::{
     announcement::Voice,
     commands::serve,
     local::{Event, Local},
+    orders::{Orders, carry_out},
 };
 use crate::{
     admin,
@@ -26,7 +27,7 @@ pub(super) async fn drain(
     voice: &mut Voice<'_>,
     local: &mut Local,
     signals: &mut Stop,
-    commands: &mut mpsc::Receiver<admin::Command>,
+    (commands, orders): (&mut mpsc::Receiver<admin::Command>, &mut Orders),
 ) -> Result<Option<Ending>, Error> {
     daemon.stopping.cancel();
     if let Err(error) = voice.change(|condition| condition.state = State::Draining).await {
@@ -51,6 +52,7 @@ pub(super) async fn drain(
                     }
                 }
             },
+            order = orders.next() => carry_out(order, daemon, voice).await,
             Some(command) = commands.recv() => { serve(command, daemon); }
         }
     }

@@ -46,6 +46,13 @@ pub(in crate::cli) fn lines(s: &Status) -> Vec<Line> {
     lines.extend(s.checks.iter().filter_map(check));
     let down = |name: &String| Line::new(Mark::Warn, "service", format!("{name}: no endpoint answers, so it is 503"));
     lines.extend(s.services_down.iter().map(down));
+    if !s.drained.is_empty() {
+        lines.push(Line::new(
+            Mark::Warn,
+            "drained",
+            format!("by hand: {}; until 'backchat undrain'", s.drained.join(", ")),
+        ));
+    }
     lines.extend(s.held.iter().map(held));
     lines.extend(
         s.rejections.iter().map(|r| Line::new(Mark::Warn, "refused", format!("{}: {}: {}", r.node, r.subject, r.why))),

@@ -4,6 +4,7 @@ mod attached;
 mod child;
 mod cluster;
 mod init;
+mod leaving;
 mod namespaces;
 mod plane;
 mod recorder;

@@ -96,7 +96,8 @@ async fn balancers_that_fail_are_dropped_and_new_ones_asked() {
         three
     };
     let (drained, _three) = tokio::join!(web.handle.wait_drained(PATIENCE), answers);
-    assert_eq!(drained, confirmed(&["proxy1", "proxy3"]));
+    let dropped = ["proxy2".parse().unwrap()].into();
+    assert_eq!(drained, Drained { dropped, ..confirmed(&["proxy1", "proxy3"]) });
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -33,6 +33,8 @@ pub struct Drained {
     pub confirmed: BTreeSet<NodeName>,
     /// Those that live and did not say so in time, and what came of the last question to each.
     pub missing: BTreeMap<NodeName, String>,
+    /// Those that failed or left before they said so: nobody waits for them.
+    pub dropped: BTreeSet<NodeName>,
 }
 
 /// What every question needs.
@@ -63,7 +65,9 @@ pub(super) async fn wait(
     loop {
         // One question to each name, for good: it finds out by itself where the name is now.
         let living = living_balancers(&views.borrow_and_update());
+        result.dropped.extend(result.missing.keys().cloned());
         result.missing.retain(|name, _| living.contains_key(name));
+        result.dropped.retain(|name| !living.contains_key(name));
         for name in living.into_keys().filter(|name| !result.confirmed.contains(name)) {
             result.missing.entry(name).or_insert_with_key(|name| {
                 asks.push(asker.clone().ask(name.clone()));
@@ -78,6 +82,7 @@ pub(super) async fn wait(
             () = sleep_until(until) => return result,
             Some(done) = asks.next(), if !asks.is_empty() => if let Some(name) = done {
                 result.missing.remove(&name);
+                result.dropped.remove(&name);
                 result.confirmed.insert(name);
             },
             Some((name, why)) = said.recv() => drop(result.missing.entry(name).and_modify(|known| *known = why)),

@@ -165,7 +165,7 @@ impl From<OrderBody> for Ordered {
         let confirmed = body.confirmed.unwrap_or_default().iter().filter_map(|name| name.parse().ok()).collect();
         let missing = body.missing.unwrap_or_default().into_iter();
         let missing = missing.filter_map(|(name, why)| Some((name.parse().ok()?, why))).collect();
-        Self { age: (body.epoch, body.version), drained: Drained { confirmed, missing } }
+        Self { age: (body.epoch, body.version), drained: Drained { confirmed, missing, ..Drained::default() } }
     }
 }
 
@@ -199,6 +199,7 @@ mod tests {
         let drained = Drained {
             confirmed: ["proxy".parse().unwrap()].into(),
             missing: [("proxy2".parse().unwrap(), "still drains".into())].into(),
+            ..Drained::default()
         };
         let ordered = Ordered { age: (7, 3), drained };
         assert_eq!(Ordered::from(OrderBody::from(Ok(ordered.clone()))), ordered);

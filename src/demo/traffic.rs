@@ -25,6 +25,8 @@ pub struct Load {
     pub path: String,
     /// How many clients, each with one connection.
     pub clients: usize,
+    /// Whether a client keeps its connection; else it makes one for each request.
+    pub keep_alive: bool,
     /// How long a client rests between an answer and the next request; none where zero.
     pub rest: Duration,
     /// A request that takes longer has failed.
@@ -35,7 +37,7 @@ impl Load {
     /// A steady load on `target`: 8 clients that rest for 5 ms, at most 5 s a request.
     pub fn steady(target: SocketAddr) -> Self {
         let (rest, timeout) = (Duration::from_millis(5), Duration::from_secs(5));
-        Self { target, host: None, path: "/".into(), clients: 8, rest, timeout }
+        Self { target, host: None, path: "/".into(), clients: 8, keep_alive: true, rest, timeout }
     }
 }
 
@@ -188,7 +190,7 @@ impl Client {
     fn new(load: &Load) -> Result<Self, reqwest::Error> {
         let http = reqwest::Client::builder()
             .no_proxy()
-            .pool_max_idle_per_host(1)
+            .pool_max_idle_per_host(usize::from(load.keep_alive))
             .timeout(load.timeout)
             .redirect(reqwest::redirect::Policy::none())
             .build()?;

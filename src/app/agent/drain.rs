@@ -59,10 +59,13 @@ pub(super) async fn drain(
 }
 
 async fn drained(handle: &Handle, settings: &Agent) {
-    let Drained { confirmed, missing } = handle.wait_drained(settings.drain_timeout).await;
+    let Drained { confirmed, missing, dropped } = handle.wait_drained(settings.drain_timeout).await;
     let confirmed: Vec<_> = confirmed.iter().map(ToString::to_string).collect();
     if missing.is_empty() {
         tracing::info!(balancers = confirmed.join(", "), "drained");
+    }
+    for balancer in dropped {
+        tracing::warn!(%balancer, "failed or left while it was asked: leaving without its word");
     }
     for (balancer, why) in missing {
         tracing::warn!(%balancer, "not drained within {:?}, leaving all the same: {why}", settings.drain_timeout);

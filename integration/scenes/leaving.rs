@@ -1,0 +1,204 @@
+//! Leaving with several balancers: none that dies, restarts, joins or stays silent in the middle costs a request, nor
+//! keeps the leaver for ever.
+//!
+//! What holds a drain open is a slow request, for as long as a scene wants it.
+
+use std::{net::SocketAddr, time::Duration};
+
+use backchat::demo::{Traffic, Web, child::kill_pid, plane, traffic::Load};
+use rustix::process::{Pid, Signal, kill_process};
+use tokio::task::JoinHandle;
+
+use super::world::{Agent, PATIENCE, World, none_failed};
+
+/// Longer than any scene takes.
+const FOR_GOOD: u64 = 60_000;
+
+fn send(pid: u32, signal: Signal) {
+    let pid = Pid::from_raw(pid.try_into().unwrap()).expect("a child has a process id");
+    kill_process(pid, signal).expect("it runs");
+}
+
+/// Clients that keep their connection and clients that do not, at each of these balancers.
+fn traffic(world: &World, balancers: &[&str]) -> Vec<Traffic> {
+    let loads = balancers.iter().flat_map(|name| {
+        let kept = Load { clients: 4, ..Load::steady(world.balancers[*name].http) };
+        [Load { keep_alive: false, rest: Duration::from_millis(10), ..kept.clone() }, kept]
+    });
+    loads.map(|load| Traffic::start(&load).expect("traffic starts")).collect()
+}
+
+async fn all_went_well(traffic: Vec<Traffic>) {
+    for one in traffic {
+        none_failed(one).await;
+    }
+}
+
+/// A request through this balancer that takes this long, under way at web1; before there is other traffic.
+async fn slow(world: &World, balancer: &str, ms: u64) -> JoinHandle<Option<(u16, String)>> {
+    let begun = || world.agents.values().map(served).sum::<u64>();
+    loop {
+        let (all, here) = (begun(), served(&world.agents["web1"]));
+        let request = tokio::spawn(ask(world.balancers[balancer].http, ms));
+        world.eventually("a slow request is under way", || async { begun() > all }).await;
+        if served(&world.agents["web1"]) > here {
+            return request;
+        }
+        // It went to another server: the next one goes to the next.
+        request.abort();
+    }
+}
+
+fn served(agent: &Agent) -> u64 {
+    agent.web.as_ref().map_or(0, Web::served)
+}
+
+async fn ask(addr: SocketAddr, ms: u64) -> Option<(u16, String)> {
+    let answer = reqwest::get(format!("http://{addr}/slow?ms={ms}")).await.ok()?;
+    let status = answer.status().as_u16();
+    Some((status, answer.text().await.ok()?.trim().to_owned()))
+}
+
+/// Whether new requests go from this balancer's HAProxy to web1.
+async fn takes(world: &World, balancer: &str) -> Option<bool> {
+    let addr = world.agents["web1"].web.as_ref()?.addr();
+    let servers = plane::servers(&world.run_dir(balancer).join("haproxy.sock")).await.ok()?;
+    Some(plane::takes(&servers, addr))
+}
+
+async fn takes_no_more(world: &World, balancer: &str) {
+    let out = || async { takes(world, balancer).await == Some(false) };
+    world.eventually(&format!("{balancer} sends nothing to web1"), out).await;
+}
+
+/// A world with these balancers beside `proxy`, and web1 to web3 serving at each; web1 drains for this long.
+async fn world(others: &[&str], drain_timeout: &str) -> World {
+    let mut world = World::new().await;
+    for balancer in others {
+        world.start_balancer(balancer, &[]).await;
+    }
+    for web in ["web1", "web2", "web3"] {
+        world.start_agent(web, &["--drain-timeout", drain_timeout]).await;
+    }
+    for balancer in others.iter().chain(&["proxy"]) {
+        world.serves_at(balancer, &["web1", "web2", "web3"]).await;
+    }
+    world
+}
+
+/// Waits until web1's agent has ended well, and takes its web server away at that moment: what was not let go would
+/// fail now. Its last words.
+async fn gone(world: &mut World) -> String {
+    let agent = &mut world.agents.get_mut("web1").unwrap().process;
+    let status = agent.ended(PATIENCE).await.unwrap();
+    world.agents.get_mut("web1").unwrap().web = None;
+    assert_eq!(status.and_then(|s| s.code()), Some(0), "{}", world.last_words());
+    world.agents["web1"].process.last_words(20)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn several_balancers_let_go_and_what_is_in_flight_ends() {
+    let mut world = world(&["proxy2", "proxy3"], "10m").await;
+    let slow = [slow(&world, "proxy", 1500).await, slow(&world, "proxy3", 2500).await];
+    let traffic = traffic(&world, &["proxy", "proxy2", "proxy3"]);
+    world.agents["web1"].process.terminate().unwrap();
+    let words = gone(&mut world).await;
+    assert!(words.contains("drained balancers=\"proxy, proxy2, proxy3\""), "{words}");
+    for request in slow {
+        assert_eq!(request.await.unwrap(), Some((200, "web1".into())), "{}", world.last_words());
+    }
+    for balancer in ["proxy", "proxy2", "proxy3"] {
+        world.serves_at(balancer, &["web2", "web3"]).await;
+    }
+    all_went_well(traffic).await;
+}
+
+/// It is no longer waited for, and its HAProxy, which outlives it, has let go already.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_balancer_dies_while_web1_drains() {
+    let mut world = world(&["proxy2"], "10m").await;
+    let held = slow(&world, "proxy2", FOR_GOOD).await;
+    let traffic = traffic(&world, &["proxy", "proxy2"]);
+    world.agents["web1"].process.terminate().unwrap();
+    takes_no_more(&world, "proxy2").await;
+    assert!(world.agents.get_mut("web1").unwrap().process.is_running(), "it waits for proxy2's request");
+    world.balancers.get_mut("proxy2").unwrap().process.kill().unwrap();
+    let words = gone(&mut world).await;
+    assert!(words.contains("leaving without its word balancer=proxy2"), "{words}");
+    all_went_well(traffic).await;
+    held.abort();
+}
+
+/// Restarted it finds the record that drains, and its HAProxy as it was: the leaver asks it anew.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_balancer_restarts_while_web1_drains() {
+    let mut world = world(&["proxy2"], "10m").await;
+    let held = slow(&world, "proxy2", 4000).await;
+    let traffic = traffic(&world, &["proxy", "proxy2"]);
+    world.agents["web1"].process.terminate().unwrap();
+    takes_no_more(&world, "proxy2").await;
+    let lb = &mut world.balancers.get_mut("proxy2").unwrap().process;
+    lb.kill().unwrap();
+    lb.ended(PATIENCE).await.unwrap().expect("it was killed");
+    world.restart_balancer("proxy2");
+    let words = gone(&mut world).await;
+    assert_eq!(held.await.unwrap(), Some((200, "web1".into())), "{}", world.last_words());
+    assert!(words.contains("drained balancers=\"proxy, proxy2\""), "{words}");
+    all_went_well(traffic).await;
+}
+
+/// It never sends anything to who drains, and is asked like the others.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_balancer_joins_while_web1_drains() {
+    let mut world = world(&[], "10m").await;
+    let held = slow(&world, "proxy", 6000).await;
+    let before = traffic(&world, &["proxy"]);
+    world.agents["web1"].process.terminate().unwrap();
+    takes_no_more(&world, "proxy").await;
+    world.start_balancer("late", &[]).await;
+    world.serves_at("late", &["web2", "web3"]).await;
+    let after = traffic(&world, &["late"]);
+    assert!(world.agents.get_mut("web1").unwrap().process.is_running(), "{}", world.last_words());
+    let words = gone(&mut world).await;
+    assert_eq!(held.await.unwrap(), Some((200, "web1".into())), "{}", world.last_words());
+    assert!(words.contains("drained balancers=\"late, proxy\""), "{words}");
+    all_went_well(before).await;
+    for traffic in after {
+        assert_eq!(none_failed(traffic).await.by("web1"), 0);
+    }
+}
+
+/// Its daemon lives, gossips and is asked, but its HAProxy is stopped: it can never say that it has let go.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_balancer_that_never_confirms_holds_no_longer_than_the_deadline() {
+    let mut world = world(&["proxy2"], "2s").await;
+    let traffic = traffic(&world, &["proxy"]);
+    let info = plane::ask(&world.run_dir("proxy2").join("haproxy.sock"), "show info").await.unwrap();
+    let worker: u32 = info.lines().find_map(|line| line.strip_prefix("Pid: ")?.trim().parse().ok()).unwrap();
+    send(worker, Signal::STOP);
+    world.agents["web1"].process.terminate().unwrap();
+    let words = gone(&mut world).await;
+    // Stopped, it would not end with its folder.
+    kill_pid(worker).unwrap();
+    assert!(
+        words.contains("not drained within 2s, leaving all the same: ") && words.contains("balancer=proxy2"),
+        "{words}"
+    );
+    world.serves(&["web2", "web3"]).await;
+    all_went_well(traffic).await;
+}
+
+/// A daemon that is stopped answers nobody: the cluster declares it failed, and then nobody waits for it.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_balancer_that_is_stopped_is_left_behind_by_name() {
+    let mut world = world(&["proxy2"], "10m").await;
+    let traffic = traffic(&world, &["proxy"]);
+    send(world.balancers["proxy2"].process.pid(), Signal::STOP);
+    world.agents["web1"].process.terminate().unwrap();
+    let words = gone(&mut world).await;
+    assert!(words.contains("leaving without its word balancer=proxy2"), "{words}");
+    // It comes back, and finds out by itself.
+    send(world.balancers["proxy2"].process.pid(), Signal::CONT);
+    world.serves_at("proxy2", &["web2", "web3"]).await;
+    all_went_well(traffic).await;
+}

@@ -1,6 +1,7 @@
 //! The main job as its users see it: real `backchat` processes, a real HAProxy, real web servers, on loopback.
 
 mod attached;
+mod by_hand;
 mod child;
 mod cluster;
 mod init;

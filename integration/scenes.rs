@@ -4,6 +4,7 @@ mod attached;
 mod by_hand;
 mod child;
 mod cluster;
+mod crashes;
 mod init;
 mod leaving;
 mod namespaces;

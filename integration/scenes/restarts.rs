@@ -261,7 +261,9 @@ async fn a_stopped_haproxy_is_said_holds_up_no_gossip_and_heals() {
 
     send(worker, Signal::CONT);
     world.serves(&["web1", "web3"]).await;
+    let begun = Instant::now();
     world.eventually("status is well", || converged(&world)).await;
+    assert!(begun.elapsed() < NOTICED, "after {:?}", begun.elapsed());
     assert_eq!(worker_of(&world, "proxy").await, Some(worker), "it was let go on, not replaced");
 }
 

@@ -170,14 +170,14 @@ impl Driver for HaproxyDriver {
     }
 
     async fn attention(&mut self) {
-        if self.told {
-            std::future::pending::<()>().await;
-        }
         match &mut self.managed {
-            Some(managed) => managed.ended().await,
-            None => self.connection.closed().await,
+            Some(managed) => self.told |= managed.attention(self.told).await,
+            None if self.told => std::future::pending().await,
+            None => {
+                self.connection.closed().await;
+                self.told = true;
+            }
         }
-        self.told = true;
     }
 
     async fn stop(&mut self, deadline: Duration) -> Result<(), DriverError> {

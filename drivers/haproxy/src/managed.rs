@@ -2,6 +2,7 @@
 //! renders them; what should be in them is decided elsewhere.
 
 mod restarts;
+mod sight;
 
 use std::{
     fs, io,
@@ -11,6 +12,7 @@ use std::{
 
 use backchat_contract::DriverError;
 use restarts::{Restarts, TooSoon};
+use sight::Sight;
 
 use crate::{
     check::check,
@@ -35,6 +37,8 @@ pub(crate) struct Managed {
     process: Option<Process>,
     /// The worker that answered last.
     worker: Option<u32>,
+    /// Its processes as the last step saw them.
+    seen: Sight,
     restarts: Restarts,
 }
 
@@ -43,7 +47,15 @@ impl Managed {
         let paths = settings.config.paths.clone();
         let flavour = Flavour::Managed { hosts: MapFile::new(&paths.hosts)?, services: MapFile::new(&paths.services)? };
         let launch = Launch { program: settings.program.clone(), paths, limit: settings.start_limit };
-        Ok(Self { settings, launch, flavour, process: None, worker: None, restarts: Restarts::default() })
+        Ok(Self {
+            settings,
+            launch,
+            flavour,
+            process: None,
+            worker: None,
+            seen: Sight::default(),
+            restarts: Restarts::default(),
+        })
     }
 
     pub(crate) fn settings(&self) -> &ManagedSettings {
@@ -65,6 +77,7 @@ impl Managed {
     /// Adopts a HAProxy on these paths, or starts one from the last good file. Whether it is another process than
     /// before.
     pub(crate) async fn ensure(&mut self) -> Result<bool, DriverError> {
+        self.seen = self.sight();
         // Each step comes by here. A log that cannot be trimmed is no reason not to serve.
         let _ = log::trim(self.paths());
         if self.process.as_ref().is_some_and(Process::is_running) {
@@ -82,6 +95,7 @@ impl Managed {
         self.restarts.started(Instant::now());
         let (pid, said) = (process.pid(), master::live(self.paths()).await);
         self.process = Some(process);
+        self.seen = self.sight();
         match said {
             Ok((version, generation)) => tracing::info!(pid, version, generation, "{how}"),
             Err(error) => tracing::warn!(pid, %error, "{how}, and its runtime socket does not answer"),
@@ -160,12 +174,19 @@ impl Managed {
         deployed.map_err(|error| if runs { error.serves_on() } else { error })
     }
 
-    /// Ends when the process has ended; never where there is none. Cancel-safe.
-    pub(crate) async fn ended(&mut self) {
-        match &mut self.process {
-            Some(process) => process.ended().await,
-            None => std::future::pending().await,
+    /// Ends when the process has ended, unless that was `told`, or its workers are others than the last step saw, or
+    /// one was stopped or let go on; never where there is none. Whether it is the end. Cancel-safe.
+    pub(crate) async fn attention(&mut self, told: bool) -> bool {
+        let Some(process) = &mut self.process else { return std::future::pending().await };
+        let master = process.pid();
+        tokio::select! {
+            () = process.ended(), if !told => true,
+            () = self.seen.changes(master, self.worker) => false,
         }
+    }
+
+    fn sight(&self) -> Sight {
+        self.process.as_ref().map_or_else(Sight::default, |process| Sight::of(process.pid(), self.worker))
     }
 
     pub(crate) async fn stop(&mut self, deadline: Duration) -> Result<(), DriverError> {

@@ -181,7 +181,10 @@ impl Managed {
         let master = process.pid();
         tokio::select! {
             () = process.ended(), if !told => true,
-            () = self.seen.changes(master, self.worker) => false,
+            now = self.seen.changed(master, self.worker) => {
+                self.seen = now;
+                false
+            }
         }
     }
 

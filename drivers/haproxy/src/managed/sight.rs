@@ -24,10 +24,15 @@ impl Sight {
         Self { workers, stopped: worker.is_some_and(is_stopped) }
     }
 
-    /// Ends when a look finds something else. Cancel-safe.
-    pub(super) async fn changes(&self, master: u32, worker: Option<u32>) {
-        while Self::of(master, worker) == *self {
+    /// Ends when a look finds something else, and says what. Cancel-safe.
+    pub(super) async fn changed(&self, master: u32, worker: Option<u32>) -> Self {
+        loop {
+            // Who asks has just looked; and a master that ends is told as that, before its workers are missed.
             tokio::time::sleep(LOOK).await;
+            let now = Self::of(master, worker);
+            if now != *self {
+                return now;
+            }
         }
     }
 }

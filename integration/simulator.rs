@@ -1,11 +1,14 @@
 //! Clusters of pure nodes on a virtual clock, with a network that delays, loses, splits and stalls. Seeded:
 //! a failure comes back with its seed.
 
+mod crashes;
 mod cures;
 mod host;
 mod membership;
 mod network;
+mod plane;
 mod records;
 mod suspicion;
+mod sweep;
 mod tcp;
 mod world;

@@ -10,6 +10,8 @@ use backchat::{
     model::{Kind, Liveness, Moment, NodeName, RawOffer, RawRecord},
 };
 
+use super::plane::Plane;
+
 /// A host, with a node or without.
 pub(super) struct Host {
     pub(super) name: NodeName,
@@ -22,6 +24,8 @@ pub(super) struct Host {
     /// How the others' liveness changed in this node's eyes, where that is watched.
     pub(super) seen: Vec<(Moment, NodeName, Liveness)>,
     pub(super) watched: bool,
+    /// What a balancer brings its data plane to, where that is watched.
+    pub(super) plane: Option<Plane>,
     pub(super) last: BTreeMap<NodeName, Liveness>,
     pub(super) stalled: Moment,
     pub(super) wake: Option<Moment>,

@@ -2,7 +2,7 @@
 
 use std::{
     cmp::Reverse,
-    collections::{BTreeMap, BinaryHeap},
+    collections::{BTreeMap, BinaryHeap, HashMap},
     net::SocketAddr,
     time::Duration,
 };
@@ -21,6 +21,7 @@ use rand::{SeedableRng, rngs::StdRng};
 use super::{
     host::{Host, record},
     network::Network,
+    plane::Plane,
     tcp::Step,
 };
 
@@ -40,6 +41,8 @@ pub(super) struct World {
     pub(super) now: Moment,
     pub(super) network: Network,
     pub(super) hosts: Vec<Host>,
+    /// Where each host is among them.
+    places: HashMap<SocketAddr, usize>,
     pub(super) cures: Cures,
     pub(super) profile: Profile,
     /// Packets that were sent.
@@ -88,6 +91,7 @@ impl World {
             now: Duration::ZERO,
             network: Network::new(StdRng::from_rng(&mut rng)),
             hosts: Vec::new(),
+            places: HashMap::new(),
             cures: Cures::default(),
             profile: Profile::LAN,
             packets: 0,
@@ -122,6 +126,7 @@ impl World {
         let i = self.hosts.len();
         let addr =
             SocketAddr::from(([10, 0, u8::try_from(i / 250).unwrap(), u8::try_from(i % 250 + 1).unwrap()], 7946));
+        self.places.insert(addr, i);
         self.hosts.push(Host {
             name: name.parse().unwrap(),
             addr,
@@ -131,6 +136,7 @@ impl World {
             fate: Vec::new(),
             seen: Vec::new(),
             watched: false,
+            plane: None,
             last: BTreeMap::new(),
             stalled: Duration::ZERO,
             wake: None,
@@ -258,7 +264,7 @@ impl World {
     }
 
     pub(super) fn find(&self, addr: SocketAddr) -> Option<usize> {
-        self.hosts.iter().position(|host| host.addr == addr)
+        self.places.get(&addr).copied()
     }
 
     fn happen(&mut self, event: Event) {
@@ -279,6 +285,10 @@ impl World {
                 self.act(host, Node::tick);
             }
             Event::Join { host, process } if self.hosts[host].process == process => self.join(host, process),
+            Event::Asked { host, process, .. } if self.hosts[host].process == process && self.is_stalled(host) => {
+                // After all else, as the question's own time may be over by then.
+                self.at(self.hosts[host].stalled + Duration::from_micros(2), event);
+            }
             Event::Asked { host, process, who, outcome } if self.hosts[host].process == process => {
                 self.input(host, Input::Asked { who, outcome });
             }
@@ -343,14 +353,27 @@ impl World {
         }
     }
 
+    /// From now on a balancer has a data plane, which holds at first what it knows.
+    pub(super) fn equip(&mut self, i: usize) {
+        let mut plane = Plane::default();
+        plane.follow(&self.snapshot(i), self.now);
+        plane.changes.clear();
+        self.hosts[i].plane = Some(plane);
+    }
+
     fn note_changes(&mut self, i: usize) {
-        if !self.hosts[i].watched {
+        let (now, host) = (self.now, &mut self.hosts[i]);
+        if !host.watched && host.plane.is_none() {
             return;
         }
-        let now = self.now;
-        let members = self.snapshot(i).members;
-        let host = &mut self.hosts[i];
-        for (name, member) in members {
+        let Some(snapshot) = host.node.as_ref().map(Node::snapshot) else { return };
+        if let Some(plane) = &mut host.plane {
+            plane.follow(&snapshot, now);
+        }
+        if !host.watched {
+            return;
+        }
+        for (name, member) in snapshot.members {
             if host.last.insert(name.clone(), member.liveness) != Some(member.liveness) {
                 host.seen.push((now, name, member.liveness));
             }

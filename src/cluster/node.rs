@@ -12,6 +12,7 @@ mod gossip;
 mod item;
 mod leave;
 mod outbox;
+mod overslept;
 mod packet;
 mod question;
 mod refusals;
@@ -39,6 +40,7 @@ use self::{
     outbox::{Items, Outbox},
     spread::Pending,
     timers::{Alarm, Timers},
+    watch::Watch,
 };
 use super::{
     identity::Identity,
@@ -76,9 +78,7 @@ pub struct Node {
     probe: Option<(u8, Identity, Bytes)>,
     /// Suspects that are told so again and again.
     suspects: HashSet<Identity>,
-    /// Members that have not answered yet, and the last that was looked after.
-    watched: HashSet<Identity>,
-    watched_last: Option<NodeName>,
+    watch: Watch,
     /// Whether an alarm is set to greet.
     greeting: bool,
     /// Balancers that have not acknowledged our record.
@@ -87,11 +87,12 @@ pub struct Node {
     pull_at: Option<Moment>,
     refused: Refused,
     probes_failed: u64,
-    /// Of the call that runs: the time, the effects, whether to look at foca's members again, whether the
-    /// snapshot is another.
+    /// Of the call that runs: the time, the effects, whether to look at all of foca's members again, or at
+    /// which, whether the snapshot is another.
     now: Moment,
     out: Vec<Effect>,
     dirty: bool,
+    touched: Vec<NodeName>,
     changed: bool,
 }
 
@@ -129,8 +130,7 @@ impl Node {
             size: 1,
             probe: None,
             suspects: HashSet::new(),
-            watched: HashSet::new(),
-            watched_last: None,
+            watch: Watch::default(),
             greeting: false,
             pending: BTreeMap::new(),
             pull_at: None,
@@ -139,6 +139,7 @@ impl Node {
             now,
             out: Vec::new(),
             dirty: false,
+            touched: Vec::new(),
             changed: true,
         };
         node.publish(own);
@@ -164,6 +165,7 @@ impl Node {
     /// Does what is due. Datagrams that wait are to be handled first: an answer may be among them.
     pub fn tick(&mut self, now: Moment, effects: &mut Vec<Effect>) {
         self.now = now;
+        self.excuse_others();
         while let Some(alarm) = self.timers.pop(now) {
             self.alarm(alarm);
         }
@@ -257,6 +259,7 @@ impl Node {
             Alarm::Ask(who) => self.ask_anew(&who),
             Alarm::Watch => self.watch(),
             Alarm::Watched(who) => self.watched(&who),
+            Alarm::Down(suspect, incarnation) => self.declare_down(&suspect, incarnation),
             Alarm::Overdue(suspect) => self.tell_suspect(&suspect),
             Alarm::Goodbye => self.goodbye(),
             Alarm::Gone => self.gone(),
@@ -266,11 +269,12 @@ impl Node {
 
     /// Looks at foca's members again, if they may be others, and reacts to what is new.
     fn refresh(&mut self) {
-        if !std::mem::take(&mut self.dirty) {
+        let (all, touched) = (std::mem::take(&mut self.dirty), std::mem::take(&mut self.touched));
+        if !all && touched.is_empty() {
             return;
         }
         let own = self.foca.identity().name();
-        let states = self.foca.iter_membership_state();
+        let states = self.foca.iter_membership_state().filter(|member| all || touched.contains(member.id().name()));
         let names = self.directory.refresh(states, own, &self.records, self.now);
         self.changed |= !names.is_empty();
         for name in &names {

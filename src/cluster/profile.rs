@@ -26,10 +26,10 @@ pub struct Profile {
     pub probe_period: Duration,
     /// How long a probe waits for its answer before others are asked to probe.
     pub probe_rtt: Duration,
-    /// How long a suspect may refute, in a cluster of ten.
+    /// How long a suspect may refute, at the least.
     pub suspicion: Duration,
-    /// Whether `suspicion` grows with the logarithm of the cluster's size.
-    pub suspicion_grows: bool,
+    /// How long for each power of ten of the cluster's size, where that is more.
+    pub suspicion_per_decade: Duration,
     /// What the periods are multiples of. What comes again and again comes at multiples of it, from a
     /// moment of the node's own: one wake-up for all of it, where timers that drift apart take one each.
     pub beat: Duration,
@@ -54,7 +54,7 @@ impl Profile {
         probe_period: Duration::from_millis(200),
         probe_rtt: Duration::from_millis(60),
         suspicion: Duration::from_millis(600),
-        suspicion_grows: false,
+        suspicion_per_decade: Duration::ZERO,
         beat: Duration::from_millis(10),
         gossip_period: Duration::from_millis(50),
         gossip_fanout: 3,
@@ -68,8 +68,9 @@ impl Profile {
         name: "lan",
         probe_period: Duration::from_millis(300),
         probe_rtt: Duration::from_millis(100),
-        suspicion: Duration::from_secs(2),
-        suspicion_grows: true,
+        // One that stands still for three seconds is back in time, in a cluster of any size.
+        suspicion: Duration::from_secs(3),
+        suspicion_per_decade: Duration::from_secs(2),
         beat: Duration::from_millis(100),
         gossip_period: Duration::from_millis(100),
         gossip_fanout: 3,
@@ -84,7 +85,7 @@ impl Profile {
         probe_period: Duration::from_secs(1),
         probe_rtt: Duration::from_millis(400),
         suspicion: Duration::from_secs(4),
-        suspicion_grows: true,
+        suspicion_per_decade: Duration::from_secs(4),
         beat: Duration::from_millis(200),
         gossip_period: Duration::from_millis(200),
         gossip_fanout: 4,
@@ -104,11 +105,8 @@ impl Profile {
 
     /// How long a suspect may refute in a cluster of `members`.
     pub fn suspicion_for(&self, members: usize) -> Duration {
-        if !self.suspicion_grows {
-            return self.suspicion;
-        }
         let members = u32::try_from(members).unwrap_or(u32::MAX);
-        self.suspicion.mul_f64(f64::from(members.max(1)).log10().max(1.0))
+        self.suspicion.max(self.suspicion_per_decade.mul_f64(f64::from(members.max(1)).log10()))
     }
 
     /// foca's configuration for a cluster of `members`, this node included, and packets of at most `packet` bytes.
@@ -164,8 +162,8 @@ mod tests {
     fn what_follows_from_the_size() {
         check(Profile::LOCAL, 2, 8, 600);
         check(Profile::LOCAL, 1000, 24, 600);
-        check(Profile::LAN, 1, 8, 2000);
-        check(Profile::LAN, 10, 8, 2000);
+        check(Profile::LAN, 1, 8, 3000);
+        check(Profile::LAN, 10, 8, 3000);
         check(Profile::LAN, 100, 16, 4000);
         check(Profile::WAN, 1000, 24, 12000);
     }

@@ -23,6 +23,9 @@ pub struct Cures {
     pub announce_large: bool,
     /// Several packets tell of a leave.
     pub tell_leave: bool,
+    /// A node that stood still gives suspects the time anew in which it could not hear them: foca declares
+    /// them down as soon as it goes on.
+    pub overslept: bool,
 }
 
 impl Default for Cures {
@@ -37,6 +40,7 @@ impl Default for Cures {
             probe_twice: true,
             announce_large: true,
             tell_leave: true,
+            overslept: true,
         }
     }
 }

@@ -59,6 +59,16 @@ impl Entry {
         self.state != State::Down
     }
 
+    /// Whether this would change what foca holds of this life, as SWIM orders states (§4.2 of its paper).
+    pub(super) fn is_news(&self, incarnation: Incarnation, state: State) -> bool {
+        match (self.state, state) {
+            (State::Down, _) => false,
+            (_, State::Down) => true,
+            (State::Alive, State::Suspect) => incarnation >= self.incarnation,
+            _ => incarnation > self.incarnation,
+        }
+    }
+
     /// Whether it is one to talk to: alive or suspect, and not on its way out.
     pub(super) fn is_living(&self) -> bool {
         matches!(self.liveness, Liveness::Alive | Liveness::Suspect)

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use foca::{Member, State, Timer};
+use foca::{Incarnation, Member, State, Timer};
 use rand::seq::IteratorRandom;
 
 use super::{
@@ -125,9 +125,13 @@ impl Node {
             self.timers.cancel(&Alarm::ProbeAgain(*number));
             self.probe = None;
         }
+        if let foca::Message::ForwardedAck { origin, .. } = &header.message {
+            self.vouched(&origin.clone());
+        }
         if self.admit(vec![Member::new(src.clone(), incarnation, State::Alive)]).is_empty() {
             return;
         }
+        packet.members.retain(|member| self.is_news(member));
         packet.members = self.admit(packet.members);
         if self.phase == Phase::Done {
             return;
@@ -135,7 +139,8 @@ impl Node {
         // Before foca hears: a leaver's last packet says that it is down, and brings its last record.
         let entry = self.directory.of(&src).filter(|entry| entry.is_active());
         let (was_active, is_new) = (entry.is_some(), entry.is_none_or(|entry| entry.incarnation < incarnation));
-        self.dirty |= is_new || !packet.members.is_empty();
+        self.touched.extend(packet.members.iter().map(|member| member.id().name().clone()));
+        self.touched.extend(is_new.then(|| src.name().clone()));
         let core = packet.core();
         self.with_foca(|foca, outbox| foca.handle_data(&core, outbox));
         self.refresh();
@@ -158,6 +163,13 @@ impl Node {
         let src = src.clone();
         self.meet(&src);
         self.with_foca(|foca, outbox| foca.announce(src, outbox));
+    }
+
+    /// Whether foca would learn anything: most of what packets say of members was said before, and looking at
+    /// all members after each costs more than all else.
+    fn is_news(&self, member: &Member<Identity>) -> bool {
+        let known = self.directory.get(member.id().name()).filter(|entry| entry.identity == *member.id());
+        known.is_none_or(|entry| entry.is_news(member.incarnation(), member.state()))
     }
 
     /// What may be fed to foca of what others say of members. Of our own name only what we bear ourselves:
@@ -243,6 +255,21 @@ impl Node {
         if !known {
             let met = self.admit(vec![Member::alive(who.clone())]);
             self.apply(met, true);
+        }
+    }
+
+    /// Suspects a member, as foca does whose probe failed: tells it and all, and declares it down in the end.
+    pub(super) fn suspect(&mut self, who: &Identity, incarnation: Incarnation) {
+        self.apply(vec![Member::new(who.clone(), incarnation, State::Suspect)], true);
+        self.tell_suspect(who);
+        let over = self.now + self.config.profile.suspicion_for(self.size);
+        self.timers.set(over, Alarm::Down(who.clone(), incarnation));
+    }
+
+    /// The time in which a suspect of ours could refute is over.
+    pub(super) fn declare_down(&mut self, suspect: &Identity, incarnation: Incarnation) {
+        if self.is_suspect(suspect, Some(incarnation)) {
+            self.apply(vec![Member::new(suspect.clone(), incarnation, State::Down)], true);
         }
     }
 

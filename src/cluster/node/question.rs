@@ -1,15 +1,16 @@
 //! A suspicion is a question: a balancer asks the suspect itself, over UDP and TCP, before it acts on it.
 //!
 //! Any answer keeps it. A refused connection proves that the path works and the process is gone: then the
-//! balancer declares it down at once, for all. Those that were declared down unasked are asked as well:
-//! the guard needs to know whether we or they are cut off.
+//! balancer declares it down at once, for all. One that nobody suspected and that answers neither us nor those
+//! who ask it for us is a suspect from then on. Those that were declared down unasked are asked as well: the
+//! guard needs to know whether we or they are cut off.
 
 use std::{net::SocketAddr, time::Duration};
 
 use foca::State;
-use rand::RngExt;
+use rand::{RngExt, seq::IteratorRandom};
 
-use super::{Effect, Node, Outcome, timers::Alarm};
+use super::{Effect, Node, Outcome, packet, timers::Alarm};
 use crate::{
     cluster::{
         identity::Identity,
@@ -19,7 +20,11 @@ use crate::{
 };
 
 /// Pings within one question.
-const PINGS: u32 = 3;
+const PINGS: u32 = 6;
+/// Of them, how many come with a connect: its first packet may be lost, and is repeated too late.
+const CONNECTS: u32 = 3;
+/// How many others ask a member for us.
+const HELPERS: usize = 3;
 /// Between two questions to a suspect.
 const SUSPECT_EVERY: Duration = Duration::from_secs(1);
 /// Between two questions to one that failed.
@@ -34,7 +39,9 @@ pub(super) struct Question {
     token: u64,
     pings: u32,
     refused: bool,
-    ends: Moment,
+    /// Whether it answered somebody who asked for us.
+    vouched: bool,
+    pub(super) ends: Moment,
 }
 
 impl Node {
@@ -72,7 +79,7 @@ impl Node {
             return;
         }
         let Some(entry) = self.directory.of(who).filter(|entry| entry.question.is_none()) else { return };
-        entry.question = Some(Question { token, pings: 0, refused: false, ends });
+        entry.question = Some(Question { token, pings: 0, refused: false, vouched: false, ends });
         self.timers.set(ends, Alarm::Verdict(who.clone()));
         self.ask_again(who);
     }
@@ -83,12 +90,44 @@ impl Node {
         let question = self.directory.of(who).and_then(|entry| entry.question.as_mut());
         let Some(question) = question.filter(|question| question.pings < PINGS && question.ends > now) else { return };
         question.pings += 1;
-        let (token, connect, within) = (question.token, !question.refused, question.ends.saturating_sub(now));
+        let connect = question.pings % (PINGS / CONNECTS) == 1 && !question.refused;
+        let (token, nth, within) = (question.token, question.pings, question.ends.saturating_sub(now));
         self.send(who.addr(), &Message::Ping(Ping { to: who.clone(), token }));
         if connect {
             self.out.push(Effect::AskTcp { who: who.clone(), within });
         }
+        if nth == 2 {
+            self.ask_others(who);
+        }
         self.timers.set(now + self.config.profile.question / PINGS, Alarm::AskAgain(who.clone()));
+    }
+
+    /// Has others ask one that nobody suspects: it may be our own way to it that is bad.
+    fn ask_others(&mut self, who: &Identity) {
+        if self.directory.of(who).is_none_or(|entry| entry.liveness != Liveness::Alive) {
+            return;
+        }
+        let others = self.directory.living().map(|entry| &entry.identity).filter(|other| *other != who);
+        for helper in others.cloned().sample(&mut self.rng, HELPERS) {
+            let header = foca::Header {
+                src: self.identity().clone(),
+                src_incarnation: self.outbox.incarnation,
+                dst: helper.clone(),
+                // foca counts its own probes from 1, and takes the answer for none of its business.
+                message: foca::Message::PingReq { target: who.clone(), probe_number: 0 },
+            };
+            let packet = packet::write(&header, &[]);
+            for _ in 0..2 {
+                self.send(helper.addr(), &Message::Foca(&packet));
+            }
+        }
+    }
+
+    /// Somebody had an answer for us.
+    pub(super) fn vouched(&mut self, who: &Identity) {
+        if let Some(question) = self.directory.of(who).and_then(|entry| entry.question.as_mut()) {
+            question.vouched = true;
+        }
     }
 
     /// Somebody asks whether we live. Only we may answer for us: another may have our address by now.
@@ -101,7 +140,7 @@ impl Node {
 
     /// An answer to a question of ours.
     pub(super) fn ponged(&mut self, pong: &Pong) {
-        self.watched.remove(&pong.from);
+        self.watch.heard(&pong.from);
         let asked = self.directory.of(&pong.from).and_then(|entry| entry.question.as_ref());
         if asked.is_some_and(|question| question.token == pong.token) {
             self.conclude(&pong.from, Verdict::Answered);
@@ -135,11 +174,12 @@ impl Node {
     }
 
     fn conclude(&mut self, who: &Identity, verdict: Verdict) {
-        let Some(entry) = self.directory.of(who).filter(|entry| entry.question.is_some()) else { return };
-        entry.question = None;
+        let Some(entry) = self.directory.of(who) else { return };
+        let Some(question) = entry.question.take() else { return };
         let (liveness, incarnation) = (entry.liveness, entry.incarnation);
-        // Of one that nobody suspects only a refusal says anything.
-        if liveness != Liveness::Alive || verdict == Verdict::Refused {
+        let suspicious = verdict == Verdict::Silent && !question.vouched;
+        // One that nobody suspects and that answers is no news.
+        if liveness != Liveness::Alive || verdict == Verdict::Refused || suspicious {
             self.changed |= entry.verdict != verdict;
             entry.verdict = verdict;
         }
@@ -147,6 +187,10 @@ impl Node {
             (Liveness::Alive | Liveness::Suspect, Verdict::Refused) => {
                 let down = foca::Member::new(who.clone(), incarnation, State::Down);
                 self.apply(vec![down], true);
+            }
+            (Liveness::Alive, _) if suspicious => {
+                self.suspect(who, incarnation);
+                self.timers.set(self.now + SUSPECT_EVERY, Alarm::Ask(who.clone()));
             }
             (Liveness::Suspect, _) => {
                 if verdict == Verdict::Answered {

@@ -5,6 +5,8 @@ use std::{
     collections::BinaryHeap,
 };
 
+use foca::Incarnation;
+
 use crate::{
     cluster::identity::Identity,
     model::{Moment, NodeName},
@@ -19,6 +21,8 @@ pub(super) enum Alarm {
     ProbeAgain(u8),
     /// A suspect to be told again.
     SuspectAgain(Identity),
+    /// The time in which a suspect of ours could refute, in this incarnation, is over.
+    Down(Identity, Incarnation),
     /// A suspicion that should be over.
     Overdue(Identity),
     /// Nobody is alive: greet those that were.
@@ -96,6 +100,12 @@ impl Timers {
         self.heap.retain(|Reverse(entry)| entry.alarm != *alarm);
     }
 
+    /// Puts off what `by` says, each by its own time.
+    pub(super) fn put_off(&mut self, by: impl Fn(&Alarm) -> Moment) {
+        let later = |Reverse(entry): Reverse<Entry>| Reverse(Entry { at: entry.at + by(&entry.alarm), ..entry });
+        self.heap = std::mem::take(&mut self.heap).into_iter().map(later).collect();
+    }
+
     pub(super) fn clear(&mut self) {
         self.heap.clear();
     }
@@ -106,6 +116,16 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
+
+    #[test]
+    fn what_is_put_off_comes_later() {
+        let mut timers = Timers::default();
+        let ms = Duration::from_millis;
+        timers.set(ms(10), Alarm::Greet);
+        timers.set(ms(20), Alarm::Pull);
+        timers.put_off(|alarm| if *alarm == Alarm::Greet { ms(15) } else { Moment::ZERO });
+        assert_eq!((timers.pop(ms(20)), timers.pop(ms(20)), timers.next()), (Some(Alarm::Pull), None, Some(ms(25))));
+    }
 
     #[test]
     fn due_ones_come_in_order() {

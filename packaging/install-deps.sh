@@ -46,6 +46,7 @@ need_for() {
         need_for demo
         need ip iproute2 "network namespaces, for the test of a split cluster"
         need nft nftables "loses packets, for the same test"
+        need nginx nginx-light "a service with children of its own, for the test of an agent that runs it"
         ;;
     test-versions)
         need_for test

@@ -3,24 +3,21 @@
 use std::{collections::BTreeSet, fs, net::SocketAddr, time::Duration};
 
 use backchat::demo::{
+    Child,
     child::{kill_pid, parent_of},
-    plane,
+    plane, ports,
 };
 use rustix::process::{Pid, Signal, kill_process};
 use tokio::time::Instant;
 
-use super::world::{PATIENCE, World, none_failed};
+use super::world::{PATIENCE, World, backchat, none_failed};
 
 /// The web server of these tests, as the child itself.
-const WEB: [&str; 6] = ["BACKCHAT", "demo-web", "--kept", "--listen=ADDR", "--name=NAME", "--"];
-
-fn web() -> &'static [&'static str] {
-    &WEB[..5]
-}
+const WEB: [&str; 5] = ["BACKCHAT", "demo-web", "--kept", "--listen=ADDR", "--name=NAME"];
 
 /// The same within a shell's line, behind `before`.
 fn shell(before: &str) -> [String; 3] {
-    ["sh".into(), "-c".into(), format!("{before} {}", web().join(" "))]
+    ["sh".into(), "-c".into(), format!("{before} {}", WEB.join(" "))]
 }
 
 /// The processes whose parent this is.
@@ -79,7 +76,7 @@ async fn check(world: &World, name: &str) -> Option<(bool, String)> {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_service_that_dies_is_out_at_once_and_its_agent_ends_as_it_did() {
     let mut world = World::with(&["web1"]).await;
-    let addr = world.start_agent_running("web2", &[], web());
+    let addr = world.start_agent_running("web2", &[], &WEB);
     world.serves(&["web1", "web2"]).await;
     let traffic = world.traffic();
     let service = service_of(&world, "web2").expect("it runs");
@@ -217,7 +214,7 @@ async fn what_fails_its_check_is_withdrawn_until_it_passes() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_service_that_fails_is_started_again_after_growing_pauses() {
     let mut world = World::with(&["web1"]).await;
-    let addr = world.start_agent_running("web2", &["--restart", "on-failure"], web());
+    let addr = world.start_agent_running("web2", &["--restart", "on-failure"], &WEB);
     world.serves(&["web1", "web2"]).await;
     let traffic = world.traffic();
     let mut before = service_of(&world, "web2").expect("it runs");
@@ -300,4 +297,40 @@ async fn nginx_is_run_and_leaves_no_worker() {
     world.eventually("no worker is left", async || !family.iter().any(|pid| runs(*pid))).await;
     out(&world, addr).await;
     none_failed(traffic).await;
+}
+
+/// In a container: what the service and the checks orphan is reaped, signals come through, the status goes out.
+#[tokio::test(flavor = "multi_thread")]
+async fn as_the_first_process_an_agent_reaps_and_passes_the_status_on() {
+    if !rustix::process::geteuid().is_root() {
+        eprintln!("SKIPPED: a process namespace needs root");
+        return;
+    }
+    let world = World::new().await;
+    let addr = ports::free().unwrap();
+    let (bind, join, run_dir) =
+        (ports::free().unwrap().to_string(), world.proxy().gossip.to_string(), world.run_dir("web1"));
+    let orphans = world.folder.path().join("orphans");
+    let check = format!("exec:(sleep 0.01; echo >>{}) & true", orphans.display());
+    let line = shell("trap 'kill $!; exit 9' TERM; (sleep 0.01 &);")[2].clone() + " & wait";
+    let line = line.replace("ADDR", &addr.to_string()).replace("NAME", "web1");
+    let line = line.replace("BACKCHAT", &backchat().display().to_string());
+    let port = format!("web:{}", addr.port());
+    let run_dir = run_dir.display().to_string();
+    let args = ["--fork", "--pid", "--mount-proc", backchat().to_str().unwrap(), "agent", "--node", "web1", "--bind"];
+    let more = ["--service", &port, "--check", &check, "--check-interval", "20ms", "--run-dir", &run_dir];
+    let args = [&args[..], &[&bind, "--join", &join], &more, &["--", "sh", "-c", &line]].concat();
+    let log = world.folder.path().join("web1.log");
+    let mut outside = Child::start("unshare".as_ref(), &args, &log).unwrap();
+    world.serves(&["web1"]).await;
+
+    let first = children_of(outside.pid())[0];
+    let reaped = async || {
+        let many = fs::read_to_string(&orphans).is_ok_and(|text| text.lines().count() > 10);
+        many && descendants_of(first).into_iter().all(runs)
+    };
+    world.eventually("no zombie is left", reaped).await;
+    send(first, Signal::TERM);
+    let status = outside.ended(PATIENCE).await.unwrap().expect("it ends");
+    assert_eq!(status.code(), Some(9), "{}", outside.last_words(20));
 }

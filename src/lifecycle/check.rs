@@ -7,6 +7,8 @@ mod http;
 mod streak;
 mod target;
 mod tcp;
+#[cfg(test)]
+mod tests;
 mod watch;
 
 use std::{net::IpAddr, time::Duration};

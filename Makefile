@@ -7,9 +7,11 @@ export PATH := $(PATH):/usr/local/sbin:/usr/sbin:/sbin
 DEPS := packaging/install-deps.sh
 # The HAProxy versions beside the installed one, each a Debian suite that carries it (trees.sh knows which).
 VERSIONS ?= 3.0 3.2
+# How long the chaos begins new rounds.
+TIME ?= 5m
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-versions bench lint dist
+.PHONY: help demo test test-versions bench chaos lint dist
 
 help: ## list these commands
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | while IFS="$$(printf '\t')" read -r name what; do \
@@ -34,6 +36,12 @@ test-versions: ## the tests again on HAProxy 3.0 and 3.2, out of Debian trees un
 bench: ## compare with Serf and a reload script, side by side; writes target/bench.md
 	@$(DEPS) bench
 	$(CARGO) bench --bench bench -- $(ARGS)
+
+chaos: ## disorder out of a seed on network namespaces, under load; as root (TIME=30m SEED=7, FROM=12 to begin there)
+	@$(DEPS) chaos
+	$(CARGO) build --release --bin backchat
+	$(CARGO) test --test chaos -- --chaos --program $(or $(CARGO_TARGET_DIR),target)/release/backchat --time $(TIME) \
+		$(if $(SEED),--seed $(SEED)) $(if $(FROM),--from $(FROM))
 
 lint: ## formatting and clippy, warnings are errors
 	$(CARGO) fmt --all --check

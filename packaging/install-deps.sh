@@ -1,7 +1,7 @@
 #!/bin/sh
-# Installs what `make demo|test|test-versions|bench` needs beside Rust, and only what is missing.
+# Installs what `make demo|test|test-versions|bench|chaos` needs beside Rust, and only what is missing.
 #
-# usage: packaging/install-deps.sh [--print] demo|test|test-versions|bench …
+# usage: packaging/install-deps.sh [--print] demo|test|test-versions|bench|chaos …
 #
 # Debian and its kin only; elsewhere it names what to install and fails. It never starts a service:
 # while apt runs, a policy-rc.d answers 101 ("do not start"), and is taken away again afterwards.
@@ -13,7 +13,7 @@ policy_is_ours=no
 main() {
     print=no
     [ "${1:-}" = --print ] && { print=yes; shift; }
-    [ $# -gt 0 ] || fail "usage: install-deps.sh [--print] demo|test|test-versions|bench …" 64
+    [ $# -gt 0 ] || fail "usage: install-deps.sh [--print] demo|test|test-versions|bench|chaos …" 64
     for purpose in "$@"; do need_for "$purpose"; done
 
     require_rust
@@ -48,6 +48,11 @@ need_for() {
         need nft nftables "loses packets, for the same test"
         need nginx nginx-light "a service with children of its own, for the test of an agent that runs it"
         ;;
+    chaos)
+        need_for demo
+        need ip iproute2 "network namespaces: a host each"
+        need nft nftables "cuts cables and loses packets"
+        ;;
     test-versions)
         need_for test
         need debootstrap debootstrap "makes the folders that hold HAProxy 3.0 and 3.2"
@@ -58,7 +63,7 @@ need_for() {
         need serf serf "what backchat is compared with"
         need wrk wrk "the keep-alive clients"
         ;;
-    *) fail "no such purpose: $1 (demo, test, test-versions, bench)" 64 ;;
+    *) fail "no such purpose: $1 (demo, test, test-versions, bench, chaos)" 64 ;;
     esac
 }
 

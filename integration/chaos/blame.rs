@@ -58,12 +58,12 @@ impl Excuse {
 
 /// The failed requests by what broke them, the first that fits; and those that nothing explains.
 pub(crate) fn judge(failed: Vec<Failed>, excuses: &[Excuse]) -> (BTreeMap<u32, usize>, Vec<Failed>) {
-    let (mut excused, mut lost) = (BTreeMap::new(), Vec::new());
+    let (mut by, mut lost) = (BTreeMap::new(), Vec::new());
     for one in failed {
         match excuses.iter().find(|excuse| excuse.covers(&one)) {
-            Some(excuse) => *excused.entry(excuse.by).or_default() += 1,
+            Some(excuse) => *by.entry(excuse.by).or_default() += 1,
             None => lost.push(one),
         }
     }
-    (excused, lost)
+    (by, lost)
 }

@@ -71,12 +71,11 @@ impl Doing<'_> {
         Ok(())
     }
 
+    /// An agent that has ended was let go of by every balancer: its web server may end as rudely as it likes.
     async fn leave(&self, host: Host) -> Result<()> {
         let mut processes = self.world.processes(host).await;
         end_well(processes.daemon.take(), host).await?;
-        let web = processes.web.take().context("no web server runs")?;
-        web.stop(PATIENCE).await?;
-        Ok(())
+        kill(processes.web.take().as_mut()).await
     }
 
     async fn crash(&self, host: Host) -> Result<Broken> {

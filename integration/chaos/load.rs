@@ -55,12 +55,13 @@ struct Style {
     path: &'static str,
 }
 
-const KEPT_ALIVE: Style = Style { fresh: false, post: false, path: "/" };
-const FRESH: Style = Style { fresh: true, ..KEPT_ALIVE };
-const POST: Style = Style { post: true, ..KEPT_ALIVE };
-const SLOW: Style = Style { path: "/slow?ms=150", ..KEPT_ALIVE };
-const CLIENTS: [Style; 9] =
-    [KEPT_ALIVE, KEPT_ALIVE, KEPT_ALIVE, FRESH, FRESH, POST, Style { fresh: true, ..POST }, SLOW, SLOW];
+const GET: Style = Style { fresh: false, post: false, path: "/" };
+const POST: Style = Style { post: true, ..GET };
+const FRESH: Style = Style { fresh: true, ..GET };
+const SLOW: Style = Style { path: "/slow?ms=150", ..GET };
+/// A request of these is under way most of the time, and nobody may send it again: it tells on a server that ends early.
+const SLOW_POST: Style = Style { post: true, ..SLOW };
+const CLIENTS: [Style; 9] = [GET, GET, FRESH, FRESH, POST, SLOW, SLOW_POST, SLOW_POST, SLOW_POST];
 
 /// The clients. Dropped, they stop.
 #[derive(Debug)]

@@ -107,7 +107,7 @@ async fn outside(args: Args, skipped: ExitCode) -> Result<ExitCode> {
 
 /// Runs in the network until all is done, something is wrong, or the outer half is gone.
 async fn inside(names: Names, time: Duration, seed: u64, from: u32, program: &Path) -> Result<ExitCode> {
-    let world = World::new(names, program.to_owned())?;
+    let world = World::new(names, std::path::absolute(program)?)?;
     let mut run = Run::new(&world);
     println!("chaos: seed {seed} for {}", humantime::format_duration(time));
     let mut interrupt = signal(SignalKind::interrupt())?;

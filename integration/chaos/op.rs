@@ -34,7 +34,7 @@ pub(crate) struct Op {
 pub(crate) enum What {
     /// A web server starts, then its agent.
     Join,
-    /// SIGTERM at the agent; when it has ended, the web server stops.
+    /// SIGTERM at the agent; when it has ended, SIGKILL at the web server.
     Leave,
     /// SIGKILL at agent and web server together.
     Crash,

@@ -82,6 +82,15 @@ async fn one_that_does_not_confirm_is_named_at_the_deadline() {
     drop(unanswered);
 }
 
+/// Each question ends at the deadline by itself, some before the wait for them does: that once was a panic.
+#[tokio::test(flavor = "multi_thread")]
+async fn questions_that_end_first_are_no_harm() {
+    let World { proxies: _proxies, questions: _unanswered, web } = world().await;
+    let drained = web.handle.wait_drained(Duration::ZERO).await;
+    assert_eq!(drained.confirmed, confirmed(&[]).confirmed);
+    assert_eq!(drained.missing.keys().map(backchat::model::NodeName::as_str).collect::<Vec<_>>(), ["proxy1", "proxy2"]);
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn balancers_that_fail_are_dropped_and_new_ones_asked() {
     let World { mut proxies, mut questions, web } = world().await;

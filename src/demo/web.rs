@@ -12,7 +12,7 @@ use std::{
     time::Duration,
 };
 
-use axum::{Router, extract::Query, routing::get};
+use axum::{Router, extract::Query, routing::any};
 use serde::Deserialize;
 use tokio::{net::TcpListener, task::JoinHandle};
 use tokio_util::sync::CancellationToken;
@@ -82,7 +82,7 @@ fn router(name: &str, served: Arc<AtomicU64>) -> Router {
         std::future::ready(request)
     };
     Router::new()
-        .route("/slow", get(slow))
+        .route("/slow", any(slow))
         .fallback(move || std::future::ready(answer.clone()))
         .layer(axum::middleware::map_request(count))
 }
@@ -101,7 +101,9 @@ mod tests {
         }
         let posted = client.post(format!("http://{}/form", web.addr())).body("x").send().await.unwrap();
         assert_eq!(posted.text().await.unwrap(), "web1\n");
-        assert_eq!(web.served(), 5);
+        let posted = client.post(format!("http://{}/slow?ms=1", web.addr())).body("x").send().await.unwrap();
+        assert_eq!(posted.text().await.unwrap(), "web1\n");
+        assert_eq!(web.served(), 6);
         web.stop().await.unwrap();
     }
 

@@ -5,6 +5,7 @@ mod by_hand;
 mod child;
 mod cluster;
 mod crashes;
+mod failpoints;
 mod init;
 mod leaving;
 mod namespaces;

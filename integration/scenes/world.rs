@@ -25,6 +25,8 @@ pub(super) struct World {
     pub(super) folder: Folder,
     pub(super) balancers: BTreeMap<String, Balancer>,
     pub(super) agents: BTreeMap<String, Agent>,
+    /// What a node's command begins with from its next start on: `env NAME=VALUE`, `setpriv …`.
+    pub(super) prefixes: BTreeMap<String, Vec<String>>,
 }
 
 /// One `backchat lb`.
@@ -51,7 +53,7 @@ impl World {
     /// The same with more arguments for the balancer.
     pub(super) async fn run_by(more: &[&str]) -> Self {
         let folder = Folder::new("backchat-scene-").expect("a temporary folder");
-        let mut world = Self { folder, balancers: BTreeMap::new(), agents: BTreeMap::new() };
+        let mut world = Self { folder, balancers: BTreeMap::new(), agents: BTreeMap::new(), prefixes: BTreeMap::new() };
         world.start_balancer("proxy", more).await;
         world
     }
@@ -72,6 +74,11 @@ impl World {
 
     pub(super) fn proxy(&self) -> &Balancer {
         &self.balancers["proxy"]
+    }
+
+    /// From its next start on this node's command begins with these words: `["env", "NAME=VALUE"]`.
+    pub(super) fn prefix(&mut self, name: &str, words: &[&str]) {
+        self.prefixes.insert(name.into(), words.iter().map(ToString::to_string).collect());
     }
 
     /// Starts a balancer at new ports, joined to those that are there, and waits until its HAProxy answers.
@@ -121,7 +128,10 @@ impl World {
 
     fn start(&self, name: &str, args: &[String]) -> Child {
         let log = self.folder.path().join(format!("{name}.log"));
-        Child::start(backchat(), args, &log).expect("backchat starts")
+        let mut words = self.prefixes.get(name).cloned().unwrap_or_default();
+        words.push(backchat().display().to_string());
+        words.extend_from_slice(args);
+        Child::start(Path::new(&words[0]), &words[1..], &log).expect("backchat starts")
     }
 
     /// Starts an agent with a web server that answers its name; service `web`, joined by every balancer.

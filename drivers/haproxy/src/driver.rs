@@ -6,6 +6,7 @@ use std::{
 };
 
 use backchat_contract::{Desired, Driver, DriverError, EndpointId, Idle, Mode, PlanView, Plane, Report, Step};
+use backchat_template::failpoint::point_async;
 
 use crate::{
     apply,
@@ -139,6 +140,7 @@ impl Driver for HaproxyDriver {
         let mut not_added = Vec::new();
         if !plan.actions.is_empty() {
             let (session, _) = self.connection.current().await?;
+            point_async("push:begin").await;
             let sent = apply::send(session, &plan.actions).await.inspect_err(|_| self.connection.close())?;
             self.newcomers.opened(&plan.actions, Instant::now());
             (report.applied, report.refused) = (sent.applied, sent.refused);
@@ -148,6 +150,7 @@ impl Driver for HaproxyDriver {
                 tokio::time::sleep(NOT_YET).await;
             }
         }
+        point_async("push:end").await;
         let Some(managed) = &mut self.managed else { return Ok(report) };
         if let Some(files) = plan.files {
             managed.write(files, &not_added).await?;

@@ -8,6 +8,7 @@ mod processes;
 use std::time::Duration;
 
 use backchat_contract::DriverError;
+use backchat_template::failpoint::point_async;
 pub use processes::{Processes, Worker};
 use tokio::time::{Instant, sleep};
 
@@ -34,6 +35,7 @@ pub async fn reload(paths: &Paths, generation: u64, limit: Duration) -> Result<(
     let before = processes(paths).await?;
     let said_before = log::len(paths);
     let reply = ask(&paths.master, "reload;quit", limit).await?;
+    point_async("reload:sent").await;
     let refused = |otherwise: String| {
         let alerts = log::alerts(&format!("{reply}\n{}", log::since(paths, said_before)));
         DriverError::Reload { message: if alerts.is_empty() { otherwise } else { alerts } }

@@ -10,6 +10,7 @@
 use std::{path::Path, time::Duration};
 
 use backchat_contract::DriverError;
+use backchat_template::failpoint::point_async;
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::UnixStream,
@@ -71,6 +72,7 @@ impl Session {
         for batch in commands.chunks(BATCH) {
             let lines: Vec<String> = batch.iter().map(ToString::to_string).collect();
             let answers = self.exchanges(&lines.join("\n"), batch.len()).await?;
+            point_async("push:some").await;
             // Nothing stands between two answers but the prompt.
             outcomes
                 .extend(batch.iter().zip(answers.split(PROMPT_TEXT)).map(|(command, answer)| judge(command, answer)));

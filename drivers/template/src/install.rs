@@ -15,6 +15,8 @@ use std::{
 use backchat_contract::DriverError;
 use rustix::io::Errno;
 
+use crate::failpoint::point;
+
 /// What follows a file's name in the name of its last good version.
 pub const LAST_GOOD: &str = ".last-good";
 
@@ -23,7 +25,7 @@ pub const LAST_GOOD: &str = ".last-good";
 const STAGED: &str = ".staged";
 
 /// The mode of a file that was not there before. A configuration may hold passwords.
-const MODE: u32 = 0o600;
+pub(crate) const MODE: u32 = 0o600;
 
 /// A file beside its place, durable, for a checker to read. Removed when dropped.
 #[derive(Debug)]
@@ -144,16 +146,19 @@ fn copy(from: &Path, to: &Path) -> Result<(), DriverError> {
 }
 
 /// Creates or overwrites, durably; a file that is there keeps its own mode.
-fn write(path: &Path, bytes: &[u8]) -> io::Result<File> {
+pub(crate) fn write(path: &Path, bytes: &[u8]) -> io::Result<File> {
     let mut file = OpenOptions::new().write(true).create(true).truncate(true).mode(MODE).open(path)?;
-    file.write_all(bytes)?;
+    let (half, rest) = bytes.split_at(bytes.len() / 2);
+    file.write_all(half)?;
+    point("files:half-written");
+    file.write_all(rest)?;
     // Full disks and quotas may be told only here.
     file.sync_all()?;
     Ok(file)
 }
 
-/// Makes a rename durable.
-fn sync_folder(file: &Path) -> Result<(), DriverError> {
+/// Makes the names in a file's folder durable: a rename, a new file.
+pub(crate) fn sync_folder(file: &Path) -> Result<(), DriverError> {
     let folder = file.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
     File::open(folder).and_then(|f| f.sync_all()).map_err(DriverError::file("sync", folder))
 }

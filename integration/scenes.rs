@@ -3,6 +3,7 @@
 mod attached;
 mod by_hand;
 mod child;
+mod clocks;
 mod cluster;
 mod crashes;
 mod failpoints;

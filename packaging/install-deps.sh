@@ -47,6 +47,7 @@ need_for() {
         need ip iproute2 "network namespaces, for the test of a split cluster"
         need nft nftables "loses packets, for the same test"
         need nginx nginx-light "a service with children of its own, for the test of an agent that runs it"
+        need faketime faketime "lets a daemon's wall clock jump, for the tests of clocks"
         ;;
     chaos)
         need_for demo

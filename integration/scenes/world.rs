@@ -52,10 +52,15 @@ impl World {
 
     /// The same with more arguments for the balancer.
     pub(super) async fn run_by(more: &[&str]) -> Self {
-        let folder = Folder::new("backchat-scene-").expect("a temporary folder");
-        let mut world = Self { folder, balancers: BTreeMap::new(), agents: BTreeMap::new(), prefixes: BTreeMap::new() };
+        let mut world = Self::empty();
         world.start_balancer("proxy", more).await;
         world
+    }
+
+    /// A world in which nothing runs yet.
+    pub(super) fn empty() -> Self {
+        let folder = Folder::new("backchat-scene-").expect("a temporary folder");
+        Self { folder, balancers: BTreeMap::new(), agents: BTreeMap::new(), prefixes: BTreeMap::new() }
     }
 
     /// A world with these agents serving.

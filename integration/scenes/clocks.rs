@@ -1,0 +1,203 @@
+//! The wall clock of every node jumps a day forward and two days back, under load: nothing changes, with and without
+//! `--data-dir`. The clock is libfaketime's, which leaves the monotonic one alone, as a real jump does.
+
+use std::{fs, path::PathBuf, time::Duration};
+
+use backchat::demo::child::Folder;
+use serde_json::Value;
+use tokio::time::Instant;
+
+use super::world::{PATIENCE, World, liveness_of, none_failed};
+
+/// Longer than a suspicion lasts: who were wrongly taken as failed would be out by then.
+const WATCHED: Duration = Duration::from_secs(4);
+
+const NODES: [&str; 3] = ["proxy", "web1", "web2"];
+
+/// The wall clock of the nodes.
+struct Clock {
+    file: PathBuf,
+    library: PathBuf,
+}
+
+impl Clock {
+    /// `None`, said aloud, where libfaketime is not installed.
+    fn new(folder: &Folder) -> Option<Self> {
+        let triplets = fs::read_dir("/usr/lib").into_iter().flatten().flatten().map(|entry| entry.path());
+        let mut libraries = triplets.map(|folder| folder.join("faketime/libfaketime.so.1"));
+        let Some(library) = libraries.find(|library| library.exists()) else {
+            eprintln!("SKIPPED: there is no libfaketime here (Debian: apt-get install faketime)");
+            return None;
+        };
+        let clock = Self { file: folder.path().join("clock"), library };
+        clock.jump("+0");
+        Some(clock)
+    }
+
+    /// So far from the true time from now on.
+    fn jump(&self, offset: &str) {
+        let new = self.file.with_extension("new");
+        fs::write(&new, format!("{offset}\n")).unwrap();
+        fs::rename(&new, &self.file).unwrap();
+    }
+
+    /// Puts a node's next life, and the HAProxy that it starts, under this clock.
+    fn govern(&self, world: &mut World, node: &str) {
+        let words = [
+            format!("LD_PRELOAD={}", self.library.display()),
+            format!("FAKETIME_TIMESTAMP_FILE={}", self.file.display()),
+            "FAKETIME_DONT_FAKE_MONOTONIC=1".into(),
+            "FAKETIME_NO_CACHE=1".into(),
+        ];
+        let words: Vec<&str> = std::iter::once("env").chain(words.iter().map(String::as_str)).collect();
+        world.prefix(node, &words);
+    }
+}
+
+/// A balancer and agents under one clock, with a data folder each or without.
+struct Host {
+    world: World,
+    clock: Clock,
+    kept: bool,
+}
+
+impl Host {
+    async fn new(kept: bool) -> Option<Self> {
+        let mut world = World::empty();
+        let clock = Clock::new(&world.folder)?;
+        for node in ["proxy", "web1", "web2", "web3"] {
+            clock.govern(&mut world, node);
+        }
+        let mut host = Self { world, clock, kept };
+        let flags = host.flags("proxy");
+        host.world.start_balancer("proxy", &words(&flags)).await;
+        host.start("web1").await;
+        host.start("web2").await;
+        host.world.serves(&["web1", "web2"]).await;
+        Some(host)
+    }
+
+    /// A node's own flags.
+    fn flags(&self, node: &str) -> Vec<String> {
+        let folder = self.world.folder.path().join("data").join(node);
+        if self.kept { vec!["--data-dir".into(), folder.display().to_string()] } else { Vec::new() }
+    }
+
+    async fn start(&mut self, agent: &str) {
+        let flags = self.flags(agent);
+        self.world.start_agent(agent, &words(&flags)).await;
+    }
+
+    /// The agent crashes and comes back: a life whose wall clock may say that it is before the last.
+    async fn restart_agent(&mut self, agent: &str) {
+        let process = &mut self.world.agents.get_mut(agent).unwrap().process;
+        process.kill().unwrap();
+        process.ended(PATIENCE).await.unwrap().expect("it was killed");
+        let flags = self.flags(agent);
+        self.world.restart_agent(agent, &words(&flags));
+        self.joined(agent).await;
+    }
+
+    async fn restart_balancer(&mut self) {
+        let process = &mut self.world.balancers.get_mut("proxy").unwrap().process;
+        process.kill().unwrap();
+        process.ended(PATIENCE).await.unwrap().expect("it was killed");
+        let flags = self.flags("proxy");
+        self.world.restart_balancer_with("proxy", &words(&flags));
+        self.joined("proxy").await;
+    }
+
+    /// The node sees the others, and they it: in the life that it has now.
+    async fn joined(&self, node: &str) {
+        let epoch = |members: &Value| -> Option<u64> {
+            members["members"].as_array()?.iter().find(|m| m["name"] == node)?["epoch"].as_u64()
+        };
+        let joined = || async {
+            let Some(own) = self.world.json(node, &["members"]).await else { return false };
+            let mut all = true;
+            for other in NODES {
+                let Some(seen) = self.world.json(other, &["members"]).await else { return false };
+                all &= epoch(&seen).is_some() && epoch(&seen) == epoch(&own);
+                all &= liveness_of(&seen, node).as_deref() == Some("alive");
+                all &= liveness_of(&own, other).as_deref() == Some("alive");
+            }
+            all
+        };
+        self.world.eventually(&format!("{node} has joined"), joined).await;
+    }
+
+    /// Nobody is taken as failed or suspect for longer than a suspicion lasts, and HAProxy is left alone.
+    async fn nothing_happens(&self) {
+        let status = || self.world.json("proxy", &["status"]);
+        let converged = || async { status().await.is_some_and(|status| status["converged"] == true) };
+        self.world.eventually("the lb has converged", converged).await;
+        let (before, began) = (self.plane().await, Instant::now());
+        while began.elapsed() < WATCHED {
+            for node in NODES {
+                let members = self.world.json(node, &["members"]).await.expect("members answers");
+                for name in NODES {
+                    let words = || format!("{name} at {node}: {members}\n{}", self.world.last_words());
+                    assert_eq!(liveness_of(&members, name).as_deref(), Some("alive"), "{}", words());
+                }
+            }
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
+        assert_eq!(self.plane().await, before, "the jump changed something\n{}", self.world.last_words());
+    }
+
+    /// Reloads, the generation, commands of the last apply.
+    async fn plane(&self) -> [Option<u64>; 3] {
+        let status = self.world.json("proxy", &["status"]).await.expect("status answers");
+        [status["reloads"].as_u64(), status["generation"].as_u64(), status["last_apply"]["commands"].as_u64()]
+    }
+
+    /// The day of the newest line in the lb's log.
+    fn day(&self) -> String {
+        let line = self.world.balancers["proxy"].process.last_words(1);
+        line.split('T').next().unwrap_or_default().to_owned()
+    }
+}
+
+fn words(flags: &[String]) -> Vec<&str> {
+    flags.iter().map(String::as_str).collect()
+}
+
+async fn a_clock_that_jumps_changes_nothing(kept: bool) {
+    let Some(mut host) = Host::new(kept).await else { return };
+    let (traffic, mut today) = (host.world.traffic(), host.day());
+    for offset in ["+1d", "-1d"] {
+        host.clock.jump(offset);
+        host.nothing_happens().await;
+        // Who comes and goes is taken as on any other day.
+        host.start("web3").await;
+        host.world.serves(&["web1", "web2", "web3"]).await;
+        let before = std::mem::replace(&mut today, host.day());
+        assert_ne!(before, today, "the lb saw no jump");
+        let web3 = &mut host.world.agents.get_mut("web3").unwrap();
+        web3.process.terminate().unwrap();
+        let status = web3.process.ended(PATIENCE).await.unwrap();
+        assert_eq!(status.and_then(|s| s.code()), Some(0), "{}", host.world.last_words());
+        web3.web = None;
+        host.world.serves(&["web1", "web2"]).await;
+    }
+    // By now the others know lives of these that began two days later.
+    host.restart_agent("web1").await;
+    host.restart_balancer().await;
+    host.nothing_happens().await;
+    host.clock.jump("+0");
+    host.restart_agent("web1").await;
+    host.nothing_happens().await;
+    host.world.serves(&["web1", "web2"]).await;
+    assert_eq!(host.plane().await[0], Some(0), "HAProxy was reloaded");
+    none_failed(traffic).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_clock_that_jumps_changes_nothing_with_a_data_folder() {
+    a_clock_that_jumps_changes_nothing(true).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_clock_that_jumps_changes_nothing_without_a_data_folder() {
+    a_clock_that_jumps_changes_nothing(false).await;
+}

@@ -88,6 +88,22 @@ impl Host {
         self.world.start_agent(agent, &words(&flags)).await;
     }
 
+    /// Forward in time it leaves, back in time it crashes.
+    async fn goes(&mut self, agent: &str, offset: &str) {
+        let end = if offset == "+1d" { "left" } else { "failed" };
+        if end == "failed" {
+            self.world.crash(agent);
+        } else {
+            let gone = self.world.agents.get_mut(agent).unwrap();
+            gone.process.terminate().unwrap();
+            let status = gone.process.ended(PATIENCE).await.unwrap();
+            gone.web = None;
+            assert_eq!(status.and_then(|s| s.code()), Some(0), "{}", self.world.last_words());
+        }
+        self.world.members("proxy", &[(agent, end)]).await;
+        self.world.serves(&["web1", "web2"]).await;
+    }
+
     /// The agent crashes and comes back: a life whose wall clock may say that it is before the last.
     async fn restart_agent(&mut self, agent: &str) {
         let process = &mut self.world.agents.get_mut(agent).unwrap().process;
@@ -173,12 +189,7 @@ async fn a_clock_that_jumps_changes_nothing(kept: bool) {
         host.world.serves(&["web1", "web2", "web3"]).await;
         let before = std::mem::replace(&mut today, host.day());
         assert_ne!(before, today, "the lb saw no jump");
-        let web3 = &mut host.world.agents.get_mut("web3").unwrap();
-        web3.process.terminate().unwrap();
-        let status = web3.process.ended(PATIENCE).await.unwrap();
-        assert_eq!(status.and_then(|s| s.code()), Some(0), "{}", host.world.last_words());
-        web3.web = None;
-        host.world.serves(&["web1", "web2"]).await;
+        host.goes("web3", offset).await;
     }
     // By now the others know lives of these that began two days later.
     host.restart_agent("web1").await;

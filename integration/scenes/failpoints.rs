@@ -90,6 +90,13 @@ async fn converges(world: &World) {
     world.eventually("the lb has converged", done).await;
 }
 
+/// The endpoints of service `web`, live or desired.
+async fn endpoints(world: &World) -> Vec<String> {
+    let services = world.json("proxy", &["services"]).await.unwrap_or_default();
+    let endpoints = services["services"][0]["endpoints"].as_array().cloned().unwrap_or_default();
+    endpoints.iter().filter_map(|endpoint| Some(endpoint["name"].as_str()?.to_owned())).collect()
+}
+
 /// What is in the run folder that should not be. One set beside the current and the last good one may wait there for
 /// the next write, which sweeps it away.
 fn leftovers(world: &World) -> Vec<String> {
@@ -184,8 +191,8 @@ async fn a_plan_that_is_held_up_does_no_harm() {
     left.process.ended(PATIENCE).await.unwrap().expect("it leaves");
     left.web = None;
     world.members("proxy", &[("web3", "failed"), ("web2", "left")]).await;
+    world.eventually("web1 alone is in the set", || async { endpoints(&world).await == ["web1"] }).await;
     world.serves(&["web1"]).await;
-    converges(&world).await;
     let counts = none_failed(traffic).await;
     assert_eq!(counts.by("web3"), 0, "it was dead before it was added");
 }

@@ -16,6 +16,7 @@ use crate::model::NodeName;
 
 const FORMAT: &str = "backchat.cluster/1";
 const FILE: &str = "cluster.json";
+const STAGED: &str = "cluster.json.staged";
 /// How many epochs are set aside beyond the one that is begun: a life ends and another begins each time a
 /// node is declared down and finds that out.
 const AHEAD: u64 = 64;
@@ -43,7 +44,14 @@ pub(super) struct KeptMember {
 #[derive(Clone, Debug)]
 pub(super) struct Store {
     dir: PathBuf,
-    kept: Arc<Mutex<Option<Kept>>>,
+    kept: Arc<Mutex<Memory>>,
+}
+
+/// What should be kept, and what is: they differ where the last write failed.
+#[derive(Debug, Default)]
+struct Memory {
+    wanted: Option<Kept>,
+    written: Option<Kept>,
 }
 
 impl Kept {
@@ -69,7 +77,8 @@ impl Store {
         };
         match serde_json::from_slice::<Kept>(&text) {
             Ok(kept) if kept.format == FORMAT => {
-                *self.kept.lock().unwrap_or_else(PoisonError::into_inner) = Some(kept.clone());
+                let memory = Memory { wanted: Some(kept.clone()), written: Some(kept.clone()) };
+                *self.kept.lock().unwrap_or_else(PoisonError::into_inner) = memory;
                 Ok(Some(kept))
             }
             other => {
@@ -89,34 +98,52 @@ impl Store {
         self.change(|kept| kept.epoch = kept.epoch.max(last)).map(|()| last)
     }
 
+    /// As [`Store::reserve`], when a daemon starts: a disk that is full is no reason not to. The clock and the join
+    /// handshake do without what is kept, and the epoch is written with the members once there is room.
+    pub(super) fn reserve_first(&self, epoch: u64) -> Result<u64, Error> {
+        match self.reserve(epoch) {
+            Err(error) if is_full(&error) => {
+                tracing::warn!("{error}; starting all the same, and trying again");
+                Ok(epoch)
+            }
+            other => other,
+        }
+    }
+
     /// Keeps these members in the place of the last.
     pub(super) fn remember(&self, members: Vec<KeptMember>) -> Result<(), Error> {
         self.change(|kept| kept.members = members)
     }
 
-    /// Keeps what `change` makes of it: whole or not at all, and lasting once this returns.
+    /// Keeps what `change` makes of it: whole or not at all, and lasting once this returns. Where it cannot be
+    /// written now, it is with the next change.
     fn change(&self, change: impl FnOnce(&mut Kept)) -> Result<(), Error> {
-        let mut last = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
-        let mut kept = last.clone().unwrap_or_else(|| Kept::new(0, Vec::new()));
+        let mut memory = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut kept = memory.wanted.clone().unwrap_or_else(|| Kept::new(0, Vec::new()));
         change(&mut kept);
-        if last.as_ref() != Some(&kept) {
-            self.replace(&kept).map_err(|source| Error::State {
-                action: "write",
-                path: self.dir.join(FILE),
-                source,
-            })?;
-            *last = Some(kept);
+        memory.wanted = Some(kept.clone());
+        if memory.written.as_ref() != Some(&kept) {
+            let failed = |source| Error::State { action: "write", path: self.dir.join(FILE), source };
+            self.replace(&kept).map_err(failed)?;
+            memory.written = Some(kept);
         }
         Ok(())
     }
 
     fn replace(&self, kept: &Kept) -> io::Result<()> {
-        let mut file = tempfile::NamedTempFile::new_in(&self.dir)?;
+        // Always the same name: what a crash or a full disk leaves of it is overwritten by the next attempt.
+        let staged = self.dir.join(STAGED);
+        let mut file = File::create(&staged)?;
         file.write_all(&serde_json::to_vec_pretty(kept)?)?;
-        file.as_file().sync_all()?;
-        file.persist(self.dir.join(FILE))?;
+        file.sync_all()?;
+        fs::rename(&staged, self.dir.join(FILE))?;
         File::open(&self.dir)?.sync_all()
     }
+}
+
+fn is_full(error: &Error) -> bool {
+    let full = |kind| matches!(kind, io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded);
+    matches!(error, Error::State { source, .. } if full(source.kind()))
 }
 
 #[cfg(test)]
@@ -140,6 +167,21 @@ mod tests {
         assert_eq!(again.read().unwrap(), Some(Kept::new(last, members)), "what is kept fell");
         let files = fs::read_dir(dir.path().join("deep/er")).unwrap().count();
         assert_eq!(files, 1, "a temporary file is left");
+    }
+
+    /// A crash left half of it, and a disk that is full for a while: nothing is forgotten over it.
+    #[test]
+    fn what_could_not_be_written_is_written_with_the_next() {
+        let dir = tempfile::tempdir().unwrap();
+        let store = Store::open(dir.path()).unwrap();
+        // A folder in its way stands for every reason not to write.
+        fs::create_dir(dir.path().join(STAGED)).unwrap();
+        store.reserve(7).unwrap_err();
+        store.reserve_first(7).unwrap_err();
+        fs::remove_dir(dir.path().join(STAGED)).unwrap();
+        fs::write(dir.path().join(STAGED), "{\"form").unwrap();
+        store.remember(Vec::new()).unwrap();
+        assert_eq!(store.read().unwrap(), Some(Kept::new(7 + AHEAD, Vec::new())));
     }
 
     #[test]

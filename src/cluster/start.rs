@@ -62,7 +62,7 @@ impl Cluster {
         let epoch = first_epoch(wall_ms(), last.as_ref().map(|last| last.epoch), None);
         let kept = Kept::new(epoch, last.map(|last| last.members).unwrap_or_default());
         // Before anything is sent: what is written down must never be behind what others have seen.
-        let reserved = store.as_ref().map_or(Ok(u64::MAX), |store| store.reserve(epoch))?;
+        let reserved = store.as_ref().map_or(Ok(u64::MAX), |store| store.reserve_first(epoch))?;
         let identity = Identity::new(settings.node.clone(), epoch, addr);
         let (speaker, speakers) = watch::channel(speaker(&settings, &identity));
         let (publisher, views) = Publisher::new(first_view(&settings, &identity));

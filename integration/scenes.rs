@@ -6,6 +6,7 @@ mod child;
 mod clocks;
 mod cluster;
 mod crashes;
+mod disk;
 mod failpoints;
 mod init;
 mod leaving;

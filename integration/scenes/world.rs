@@ -116,7 +116,7 @@ impl World {
     ) -> Child {
         let mut args = self.common("lb", name, gossip, joins);
         args.extend(["--listen".into(), http.to_string()]);
-        if let Some(program) = std::env::var_os("BACKCHAT_HAPROXY") {
+        if let Some(program) = std::env::var_os("BACKCHAT_HAPROXY").filter(|_| !more.contains(&"--haproxy")) {
             args.extend(["--haproxy".into(), program.to_string_lossy().into_owned()]);
         }
         args.extend(more.iter().map(ToString::to_string));

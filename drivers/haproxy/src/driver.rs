@@ -111,7 +111,7 @@ impl Driver for HaproxyDriver {
             version: observed.info.version.clone(),
             generation: observed.layout.generation,
             old_workers: observed.old_workers,
-            blocked: observed.files.as_ref().and_then(observe::Files::edited).map(ToOwned::to_owned),
+            blocked: self.managed.as_ref().zip(observed.files.as_ref()).and_then(|(m, f)| f.edited(&m.paths().config)),
         }
     }
 

@@ -108,7 +108,9 @@ fn keep_edited(paths: &Paths) -> Result<(), DriverError> {
 }
 
 fn aside(paths: &Paths) -> PathBuf {
-    paths.config.with_extension("cfg.edited")
+    let mut name = paths.config.clone().into_os_string();
+    name.push(".edited");
+    name.into()
 }
 
 fn set(paths: &Paths) -> FileSet {
@@ -122,6 +124,18 @@ fn names(paths: &Paths) -> [&str; 3] {
 /// The names are ours, and plain.
 fn name(path: &Path) -> &str {
     path.file_name().and_then(|name| name.to_str()).unwrap_or_default()
+}
+
+/// Says of files that could not be written how that is cured, and what goes on meanwhile. Only where HAProxy runs.
+pub(crate) fn unwritten(error: DriverError) -> DriverError {
+    let DriverError::File { action, path, source } = error else { return error };
+    let cure = match source.kind() {
+        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => "make room there",
+        io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem => "make it writable",
+        _ => "see to it",
+    };
+    let text = format!("{source}; {cure}: until then endpoints flow, and haproxy's files stay as they are");
+    DriverError::File { action, path, source: io::Error::new(source.kind(), text) }
 }
 
 /// Refuses to start where somebody else's configuration lies: neither ours nor a cut one of ours (empty, or with

@@ -130,7 +130,7 @@ impl Managed {
         let empty = self.render(&Layout::empty(1, self.settings.spares));
         files::refuse_foreign(self.paths(), empty.as_ref().map_or("", |empty| &empty.config))?;
         if !files::settle(&self.launch, self.settings.limits.check).await? {
-            if self.read_files()?.edited().is_some() {
+            if self.read_files()?.edited(&self.paths().config).is_some() {
                 // Somebody's work, and no file of ours to start from: not to be written over.
                 check(&self.launch.program, &self.paths().config, self.settings.limits.check).await?;
             }
@@ -162,7 +162,7 @@ impl Managed {
         for (name, backend) in &mut layout.backends {
             backend.servers.retain(|endpoint, _| !not_added.contains(&self.flavour.path(name, endpoint)));
         }
-        files::write(self.paths(), &self.render(&layout)?).await
+        files::write(self.paths(), &self.render(&layout)?).await.map_err(files::unwritten)
     }
 
     /// Checks, installs, reloads and waits for the new worker to say so; on any failure the files of before are
@@ -171,7 +171,7 @@ impl Managed {
         let rendered = self.render(&plan.layout)?;
         let deployed = files::deploy(&self.launch, &rendered, plan.layout.generation, self.settings.limits).await;
         let runs = self.process.as_ref().is_some_and(Process::is_running);
-        deployed.map_err(|error| if runs { error.serves_on() } else { error })
+        deployed.map_err(files::unwritten).map_err(|error| if runs { error.serves_on() } else { error })
     }
 
     /// Ends when the process has ended, unless that was `told`, or its workers are others than the last step saw, or

@@ -6,6 +6,7 @@ mod clock;
 
 use std::{
     collections::{BTreeMap, BTreeSet},
+    path::Path,
     time::Duration,
 };
 
@@ -123,14 +124,16 @@ pub struct Files {
 }
 
 impl Files {
-    /// Why the configuration must not be written over: somebody else wrote it.
-    pub fn edited(&self) -> Option<&'static str> {
-        match Seal::of(&self.config) {
-            Seal::Whole => None,
-            _ if self.config.is_empty() => None,
-            Seal::Edited => Some("haproxy.cfg was edited by hand; --force writes over it"),
-            Seal::Missing => Some("haproxy.cfg is not ours; --force writes over it"),
-        }
+    /// Why the configuration at `path` must not be written over, and how it is all the same: somebody else wrote it.
+    pub fn edited(&self, path: &Path) -> Option<String> {
+        let what = match Seal::of(&self.config) {
+            Seal::Whole => return None,
+            _ if self.config.is_empty() => return None,
+            Seal::Edited => "was edited by hand",
+            Seal::Missing => "is not as backchat wrote it",
+        };
+        let path = path.display();
+        Some(format!("{path} {what}; start lb with --force to write over it, a copy is kept as {path}.edited"))
     }
 }
 

@@ -36,7 +36,7 @@ pub(super) fn plan(
             return (None, None);
         }
     };
-    let edited = disk.edited().filter(|_| mode.structure != Structure::Forced);
+    let edited = disk.edited(&paths.config).filter(|_| mode.structure != Structure::Forced);
     let need = need(observed, target, &rendered);
     // The file may say what runs; another structure it may say only when that is loaded.
     let may_say = Some(&rendered.structure) == observed.structure.as_ref() && edited.is_none();
@@ -45,7 +45,8 @@ pub(super) fn plan(
         waits.extend(edited.map(operator));
         return (files, None);
     };
-    if let Some(stands) = edited.or((mode.structure == Structure::Held).then_some("structure waits for approval")) {
+    let held = || (mode.structure == Structure::Held).then(|| "structure waits for approval".to_owned());
+    if let Some(stands) = edited.or_else(held) {
         waits.push(operator(format!("{stands} (needed: {why})")));
         return (files, None);
     }

@@ -3,7 +3,7 @@
 use std::{fmt, net::SocketAddr, str::FromStr, time::Duration};
 
 use serde::{Deserialize, Deserializer};
-use tracing_subscriber::EnvFilter;
+use tracing_subscriber::filter::Targets;
 
 use crate::cluster::Advertise;
 
@@ -118,7 +118,7 @@ pub enum LogFormat {
 pub struct LogFilter(String);
 
 impl LogFilter {
-    /// The directives as text, which `EnvFilter` takes.
+    /// The directives as text, which `Targets` takes.
     pub fn as_str(&self) -> &str {
         &self.0
     }
@@ -140,7 +140,7 @@ impl FromStr for LogFilter {
         if !text.split(',').all(level_or_pair) {
             return Err(wrong("no such level".to_owned()));
         }
-        EnvFilter::try_new(text).map_err(|e| wrong(e.to_string()))?;
+        Targets::from_str(text).map_err(|e| wrong(e.to_string()))?;
         Ok(Self(text.to_owned()))
     }
 }

@@ -6,6 +6,7 @@
 mod figures;
 mod floor;
 mod ours;
+mod rolling;
 mod rows;
 mod serf;
 mod side;
@@ -19,9 +20,10 @@ use anyhow::{Context as _, Result};
 use rows::{Effort, Measured};
 use table::{Goal, Row};
 
-const FULL: Effort = Effort { rounds: 5, crowd: 50, crowds: 5, events: 50, idle: Duration::from_secs(20) };
+const FULL: Effort =
+    Effort { rounds: 5, crowd: 50, crowds: 5, events: 50, idle: Duration::from_secs(20), restarts: 200 };
 /// To see that all of it runs; its figures mean little.
-const QUICK: Effort = Effort { rounds: 1, crowd: 10, crowds: 1, events: 4, idle: Duration::from_secs(2) };
+const QUICK: Effort = Effort { rounds: 1, crowd: 10, crowds: 1, events: 4, idle: Duration::from_secs(2), restarts: 10 };
 
 fn main() -> Result<()> {
     let args: Vec<_> = std::env::args().skip(1).collect();
@@ -61,15 +63,18 @@ async fn floors(effort: Effort) -> Result<Vec<Row>> {
     Ok(rows)
 }
 
-/// The goals of the project's first issue.
+/// The goals of the project's issues.
 fn compare(effort: Effort, theirs: Measured, ours: Measured) -> Vec<Row> {
     let Effort { crowd, events, .. } = effort;
     let broken = format!("broken requests over {events} scale events, of {} and {}", theirs.requests, ours.requests);
+    let [fresh, kept] = rolling::rows(&theirs.rolled, &ours.rolled);
     vec![
         Row::new("start of an agent → first answer routed", theirs.join, ours.join, Goal::Times(30.0)),
         Row::new("graceful leave → out of HAProxy", theirs.leave, ours.leave, Goal::Times(30.0)),
         Row::new("kill -9 → out of HAProxy", theirs.crash, ours.crash, Goal::Times(6.0)),
         Row::new(broken, theirs.broken, ours.broken, Goal::Zero),
+        fresh,
+        kept,
         Row::new(format!("memory of one of {crowd} agents, resident"), theirs.rss, ours.rss, Goal::Times(3.0)),
         Row::new("  the same, shared pages divided", theirs.pss, ours.pss, Goal::None),
         Row::new(format!("processor time of one of {crowd}, idle"), theirs.cpu, ours.cpu, Goal::Times(1.0)),

@@ -14,11 +14,10 @@ use tokio::{
     net::UnixStream,
 };
 
-use crate::side::{LIMIT, Side, haproxy};
+use crate::side::{LIMIT, Seat, Side, haproxy};
 
 /// backchat beside HAProxy.
 pub(crate) struct Backchat {
-    folder: PathBuf,
     front: SocketAddr,
     gossip: SocketAddr,
     run_dir: PathBuf,
@@ -32,7 +31,12 @@ const PROFILE: &str = "--profile=lan";
 impl Side for Backchat {
     const NAME: &'static str = "backchat";
 
-    async fn start(folder: &Path) -> Result<Self> {
+    fn program() -> &'static Path {
+        Path::new(env!("CARGO_BIN_EXE_backchat"))
+    }
+
+    /// The services come with their members.
+    async fn start(folder: &Path, _services: &[&str]) -> Result<Self> {
         let (front, gossip, run_dir) = (ports::free()?, ports::free()?, folder.join("proxy"));
         let args = [
             "lb".to_owned(),
@@ -43,11 +47,11 @@ impl Side for Backchat {
             format!("--run-dir={}", run_dir.display()),
             PROFILE.into(),
         ];
-        let lb = Child::start(program(), args, &folder.join("balancer.log"))?;
+        let lb = Child::start(Self::program(), args, &folder.join("balancer.log"))?;
         let socket = run_dir.join("haproxy.sock");
         let started = plane::wait(&socket, LIMIT, |_| true).await;
         started.with_context(|| format!("HAProxy did not start:\n{}", lb.last_words(10)))?;
-        Ok(Self { folder: folder.to_owned(), front, gossip, run_dir, socket, _lb: lb })
+        Ok(Self { front, gossip, run_dir, socket, _lb: lb })
     }
 
     fn front(&self) -> SocketAddr {
@@ -58,17 +62,19 @@ impl Side for Backchat {
         &self.socket
     }
 
-    fn agent(&self, name: &str, web: SocketAddr) -> Result<Child> {
-        let args = [
+    fn agent(&self, seat: &Seat) -> Result<Vec<String>> {
+        let Seat { name, service, web, gossip } = seat;
+        let host = Seat::host(service).map(|host| format!(",host={host}")).unwrap_or_default();
+        let run_dir = self.run_dir.with_file_name(name);
+        Ok(vec![
             "agent".to_owned(),
             format!("--node={name}"),
-            format!("--bind={}", ports::free()?),
+            format!("--bind={gossip}"),
             format!("--join={}", self.gossip),
-            format!("--service=web:{}", web.port()),
-            format!("--run-dir={}", self.folder.join(name).display()),
+            format!("--service={service}:{}{host}", web.port()),
+            format!("--run-dir={}", run_dir.display()),
             PROFILE.into(),
-        ];
-        Ok(Child::start(program(), args, &self.folder.join(format!("{name}.log")))?)
+        ])
     }
 
     fn leave(&self, agent: &Child) -> Result<()> {
@@ -101,8 +107,4 @@ impl Backchat {
         let (_, body) = answer.split_once("\r\n\r\n").context("an answer with a body")?;
         serde_json::from_str(body).with_context(|| format!("GET {path}: {answer}"))
     }
-}
-
-fn program() -> &'static Path {
-    Path::new(env!("CARGO_BIN_EXE_backchat"))
 }

@@ -7,6 +7,7 @@ use backchat::demo::{Load, Traffic};
 
 use crate::{
     figures::{Figures, Unit},
+    rolling::{self, Rolled},
     side::{LIMIT, Member, Side, World},
     usage, wrk,
 };
@@ -24,6 +25,8 @@ pub(crate) struct Effort {
     pub(crate) events: usize,
     /// How long the idle crowd is watched.
     pub(crate) idle: Duration,
+    /// Rolling restarts.
+    pub(crate) restarts: usize,
 }
 
 /// What one side measured.
@@ -37,14 +40,16 @@ pub(crate) struct Measured {
     pub(crate) pss: Figures,
     pub(crate) cpu: Figures,
     pub(crate) crowd: Figures,
+    pub(crate) rolled: Rolled,
 }
 
 /// Measures everything on one side, saying what it does.
 pub(crate) async fn measure<S: Side>(effort: Effort) -> Result<Measured> {
     let (join, leave, crash) = changes::<S>(effort).await?;
     let (broken, requests) = scaling::<S>(effort).await?;
+    let rolled = rolling::measure::<S>(effort.restarts).await?;
     let (rss, pss, cpu, crowd) = crowds::<S>(effort).await?;
-    Ok(Measured { join, leave, crash, broken, requests, rss, pss, cpu, crowd })
+    Ok(Measured { join, leave, crash, broken, requests, rss, pss, cpu, crowd, rolled })
 }
 
 fn say<S: Side>(what: &str) {
@@ -89,11 +94,11 @@ async fn first_answer<S: Side>(world: &World<S>, name: &str) -> Result<(Member, 
     traffic.wait(LIMIT, |counts| counts.by("base") > 0).await.context("no answer from the member that stays")?;
     let web = world.web(name).await?;
     let begun = Instant::now();
-    let agent = world.side.agent(name, web.addr())?;
+    let member = world.agent(name, web)?;
     traffic.wait(LIMIT, |counts| counts.by(name) > 0).await.with_context(|| format!("no answer from {name}"))?;
     let joined = begun.elapsed();
     traffic.stop().await;
-    Ok((Member { agent, web }, joined))
+    Ok((member, joined))
 }
 
 /// Requests of keep-alive clients that broke while members joined and left by turns. A web server ends with its agent.
@@ -142,7 +147,7 @@ async fn crowd<S: Side>(world: &World<S>, size: usize) -> Result<(Vec<Member>, D
     let begun = Instant::now();
     let mut members = Vec::new();
     for (number, web) in webs.into_iter().enumerate() {
-        members.push(Member { agent: world.side.agent(&format!("web{number}"), web.addr())?, web });
+        members.push(world.agent(&format!("web{number}"), web)?);
     }
     while world.side.known().await? < size {
         ensure!(begun.elapsed() < LIMIT, "{}: only {} known", S::NAME, world.side.known().await?);

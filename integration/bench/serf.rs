@@ -12,11 +12,10 @@ use anyhow::{Context as _, Result, ensure};
 use backchat::demo::{Child, plane, ports};
 use rustix::process::{Pid, Signal, kill_process};
 
-use crate::side::{LIMIT, Side, haproxy};
+use crate::side::{LIMIT, Seat, Side, haproxy};
 
 /// Serf beside HAProxy.
 pub(crate) struct Serf {
-    folder: PathBuf,
     front: SocketAddr,
     gossip: SocketAddr,
     socket: PathBuf,
@@ -26,8 +25,15 @@ pub(crate) struct Serf {
     _haproxy: Child,
 }
 
-/// What a user of Serf has in front: Debian's defaults, a frontend, and a backend as the last section.
-fn config(front: SocketAddr, socket: &Path) -> String {
+/// What a user of Serf has in front: Debian's defaults, a frontend, and a backend for each service.
+fn config(front: SocketAddr, socket: &Path, services: &[&str]) -> String {
+    let hosts = services.iter().filter_map(|service| Some((service, Seat::host(service)?)));
+    let routes: String =
+        hosts.map(|(service, host)| format!("    use_backend {service} if {{ hdr(host) -i {host} }}\n")).collect();
+    let default = services.first().map(|service| format!("    default_backend {service}\n")).unwrap_or_default();
+    let backends: String =
+        services.iter().map(|service| format!("backend {service}\n    balance roundrobin\n")).collect();
+    let socket = socket.display();
     format!(
         "global
     stats socket {socket} mode 600 level admin
@@ -41,22 +47,22 @@ defaults
     timeout server 50s
 frontend http
     bind {front}
-    default_backend web
-backend web
-    balance roundrobin
-",
-        socket = socket.display()
+{routes}{default}{backends}"
     )
 }
 
 impl Side for Serf {
     const NAME: &'static str = "Serf";
 
-    async fn start(folder: &Path) -> Result<Self> {
+    fn program() -> &'static Path {
+        Path::new("serf")
+    }
+
+    async fn start(folder: &Path, services: &[&str]) -> Result<Self> {
         let (front, gossip, rpc) = (ports::free()?, ports::free()?, ports::free()?);
         let [socket, cfg, pidfile, log] =
             ["haproxy.sock", "haproxy.cfg", "haproxy.pid", "balancer.log"].map(|name| folder.join(name));
-        fs::write(&cfg, config(front, &socket))?;
+        fs::write(&cfg, config(front, &socket, services))?;
         let args = ["-W", "-f"].map(PathBuf::from).into_iter().chain([cfg.clone(), "-p".into(), pidfile.clone()]);
         let haproxy = Child::start(&haproxy(), args, &folder.join("haproxy.log"))?;
         plane::wait(&socket, LIMIT, |_| true).await.context("HAProxy did not start")?;
@@ -69,9 +75,9 @@ impl Side for Serf {
             "-tag=role=lb".into(),
             format!("-event-handler={}", handler.display()),
         ];
-        let agent = Child::start(Path::new("serf"), args, &log)?;
+        let agent = Child::start(Self::program(), args, &log)?;
         until_running(&log).await?;
-        Ok(Self { folder: folder.to_owned(), front, gossip, socket, log, _agent: agent, _haproxy: haproxy })
+        Ok(Self { front, gossip, socket, log, _agent: agent, _haproxy: haproxy })
     }
 
     fn front(&self) -> SocketAddr {
@@ -82,17 +88,17 @@ impl Side for Serf {
         &self.socket
     }
 
-    fn agent(&self, name: &str, web: SocketAddr) -> Result<Child> {
-        let args = [
+    fn agent(&self, seat: &Seat) -> Result<Vec<String>> {
+        let Seat { name, service, web, gossip } = seat;
+        Ok(vec![
             "agent".to_owned(),
             format!("-node={name}"),
-            format!("-bind={}", ports::free()?),
+            format!("-bind={gossip}"),
             format!("-rpc-addr={}", ports::free()?),
             format!("-join={}", self.gossip),
-            "-tag=role=web".into(),
+            format!("-tag=role={service}"),
             format!("-tag=port={}", web.port()),
-        ];
-        Ok(Child::start(Path::new("serf"), args, &self.folder.join(format!("{name}.log")))?)
+        ])
     }
 
     /// SIGINT is what Serf takes as a leave.

@@ -7,7 +7,7 @@ use std::{
 };
 
 use anyhow::{Context as _, Result};
-use backchat::demo::{Child, Web, child::Folder, plane};
+use backchat::demo::{Child, Web, child::Folder, plane, ports};
 
 /// How long anything may take before the benchmark gives up on it.
 pub(crate) const LIMIT: Duration = Duration::from_secs(60);
@@ -17,8 +17,12 @@ pub(crate) trait Side: Sized {
     /// What the table calls it.
     const NAME: &'static str;
 
-    /// Starts a balancer with nothing behind it, in this folder.
-    async fn start(folder: &Path) -> Result<Self>;
+    /// The program of its agents.
+    fn program() -> &'static Path;
+
+    /// Starts a balancer with nothing behind it, in this folder, for these services: the first takes every request
+    /// whose host belongs to none of them.
+    async fn start(folder: &Path, services: &[&str]) -> Result<Self>;
 
     /// Where its HAProxy takes requests.
     fn front(&self) -> SocketAddr;
@@ -26,8 +30,8 @@ pub(crate) trait Side: Sized {
     /// Its HAProxy's runtime socket.
     fn socket(&self) -> &Path;
 
-    /// Starts an agent for the web server at `web`, which joins the balancer.
-    fn agent(&self, name: &str, web: SocketAddr) -> Result<Child>;
+    /// What an agent is told that joins the balancer and announces this seat's web server.
+    fn agent(&self, seat: &Seat) -> Result<Vec<String>>;
 
     /// Tells an agent to leave gracefully.
     fn leave(&self, agent: &Child) -> Result<()>;
@@ -44,21 +48,58 @@ pub(crate) struct World<S> {
     folder: Folder,
 }
 
+/// What of a member outlives its restart.
+pub(crate) struct Seat {
+    pub(crate) name: String,
+    pub(crate) service: String,
+    /// Where its web server listens.
+    pub(crate) web: SocketAddr,
+    /// Where its agent does.
+    pub(crate) gossip: SocketAddr,
+}
+
+impl Seat {
+    /// A new member of a service.
+    pub(crate) fn of(service: &str, name: &str) -> Result<Self> {
+        Self::at(service, name, ports::free()?)
+    }
+
+    /// A new member whose web server is there already.
+    fn at(service: &str, name: &str, web: SocketAddr) -> Result<Self> {
+        Ok(Self { name: name.to_owned(), service: service.to_owned(), web, gossip: ports::free()? })
+    }
+
+    /// The host of a service's requests; none where there is but the one, which takes all.
+    pub(crate) fn host(service: &str) -> Option<String> {
+        (service != ALONE).then(|| format!("{service}.test"))
+    }
+}
+
 /// An agent and the web server beside it.
 pub(crate) struct Member {
     pub(crate) agent: Child,
     pub(crate) web: Web,
+    pub(crate) seat: Seat,
 }
+
+/// The service where there is but one.
+const ALONE: &str = "web";
 
 impl<S: Side> World<S> {
     /// A balancer alone.
     pub(crate) async fn empty() -> Result<Self> {
+        Self::with(&[ALONE]).await
+    }
+
+    /// A balancer of these services, without a member.
+    pub(crate) async fn with(services: &[&str]) -> Result<Self> {
         let folder = Folder::new("backchat-bench-")?;
-        let side = S::start(folder.path()).await.with_context(|| format!("start the balancer of {}", S::NAME))?;
+        let side = S::start(folder.path(), services).await;
+        let side = side.with_context(|| format!("start the balancer of {}", S::NAME))?;
         Ok(Self { side, base: None, folder })
     }
 
-    /// A balancer and the member that stays.
+    /// A balancer of one service and the member that stays.
     pub(crate) async fn new() -> Result<Self> {
         let mut world = Self::empty().await?;
         let base = world.member("base").await?;
@@ -70,8 +111,25 @@ impl<S: Side> World<S> {
     /// A new web server and its agent, just started.
     pub(crate) async fn member(&self, name: &str) -> Result<Member> {
         let web = self.web(name).await?;
-        let agent = self.side.agent(name, web.addr())?;
-        Ok(Member { agent, web })
+        self.agent(name, web)
+    }
+
+    /// The agent of a web server, just started.
+    pub(crate) fn agent(&self, name: &str, web: Web) -> Result<Member> {
+        self.seated(Seat::at(ALONE, name, web.addr())?, web)
+    }
+
+    /// A web server and its agent at a seat, just started.
+    pub(crate) async fn start(&self, seat: Seat) -> Result<Member> {
+        let web = Web::start(seat.web, &seat.name).await;
+        let web = web.with_context(|| format!("start web server {} at {}", seat.name, seat.web))?;
+        self.seated(seat, web)
+    }
+
+    fn seated(&self, seat: Seat, web: Web) -> Result<Member> {
+        let log = self.folder.path().join(format!("{}.log", seat.name));
+        let agent = Child::start(S::program(), self.side.agent(&seat)?, &log)?;
+        Ok(Member { agent, web, seat })
     }
 
     /// A web server that answers `name`.

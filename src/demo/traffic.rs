@@ -1,7 +1,8 @@
-//! Keep-alive clients that never stop asking, and count what they get: the judge of every scene.
+//! Clients that never stop asking, and count what they get: the judge of every scene.
 //!
-//! One client holds one connection, as a browser or a proxy in front would, and asks again when it has its answer. A
-//! request that failed is counted and never repeated by us. It must not know which failures are whose fault.
+//! One client holds one connection, as a browser or a proxy in front would, or opens one for each request, and asks
+//! again when it has its answer. A request that failed is counted and never repeated by us. It must not know which
+//! failures are whose fault.
 
 use std::{
     collections::BTreeMap,
@@ -94,6 +95,17 @@ impl Counts {
             sent: self.sent.saturating_sub(earlier.sent),
             failed: less(&self.failed, &earlier.failed),
             answers: less(&self.answers, &earlier.answers),
+        }
+    }
+
+    /// Adds what came of other traffic.
+    pub fn add(&mut self, other: &Self) {
+        self.sent += other.sent;
+        for (failure, times) in &other.failed {
+            *self.failed.entry(*failure).or_default() += times;
+        }
+        for (server, times) in &other.answers {
+            *self.answers.entry(server.clone()).or_default() += times;
         }
     }
 
@@ -294,5 +306,18 @@ mod tests {
         let since = counts.since(&earlier);
         assert_eq!((since.by("web1"), since.by("web2")), (0, 1));
         assert_eq!(since.to_string(), "2 of 3 requests failed: not connected 1, status 503 1");
+    }
+
+    #[test]
+    fn counts_of_several_add_up() {
+        let (mut all, mut other) = (Counts::default(), Counts::default());
+        for counts in [&mut all, &mut other] {
+            counts.record(Ok("web1".into()));
+            counts.record(Err(Failure::Timeout));
+        }
+        other.record(Ok("web2".into()));
+        all.add(&other);
+        assert_eq!((all.by("web1"), all.by("web2")), (2, 1));
+        assert_eq!(all.to_string(), "2 of 5 requests failed: timed out 2");
     }
 }

@@ -10,6 +10,11 @@ VERSIONS ?= 3.0 3.2
 # How long the chaos begins new rounds.
 TIME ?= 5m
 
+# What is handed out, and measured: static, and what an agent never runs last (see the two files).
+TARGET = $(shell packaging/target.sh)
+LAYOUT := "-Csymbol-mangling-version=v0", "-Clink-arg=-Wl,-T,$(CURDIR)/packaging/layout.ld"
+SHIPPED = --profile shipped --target $(TARGET) --config 'build.rustflags=[$(LAYOUT)]'
+
 .DEFAULT_GOAL := help
 .PHONY: help demo test test-versions bench chaos lint dist
 
@@ -35,7 +40,7 @@ test-versions: ## the tests again on HAProxy 3.0 and 3.2, out of Debian trees un
 
 bench: ## compare with Serf and a reload script, side by side; writes target/bench.md
 	@$(DEPS) bench
-	$(CARGO) bench --bench bench -- $(ARGS)
+	$(CARGO) bench $(SHIPPED) --bench bench -- $(ARGS)
 
 chaos: ## disorder out of a seed on network namespaces, under load; as root (TIME=30m SEED=7, FROM=12 to begin there)
 	@$(DEPS) chaos
@@ -48,5 +53,5 @@ lint: ## formatting and clippy, warnings are errors
 	$(CARGO) clippy --workspace --all-targets -- -D warnings
 
 dist: ## an archive with the program, its units and licences under target/dist/
-	$(CARGO) build --profile shipped --locked --bin backchat
-	@packaging/dist.sh
+	$(CARGO) build $(SHIPPED) --locked --bin backchat
+	@TARGET=$(TARGET) packaging/dist.sh

@@ -7,6 +7,7 @@ mod cluster;
 mod commands;
 mod conformance;
 mod demo;
+mod layout;
 mod scenes;
 mod simulator;
 

@@ -5,9 +5,9 @@
 set -eu
 cd "$(dirname "$0")/.."
 
-program=${CARGO_TARGET_DIR:-target}/shipped/backchat
+target=${TARGET:?is what the program was built for: use make dist}
+program=${CARGO_TARGET_DIR:-target}/$target/shipped/backchat
 version="$(sed -n 's/^version = "\(.*\)"/\1/p' Cargo.toml | head -n 1)"
-target="$(rustc -vV | sed -n 's/^host: //p')"
 name="backchat-$version-$target"
 time="@${SOURCE_DATE_EPOCH:-$(git log -1 --format=%ct)}"
 

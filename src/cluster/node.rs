@@ -6,6 +6,7 @@
 
 mod api;
 mod cures;
+mod departed;
 mod directory;
 mod forget;
 mod gossip;
@@ -35,6 +36,7 @@ pub use api::{Effect, Input, Known, NodeConfig, Outcome, Why};
 pub use cures::Cures;
 
 use self::{
+    departed::Departed,
     directory::Directory,
     leave::Phase,
     outbox::{Items, Outbox},
@@ -63,6 +65,8 @@ pub struct Node {
     timers: Timers,
     directory: Directory,
     records: Records,
+    /// Members that were gone before this life.
+    departed: Departed,
     /// Our record as it was last told.
     own: RawRecord,
     phase: Phase,
@@ -121,6 +125,7 @@ impl Node {
             timers: Timers::default(),
             directory: Directory::default(),
             records: Records::default(),
+            departed: Departed::new(now),
             own: own.clone(),
             phase: Phase::Running,
             synced,
@@ -190,6 +195,7 @@ impl Node {
     /// Everybody that is known, this node included.
     pub fn snapshot(&self) -> Snapshot {
         let mut members = self.directory.members(&self.records);
+        self.departed.complete(&mut members);
         let own = self.identity();
         let me = Member {
             name: own.name().clone(),

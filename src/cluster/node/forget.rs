@@ -24,6 +24,7 @@ impl Node {
     /// Forgets those whose time is over, and the oldest of too many.
     pub(super) fn forget(&mut self) {
         self.timers.set(self.now + EVERY, Alarm::Forget);
+        self.changed |= self.departed.forget(self.now);
         let mut gone: Vec<_> = self.directory.entries.iter().filter(|(_, entry)| !entry.is_active()).collect();
         gone.sort_by_key(|(_, entry)| std::cmp::Reverse(entry.since));
         let over = |(nth, (name, entry)): (usize, (&NodeName, &super::directory::Entry))| {

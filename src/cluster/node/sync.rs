@@ -64,6 +64,7 @@ impl Node {
                 Err(bad) => self.refuse_told(&exchange.from, &bad),
             }
         }
+        self.note_departed(exchange);
         if let Some(entry) = self.directory.of(&exchange.from) {
             (entry.announced, entry.tries) = (None, 0);
         }

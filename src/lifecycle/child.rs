@@ -92,13 +92,13 @@ impl Child {
         let count = |line: String| line.strip_prefix("left ").and_then(|count| count.parse().ok());
         let left = async { self.reports.next_line().await.ok().flatten().and_then(count).unwrap_or(0) };
         let both = async { (left.await, self.keeper.wait().await) };
-        match tokio::time::timeout(limit, both).await {
-            Ok((left, _)) => left,
-            Err(_) => {
+        tokio::time::timeout(limit, both).await.map_or_else(
+            |_| {
                 tracing::warn!(?limit, "not all processes of the service end");
                 0
-            }
-        }
+            },
+            |(left, _)| left,
+        )
     }
 }
 

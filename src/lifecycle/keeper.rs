@@ -121,18 +121,20 @@ impl Keeper<'_> {
             // Cancel-safe: a signal and a read keep what was not taken; the alarm is set anew each time.
             tokio::select! {
                 _ = children.recv() => {}
-                read = orders.read(&mut byte), if agent_lives => match read {
-                    Ok(1..) => self.order(i32::from(byte[0])),
-                    Ok(0) | Err(_) => {
-                        agent_lives = false;
-                        self.tell(self.charge.stop_signal);
-                        self.patience();
-                    }
-                },
+                read = orders.read(&mut byte), if agent_lives => {
+                    agent_lives = read.is_ok_and(|count| count > 0);
+                    if agent_lives { self.order(i32::from(byte[0])) } else { self.orphaned() }
+                }
                 () = tokio::time::sleep_until(alarm.unwrap_or_else(Instant::now)), if alarm.is_some() => self.insist(),
             }
         }
         Ok(())
+    }
+
+    /// The agent is gone: what it kept is to go too.
+    fn orphaned(&mut self) {
+        self.tell(self.charge.stop_signal);
+        self.patience();
     }
 
     fn order(&mut self, number: i32) {

@@ -68,7 +68,7 @@ impl Local {
                 let report = |outcome| {
                     found.send_if_modified(|all| note(all, index, outcome));
                 };
-                stop.run_until_cancelled(check::watch(check, own, phase, report)).await
+                stop.run_until_cancelled(Box::pin(check::watch(check, own, phase, report))).await
             });
         }
         let mut local = Self {

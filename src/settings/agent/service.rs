@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::span;
 use crate::{
     config::{AgentOwn, Offer, Text},
-    lifecycle::{Check, Pace, SignalName, Target, child::Program, service::Service},
+    lifecycle::{Check, Pace, SignalName, Target, check::Place, child::Program, service::Service},
     settings::Error,
 };
 
@@ -35,7 +35,7 @@ pub(super) fn checks(offers: &[Offer], own: &AgentOwn, has_child: bool) -> Resul
     let check = |offer: &Offer| {
         let target = match &offer.check {
             Some(Text(target)) => target.clone(),
-            None if has_child => Target::Tcp(Default::default()),
+            None if has_child => Target::Tcp(Place::default()),
             None => return None,
         };
         // A pattern is no name to ask for.

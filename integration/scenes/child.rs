@@ -311,7 +311,8 @@ async fn as_the_first_process_an_agent_reaps_and_passes_the_status_on() {
     let (bind, join, run_dir) =
         (ports::free().unwrap().to_string(), world.proxy().gossip.to_string(), world.run_dir("web1"));
     let orphans = world.folder.path().join("orphans");
-    let check = format!("exec:(sleep 0.01; echo >>{}) & true", orphans.display());
+    // Away from its check's process group, which ends with the check.
+    let check = format!("exec:setsid sh -c 'sleep 0.01; echo >>{}' & true", orphans.display());
     let line = shell("trap 'kill $!; exit 9' TERM; (sleep 0.01 &);")[2].clone() + " & wait";
     let line = line.replace("ADDR", &addr.to_string()).replace("NAME", "web1");
     let line = line.replace("BACKCHAT", &backchat().display().to_string());

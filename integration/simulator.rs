@@ -7,6 +7,7 @@ mod host;
 mod membership;
 mod network;
 mod plane;
+mod profiles;
 mod records;
 mod suspicion;
 mod sweep;

@@ -55,6 +55,30 @@ fn stale_suspicions() {
     });
 }
 
+/// A suspect answers while the one that suspects it stands still, and its answers are lost.
+#[test]
+fn sleepers_that_judge() {
+    check(Cures { overslept: false, ..Cures::default() }, |cures| {
+        (0..20).any(|seed| {
+            let mut world = agents(seed, 3, cures, 0.0);
+            let addrs: Vec<_> = world.hosts.iter().map(|host| host.addr).collect();
+            world.stall(1, ms(1200));
+            let until = world.now + ms(1200);
+            while world.sees(0, 1) == Some(Liveness::Alive) && world.now < until {
+                world.run(ms(10));
+            }
+            // It sleeps a little longer than it lets suspects refute, and not so long as to be declared down.
+            let sleeps = world.profile.suspicion_for(3) + ms(50);
+            addrs[1..].iter().for_each(|addr| world.network.cut(*addr, addrs[0]));
+            world.stall(0, sleeps);
+            world.run(sleeps - ms(1));
+            world.network.heal();
+            world.run(secs(6));
+            renewed(&world)
+        })
+    });
+}
+
 /// A node that was declared down while it stood still renews itself, and its first packets are lost.
 #[test]
 fn mute_rejoins() {

@@ -4,8 +4,8 @@
 use std::collections::BTreeSet;
 
 use backchat::model::{
-    Desired, EndpointId, EndpointState, Evidence, Held, Ledger, Moment, NodeName, Policy, Snapshot, Windows, desired, guard,
-    guard::node_of,
+    Desired, EndpointId, EndpointState, Evidence, Held, Ledger, Moment, NodeName, Policy, Snapshot, Windows, desired,
+    guard,
 };
 
 /// The live set of one balancer, and its history.
@@ -52,4 +52,9 @@ impl Plane {
     pub(super) fn holds(&self) -> bool {
         !self.held.is_empty()
     }
+}
+
+/// Whose endpoint it is.
+fn node_of(id: &EndpointId) -> Option<NodeName> {
+    id.endpoint.as_str().split(':').next()?.parse().ok()
 }

@@ -111,12 +111,12 @@ fn agents_ask_nobody() {
 /// Standing still for less than the suspicion lasts costs nobody its life.
 #[test]
 fn a_short_stall_is_survived() {
-    for seed in 0..5 {
-        let mut world = World::cluster(seed, 10);
+    for seed in 0..10 {
+        let mut world = World::with(seed, 10, |world| world.network.loss = 0.2);
         world.until(secs(5), World::converged);
         world.hosts[0].watched = true;
-        world.stall(4, ms(1500));
-        world.run(secs(6));
+        world.stall(4, ms(2900));
+        world.run(secs(8));
         let failed = |(_, _, seen): &(_, _, Liveness)| *seen == Liveness::Failed;
         assert!(!world.hosts[0].seen.iter().any(failed), "seed {seed}");
         world.until(secs(2), World::converged);
@@ -126,12 +126,12 @@ fn a_short_stall_is_survived() {
 /// A balancer that stood still itself finds everybody alive.
 #[test]
 fn a_stalled_balancer_removes_nobody() {
-    for seed in 0..5 {
-        let mut world = World::cluster(seed, 10);
+    for seed in 0..10 {
+        let mut world = World::with(seed, 10, |world| world.network.loss = 0.2);
         world.until(secs(5), World::converged);
         world.hosts[0].watched = true;
-        world.stall(0, ms(1500));
-        world.run(secs(6));
+        world.stall(0, ms(2900));
+        world.run(secs(8));
         let failed = |(_, _, seen): &(_, _, Liveness)| *seen == Liveness::Failed;
         assert!(!world.hosts[0].seen.iter().any(failed), "seed {seed}");
     }

@@ -1,6 +1,8 @@
-//! Nobody healthy is removed: loss, and members that stand still for a while, for an hour of virtual time.
+//! Nobody healthy is removed: sizes, losses, and members that stand still now and then.
+//!
+//! Minutes of it in every run of the tests, an hour of each in `make sweep`.
 
-use std::time::Duration;
+use std::{fmt::Write, thread, time::Duration};
 
 use backchat::{
     cluster::node::Effect,
@@ -8,21 +10,20 @@ use backchat::{
 };
 use rand::{RngExt, SeedableRng, rngs::StdRng};
 
-use super::{
-    world::{World, ms, secs},
-};
+use super::world::{World, ms, secs};
 
-/// How long a stall lasts, in milliseconds; at any moment every twentieth node stands still.
+/// How long a node stands still and how long it then runs, in milliseconds: at any moment every twentieth
+/// stands still.
 const STALL: std::ops::Range<u64> = 1000..3000;
-const STALL_EVERY: std::ops::Range<u64> = 20_000..56_000;
+const BETWEEN: std::ops::Range<u64> = 20_000..56_000;
+/// How long after a stall its node may still be taken for one that stands still.
+const AFTER: Duration = ms(500);
 
-/// What is run.
+/// A cluster, its network, and for how long.
 #[derive(Clone, Copy, Debug)]
 struct Cell {
-    seed: u64,
     size: usize,
     loss: f64,
-    stalls: bool,
     time: Duration,
 }
 
@@ -34,21 +35,30 @@ struct Stall {
     to: Moment,
 }
 
-/// What came of it.
+/// How often something was done to a node that ran, and to one that stood still.
+#[derive(Clone, Copy, Debug, Default)]
+struct Count {
+    healthy: usize,
+    stalled: usize,
+}
+
+/// What came of a cell.
 #[derive(Debug, Default)]
 struct Tally {
     stalls: usize,
-    /// Removals and drains at a balancer, and lives that were begun anew: of the healthy, and of those that
-    /// stood still, with how long they did.
-    healthy: [usize; 3],
-    stalled: [Vec<Duration>; 3],
-    packets: u64,
-    events: Vec<String>,
+    /// Endpoints that a balancer took out.
+    removed: Count,
+    /// Endpoints that it gave no new requests for a moment.
+    drained: Count,
+    /// Nodes that somebody declared down, and that began a new life.
+    renewed: Count,
+    /// The removals and new lives, for people.
+    log: String,
 }
 
 impl Cell {
     fn run(self) -> Tally {
-        let mut world = World::new(self.seed);
+        let mut world = World::new(1);
         world.network.loss = self.loss;
         let balancers = if self.size > 5 { 2 } else { 1 };
         for i in 0..self.size {
@@ -57,101 +67,115 @@ impl Cell {
             world.start(i, 1000);
         }
         world.until(secs(30), World::converged);
-        for i in 0..balancers {
-            world.equip(i);
-        }
-        let packets = world.packets;
+        (0..balancers).for_each(|i| world.equip(i));
         let stalls = self.pass(&mut world);
-        let mut tally = Tally { stalls: stalls.len(), packets: world.packets - packets, ..Tally::default() };
-        tally.count(&world, &stalls);
-        tally
+        Tally::of(&world, &stalls)
     }
 
     /// Lets the time pass, with stalls.
     fn pass(self, world: &mut World) -> Vec<Stall> {
-        let end = world.now + self.time;
-        let mut rng = StdRng::seed_from_u64(self.seed ^ 0x57a1);
-        let mut next: Vec<Moment> = (0..self.size).map(|_| world.now + ms(rng.random_range(0..STALL_EVERY.end))).collect();
+        let (mut rng, end) = (StdRng::seed_from_u64(0x57a0), world.now + self.time);
+        let first = |_| world.now + ms(rng.random_range(0..BETWEEN.end));
+        let mut next: Vec<Moment> = (0..self.size).map(first).collect();
         let mut stalls = Vec::new();
-        while self.stalls {
-            let Some((node, at)) = next.iter().copied().enumerate().min_by_key(|(_, at)| *at) else { break };
-            if at > end {
+        while let Some((node, from)) = next.iter().copied().enumerate().min_by_key(|(_, at)| *at) {
+            if from > end {
                 break;
             }
-            world.run(at.saturating_sub(world.now));
+            world.run(from.saturating_sub(world.now));
             let time = ms(rng.random_range(STALL));
             world.stall(node, time);
-            stalls.push(Stall { node, from: at, to: at + time });
-            next[node] = at + time + ms(rng.random_range(STALL_EVERY));
+            stalls.push(Stall { node, from, to: from + time });
+            next[node] = from + time + ms(rng.random_range(BETWEEN));
         }
         world.run(end.saturating_sub(world.now));
         stalls
     }
+
+    /// The cell's row of the README's table.
+    fn row(self, tally: &Tally) -> String {
+        let Tally { stalls, removed, drained, .. } = tally;
+        format!(
+            "| {} | {} % | {} min | {stalls} | {} | {} | {} | {} |",
+            self.size,
+            self.loss * 100.0,
+            self.time.as_secs() / 60,
+            removed.healthy,
+            removed.stalled,
+            drained.healthy,
+            drained.stalled,
+        )
+    }
+
+    #[track_caller]
+    fn check(self) {
+        let tally = self.run();
+        println!("{}", self.row(&tally));
+        let gone = [tally.removed, tally.renewed].map(|count| (count.healthy, count.stalled));
+        // Not even those that stood still: three seconds are less than a suspicion lasts.
+        assert_eq!(gone, [(0, 0); 2], "{self:?}\n{}", tally.log);
+    }
 }
 
 impl Tally {
-    fn count(&mut self, world: &World, stalls: &[Stall]) {
-        for (b, host) in world.hosts.iter().enumerate() {
+    fn of(world: &World, stalls: &[Stall]) -> Self {
+        let mut tally = Self { stalls: stalls.len(), ..Self::default() };
+        for (i, host) in world.hosts.iter().enumerate() {
             for change in host.plane.iter().flat_map(|plane| &plane.changes) {
-                let node = world.hosts.iter().position(|host| host.name == change.node).unwrap();
+                let node = world.hosts.iter().position(|other| other.name == change.node).unwrap();
+                let stall = around(stalls, node, change.at);
                 match change.state {
-                    None => self.note(0, "removed", b, node, change.at, stalls),
-                    Some(EndpointState::Drain) => self.note(1, "drained", b, node, change.at, stalls),
+                    None => {
+                        tally.removed.add(stall.is_some());
+                        writeln!(tally.log, "{:?} n{i} removed n{node}: {stall:?}", change.at).unwrap();
+                    }
+                    Some(EndpointState::Drain) => tally.drained.add(stall.is_some()),
                     Some(EndpointState::Ready) => {}
                 }
             }
-        }
-        for (i, host) in world.hosts.iter().enumerate() {
-            for (at, fate) in &host.fate {
-                if matches!(fate, Effect::Renewed { .. }) {
-                    self.note(2, "renewed", i, i, *at, stalls);
-                }
+            for (at, _) in host.fate.iter().filter(|(_, fate)| matches!(fate, Effect::Renewed { .. })) {
+                let stall = around(stalls, i, *at);
+                tally.renewed.add(stall.is_some());
+                writeln!(tally.log, "{at:?} n{i} was declared down: {stall:?}").unwrap();
             }
         }
-    }
-
-    fn note(&mut self, what: usize, word: &str, by: usize, node: usize, at: Moment, stalls: &[Stall]) {
-        let stall = stalls.iter().rev().find(|s| s.node == node && s.from <= at && at <= s.to + ms(500));
-        match stall {
-            Some(stall) => self.stalled[what].push(stall.to - stall.from),
-            None => self.healthy[what] += 1,
-        }
-        let own = stalls.iter().rev().find(|s| s.node == by && s.from <= at);
-        self.events.push(format!("{at:?}: n{node} {word} by n{by}; its stall {stall:?}, the other's {own:?}"));
+        tally
     }
 }
 
-#[test]
-#[ignore = "explore"]
-fn explore() {
-    let env = |name: &str, default: &str| std::env::var(name).unwrap_or(default.into());
-    let list = |name: &str, default: &str| -> Vec<f64> {
-        env(name, default).split(',').map(|x| x.parse().unwrap()).collect()
-    };
-    for size in list("SIZES", "3,10,100") {
-        for loss in list("LOSSES", "0.05,0.1,0.2,0.3") {
-            for stalls in list("STALLS", "0,1") {
-                let start = std::time::Instant::now();
-                let time = secs(list("SECS", "3600")[0] as u64);
-                let seed = list("SEED", "1")[0] as u64;
-                let cell = Cell { seed, size: size as usize, loss, stalls: stalls > 0.0, time };
-                let tally = cell.run();
-                println!(
-                    "{size} nodes, loss {loss}, {} stalls: removed/drained/renewed healthy {:?} stalled {:?} packets {} in {:?}",
-                    tally.stalls,
-                    tally.healthy,
-                    tally.stalled.iter().map(Vec::len).collect::<Vec<_>>(),
-                    tally.packets,
-                    start.elapsed(),
-                );
-                let shown = list("SHOW", "0")[0] as usize;
-                tally.events.iter().filter(|e| !e.contains("drained")).take(shown).for_each(|event| println!("  {event}"));
-                for what in [0, 2] {
-                    let mut times = tally.stalled[what].clone();
-                    times.sort();
-                    println!("  shortest stalls {:?}", times.iter().take(5).collect::<Vec<_>>());
-                }
-            }
-        }
+impl Count {
+    fn add(&mut self, stalled: bool) {
+        *(if stalled { &mut self.stalled } else { &mut self.healthy }) += 1;
     }
+}
+
+/// The stall of a node at that moment, or just before.
+fn around(stalls: &[Stall], node: usize, at: Moment) -> Option<Stall> {
+    stalls.iter().copied().find(|stall| stall.node == node && stall.from <= at && at <= stall.to + AFTER)
+}
+
+const LOSSES: [f64; 4] = [0.05, 0.1, 0.2, 0.3];
+
+#[test]
+fn three_keep_one_another() {
+    LOSSES.iter().for_each(|loss| Cell { size: 3, loss: *loss, time: secs(600) }.check());
+}
+
+#[test]
+fn ten_keep_one_another() {
+    LOSSES.iter().for_each(|loss| Cell { size: 10, loss: *loss, time: secs(60) }.check());
+}
+
+#[test]
+fn a_hundred_keep_one_another() {
+    Cell { size: 100, loss: 0.2, time: secs(15) }.check();
+}
+
+#[test]
+#[ignore = "make sweep: some minutes"]
+fn an_hour_of_each() {
+    let cells = [3, 10, 100].into_iter().flat_map(|size| LOSSES.map(|loss| Cell { size, loss, time: secs(3600) }));
+    println!("| nodes | loss | time | stalls | removed | removed, stalled | drained | drained, stalled |");
+    println!("|---|---|---|---|---|---|---|---|");
+    thread::scope(|scope| cells.for_each(|cell| drop(scope.spawn(move || cell.check()))));
 }

@@ -28,11 +28,11 @@ use super::{
 /// How often a join address that is no living member is tried again.
 const JOIN_EVERY: Duration = Duration::from_secs(1);
 
-pub(super) fn ms(ms: u64) -> Duration {
+pub(super) const fn ms(ms: u64) -> Duration {
     Duration::from_millis(ms)
 }
 
-pub(super) fn secs(secs: u64) -> Duration {
+pub(super) const fn secs(secs: u64) -> Duration {
     Duration::from_secs(secs)
 }
 

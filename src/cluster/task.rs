@@ -38,6 +38,8 @@ use crate::model::{Moment, RawRecord};
 
 /// Datagrams taken in one turn: what else there is to do must not wait for a flood to end.
 const DATAGRAMS: usize = 64;
+/// Turns' worth of datagrams taken before the node judges who did not answer.
+const TURNS: usize = 16;
 
 /// What runs.
 pub(super) struct Task {
@@ -113,7 +115,7 @@ impl Task {
             // Every arm is cancel-safe: readiness stays until it is used, channels and sets keep what was not
             // taken, and a clock that was not heard rings on. Unbiased, so that no flood of one starves the others.
             tokio::select! {
-                () = self.radio.readable() => self.receive(),
+                () = self.radio.readable() => { self.receive(); }
                 Some(command) = self.commands.recv() => self.command(command),
                 () = self.jobs.reap() => {}
                 () = self.clock.rings() => {}
@@ -136,17 +138,23 @@ impl Task {
     /// time, though this task did not.
     fn tick(&mut self) {
         if self.node.next_deadline().is_some_and(|due| due <= self.now()) {
-            self.receive();
+            // After a standstill there is more than one turn's worth.
+            for _ in 0..TURNS {
+                if !self.receive() {
+                    break;
+                }
+            }
             let now = self.now();
             self.node.tick(now, &mut self.effects);
         }
     }
 
-    fn receive(&mut self) {
+    /// Takes one turn's worth of datagrams. Whether there may be more.
+    fn receive(&mut self) -> bool {
         for _ in 0..DATAGRAMS {
             let now = self.now();
             match self.radio.receive(now) {
-                Received::Nothing => return,
+                Received::Nothing => return false,
                 Received::Rejected => {}
                 Received::Taken(from, payload) => {
                     self.introduced = true;
@@ -154,6 +162,7 @@ impl Task {
                 }
             }
         }
+        true
     }
 
     fn handle(&mut self, input: Input<'_>) {

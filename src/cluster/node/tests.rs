@@ -27,9 +27,17 @@ impl Lone {
     }
 
     fn with(kind: Kind, joins: bool) -> Self {
+        Self::begin(kind, joins, Profile::LAN)
+    }
+
+    fn profiled(kind: Kind, profile: Profile) -> Self {
+        Self::begin(kind, false, profile)
+    }
+
+    fn begin(kind: Kind, joins: bool, profile: Profile) -> Self {
         let config = NodeConfig {
             identity: id("me", 1000),
-            profile: Profile::LAN,
+            profile,
             record: RawRecord { kind, ..RawRecord::default() },
             joins,
             max_payload: 1331,
@@ -169,6 +177,47 @@ fn a_suspect_is_told_in_the_end() {
     };
     assert!(!told(&lone.at(Duration::from_millis(2900))), "while it may refute by itself");
     assert!(told(&lone.at(Duration::from_millis(3100))));
+}
+
+/// One that answers neither the balancer nor those who ask for it; once, there is one who had an answer.
+#[test]
+fn who_answers_nobody_is_suspected() {
+    for vouched in [false, true] {
+        // So rare are foca's own probes that this is the balancer's doing.
+        let mut lone =
+            Lone::profiled(Kind::Balancer, Profile { probe_period: Duration::from_secs(10), ..Profile::LAN });
+        let (me, web, helper) = (id("me", 1000), id("web", 1000), id("helper", 1));
+        lone.packet(&helper, &me, &[Member::alive(web.clone())]);
+        let mut asked = 0;
+        for step in 1..=800 {
+            let effects = lone.at(Duration::from_millis(step * 20));
+            for payload in sent(&effects, &helper) {
+                match Message::decode(&payload) {
+                    Ok(Message::Ping(message::Ping { token, .. })) => {
+                        let pong = Message::Pong(message::Pong { from: helper.clone(), token });
+                        lone.message(&helper, &pong);
+                    }
+                    Ok(Message::Foca(bytes)) => {
+                        let header = packet::Packet::parse(bytes).unwrap().header;
+                        let foca::Message::PingReq { target, probe_number: 0 } = header.message else { continue };
+                        assert_eq!(target, web);
+                        asked += 1;
+                        if vouched {
+                            let message = foca::Message::ForwardedAck { origin: web.clone(), probe_number: 0 };
+                            let header =
+                                foca::Header { src: helper.clone(), src_incarnation: 0, dst: me.clone(), message };
+                            lone.message(&helper, &Message::Foca(&write(&header, &[])));
+                        }
+                    }
+                    _ => {}
+                }
+            }
+        }
+        let seen = lone.node.snapshot().members[web.name()].clone();
+        let expected = if vouched { (Liveness::Alive, Verdict::Unasked) } else { (Liveness::Suspect, Verdict::Silent) };
+        assert_eq!((seen.liveness, seen.verdict), expected);
+        assert!(asked > 0, "nobody was asked");
+    }
 }
 
 #[test]

@@ -54,6 +54,11 @@ need_for() {
         need ip iproute2 "network namespaces: a host each"
         need nft nftables "cuts cables and loses packets"
         ;;
+    chaos)
+        need_for demo
+        need ip iproute2 "network namespaces: a host each"
+        need nft nftables "cuts cables and loses packets"
+        ;;
     test-versions)
         need_for test
         need debootstrap debootstrap "makes the folders that hold HAProxy 3.0 and 3.2"

@@ -1,8 +1,8 @@
 //! The run itself: rounds of disorder, each followed by a quiet time in which all must be well.
 
-use std::time::Duration;
+use std::{collections::BTreeMap, time::Duration};
 
-use anyhow::{Context as _, Result};
+use anyhow::{Context as _, Result, ensure};
 use futures_util::future::{join_all, try_join_all};
 use tokio::time::{Instant, sleep, sleep_until};
 
@@ -13,7 +13,7 @@ use super::{
     growth::Growth,
     load::{Load, TIMEOUT, Tally},
     op::{Host, Op, What},
-    processes,
+    plane, processes,
     report::Report,
     schedule::{BALANCERS, Planned, Round, Schedule},
     world::{AGAIN, World},
@@ -29,6 +29,7 @@ pub(crate) struct Run<'a> {
     world: &'a World,
     clock: Instant,
     excuses: Vec<Excuse>,
+    workers: BTreeMap<u8, u32>,
     /// The round that is on, for whoever reports its failure.
     pub(crate) round: u32,
     /// What has happened.
@@ -42,7 +43,7 @@ impl<'a> Run<'a> {
     pub(crate) fn new(world: &'a World) -> Self {
         let clock = Instant::now();
         let (report, growth) = (Report::new(clock), Growth::default());
-        Self { world, clock, excuses: Vec::new(), round: 0, report, growth }
+        Self { world, clock, excuses: Vec::new(), workers: BTreeMap::new(), round: 0, report, growth }
     }
 
     /// Runs the rounds of this seed, from this one on, until the time is over.
@@ -108,6 +109,7 @@ impl<'a> Run<'a> {
         self.report.requests(load.take(), &self.excuses)?;
         let reached = self.reached(round, load).await?;
         self.report.reached(reached);
+        self.workers_stay(round).await?;
         checks::planes_show(self.world, &round.after).await.context("after all was quiet")?;
         checks::settled(self.world, &round.after).await.context("after all was quiet")?;
         processes::measure(self.world, &mut self.growth, self.clock.elapsed())?;
@@ -117,6 +119,24 @@ impl<'a> Run<'a> {
             round.after.len(),
             self.report.totals()
         ));
+        Ok(())
+    }
+
+    /// Nobody reloads or restarts a HAProxy but the chaos itself.
+    async fn workers_stay(&mut self, round: &Round) -> Result<()> {
+        for balancer in 1..=BALANCERS {
+            let worker = plane::worker(self.world, balancer).await?;
+            let replaced = |planned: &Planned| {
+                let what = planned.op.what;
+                planned.op.on == Host::Balancer(balancer) && matches!(what, What::KillHaproxy(_) | What::ReloadHaproxy)
+            };
+            let before = self.workers.insert(balancer, worker);
+            let stayed = before.is_none_or(|before| before == worker) || round.ops.iter().any(replaced);
+            ensure!(
+                stayed,
+                "lb{balancer}: HAProxy's worker was {before:?}, now it is {worker}: nothing called for that"
+            );
+        }
         Ok(())
     }
 

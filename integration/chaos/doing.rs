@@ -12,9 +12,9 @@ use super::{
     blame::Excuse,
     load::Client,
     op::{Host, Part, What},
-    plane,
+    plane, processes,
     schedule::Planned,
-    world::{PATIENCE, World, names, until},
+    world::{PATIENCE, World, names, runs_service, until},
 };
 
 /// How long a server that died or was cut off may still be given requests: HAProxy's own check alone needs up to 6 s.
@@ -41,7 +41,7 @@ impl Doing<'_> {
             (What::Leave, host) => self.leave(host).await.map(|()| None),
             (What::Crash, host) => self.crash(host).await.map(Some),
             (What::CrashWeb { back }, host) => self.crash_web(host, back).await.map(Some),
-            (What::CrashAgent { back } | What::KillLb { back }, host) => self.kill(host, back).await.map(|()| None),
+            (What::CrashAgent { back } | What::KillLb { back }, host) => self.kill(host, back).await,
             (What::Stop { lasts }, host) => self.stop(host, lasts).await.map(|()| None),
             (What::Cut { lasts }, Host::Web(_)) => self.cut_web(op.on, lasts).await.map(Some),
             (What::Cut { lasts }, Host::Balancer(number)) => self.cut_balancer(number, lasts).await.map(Some),
@@ -66,7 +66,9 @@ impl Doing<'_> {
 
     async fn join(&self, host: Host) -> Result<()> {
         let mut processes = self.world.processes(host).await;
-        processes.web = Some(self.world.start_web(host).await?);
+        if !runs_service(host) {
+            processes.web = Some(self.world.start_web(host).await?);
+        }
         processes.daemon = Some(self.world.start_daemon(host)?);
         Ok(())
     }
@@ -75,7 +77,10 @@ impl Doing<'_> {
     async fn leave(&self, host: Host) -> Result<()> {
         let mut processes = self.world.processes(host).await;
         end_well(processes.daemon.take(), host).await?;
-        kill(processes.web.take().as_mut()).await
+        match processes.web.take() {
+            Some(mut web) => kill(Some(&mut web)).await,
+            None => Ok(()),
+        }
     }
 
     async fn crash(&self, host: Host) -> Result<Broken> {
@@ -94,6 +99,13 @@ impl Doing<'_> {
     async fn crash_web(&self, host: Host, back: Duration) -> Result<Broken> {
         let again = Instant::now() + back;
         let mut processes = self.world.processes(host).await;
+        if runs_service(host) {
+            // The agent starts another by itself; it is withdrawn and back in no time.
+            kill_pid(processes::web_of(self.world, host)?)?;
+            let came = async || processes::web_of(self.world, host).is_ok();
+            until("the agent starts its service again", PATIENCE, came).await?;
+            return Ok(self.broken(None, true));
+        }
         kill(processes.web.as_mut()).await?;
         // It may be back before anybody saw that it was gone.
         let _not_seen = self.out(host, back).await;
@@ -103,13 +115,20 @@ impl Doing<'_> {
         Ok(broken)
     }
 
-    /// Kills the daemon alone: what it speaks for serves on.
-    async fn kill(&self, host: Host, back: Duration) -> Result<()> {
+    /// Kills the daemon alone: what it speaks for serves on, unless it ran it.
+    async fn kill(&self, host: Host, back: Duration) -> Result<Option<Broken>> {
+        let again = Instant::now() + back;
         let mut processes = self.world.processes(host).await;
         kill(processes.daemon.as_mut()).await?;
-        sleep(back).await;
+        let mut broken = None;
+        if runs_service(host) {
+            // It may be back before anybody saw that it was gone.
+            let _not_seen = self.out(host, back).await;
+            broken = Some(self.broken(None, true));
+        }
+        sleep_until(again).await;
         processes.daemon = Some(self.world.start_daemon(host)?);
-        Ok(())
+        Ok(broken)
     }
 
     async fn stop(&self, host: Host, lasts: Duration) -> Result<()> {

@@ -85,6 +85,17 @@ impl Load {
         Ok(load)
     }
 
+    /// Sends so many more requests to each balancer, one right after another.
+    pub(crate) async fn hurry(&self, requests: usize, clock: Instant) -> Result<(), reqwest::Error> {
+        for balancer in 1..=BALANCERS {
+            let client = Client::new(balancer, GET, clock)?;
+            for _ in 0..requests {
+                client.once(&self.tally).await;
+            }
+        }
+        Ok(())
+    }
+
     /// What came since the last reading.
     pub(crate) fn take(&self) -> Tally {
         std::mem::take(&mut *lock(&self.tally))
@@ -134,15 +145,19 @@ impl Client {
 
     async fn run(self, tally: Arc<Mutex<Tally>>, stop: CancellationToken) {
         while !stop.is_cancelled() {
-            let began = self.clock.elapsed();
-            let outcome = self.ask().await;
-            self.record(began, outcome, &mut lock(&tally));
+            self.once(&tally).await;
             // Cancel-safe: both arms only wait.
             tokio::select! {
                 () = stop.cancelled() => {}
                 () = tokio::time::sleep(REST) => {}
             }
         }
+    }
+
+    async fn once(&self, tally: &Mutex<Tally>) {
+        let began = self.clock.elapsed();
+        let outcome = self.ask().await;
+        self.record(began, outcome, &mut lock(tally));
     }
 
     fn record(&self, began: Duration, outcome: Result<String, String>, tally: &mut Tally) {

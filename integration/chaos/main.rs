@@ -16,6 +16,7 @@ mod namespaces;
 mod op;
 mod plane;
 mod processes;
+mod pulse;
 mod report;
 mod run;
 mod schedule;

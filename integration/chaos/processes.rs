@@ -17,18 +17,19 @@ use super::{
     growth::{Growth, Usage},
     op::Host,
     schedule::hosts,
-    world::World,
+    world::{World, runs_service},
 };
 
-/// On each host as many processes as there should be: `lb`, HAProxy's master and worker; or an agent and a web server.
-/// And no zombies.
+/// On each host as many processes as there should be: `lb`, HAProxy's master and worker; an agent and a web server, and
+/// between them their keeper where one runs the other. And no zombies.
 pub(crate) fn as_expected(world: &World, webs: &BTreeSet<u8>) -> Result<()> {
     let running = running(world)?;
     for host in hosts() {
         let wanted = match host {
             Host::Balancer(_) => 3,
-            Host::Web(_) if runs(host, webs) => 2,
-            Host::Web(_) => 0,
+            Host::Web(_) if !runs(host, webs) => 0,
+            Host::Web(_) if runs_service(host) => 3,
+            Host::Web(_) => 2,
         };
         let there = running.get(&host).map(Vec::as_slice).unwrap_or_default();
         let lines: Vec<_> = there.iter().map(|pid| format!("{pid} {}", command(*pid))).collect();
@@ -40,6 +41,13 @@ pub(crate) fn as_expected(world: &World, webs: &BTreeSet<u8>) -> Result<()> {
         zombies.into_iter().filter(|pid| parent_of(*pid).is_some_and(|p| parents.contains(&p))).collect();
     ensure!(ours.is_empty(), "zombies: {ours:?}");
     Ok(())
+}
+
+/// The web server that runs on a host, whoever started it.
+pub(crate) fn web_of(world: &World, host: Host) -> Result<u32> {
+    let running = running(world)?.remove(&host).unwrap_or_default();
+    let web = running.into_iter().find(|pid| command(*pid).ends_with(" demo-web"));
+    web.with_context(|| format!("{host} runs no web server"))
 }
 
 /// Reads what every process uses; an error where one has grown.

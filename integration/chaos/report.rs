@@ -25,7 +25,7 @@ pub(crate) struct Report {
     excused: BTreeMap<&'static str, u64>,
     lost: u64,
     settled: Vec<Duration>,
-    reached: Vec<Duration>,
+    reached: Vec<u64>,
 }
 
 impl Report {
@@ -72,9 +72,9 @@ impl Report {
         self.settled.push(took);
     }
 
-    /// Requests have reached every web server.
-    pub(crate) fn reached(&mut self, took: Duration) {
-        self.reached.push(took);
+    /// So many requests at each balancer have reached every web server.
+    pub(crate) fn reached(&mut self, requests: u64) {
+        self.reached.push(requests);
     }
 
     /// How many things have happened, requests were sent, and failed.
@@ -95,7 +95,7 @@ impl Report {
             format!("  {count:5} × {kind:<22} {broken:4} requests broken")
         }));
         lines.push(format!(
-            "settled after {}; every web server reached after {}",
+            "settled after {}; every web server reached within {} requests",
             spread(&self.settled),
             spread(&self.reached)
         ));
@@ -108,8 +108,8 @@ impl Report {
 }
 
 /// Median and worst.
-fn spread(times: &[Duration]) -> String {
-    let mut sorted = times.to_vec();
+fn spread<T: Ord + Clone + fmt::Debug>(values: &[T]) -> String {
+    let mut sorted = values.to_vec();
     sorted.sort_unstable();
     match (sorted.get(sorted.len() / 2), sorted.last()) {
         (Some(median), Some(worst)) => format!("{median:.1?} (worst {worst:.1?})"),

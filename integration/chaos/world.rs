@@ -107,13 +107,17 @@ impl World {
         if remembers(host) {
             args.push(format!("--data-dir={}", self.run_dir(host).join("data").display()));
         }
+        if runs_service(host) {
+            args.extend(["--restart=on-failure".into(), "--".into(), self.program.display().to_string()]);
+            args.extend(web_args(host));
+            args.push("--kept".into());
+        }
         self.start(host, &host.to_string(), args)
     }
 
-    /// Starts a host's web server, and waits until it listens.
+    /// Starts a host's web server beside its agent, and waits until it listens.
     pub(crate) async fn start_web(&self, host: Host) -> Result<Child> {
-        let args = vec!["demo-web".into(), format!("--listen={}", web_addr(host)), format!("--name={host}")];
-        let web = self.start(host, &format!("{host}.http"), args)?;
+        let web = self.start(host, &format!("{host}.http"), web_args(host).into())?;
         let listens = async || tokio::net::TcpStream::connect(web_addr(host)).await.is_ok();
         until(&format!("{host}'s web server listens"), PATIENCE, listens).await?;
         Ok(web)
@@ -150,6 +154,15 @@ impl World {
 fn remembers(host: Host) -> bool {
     let (Host::Balancer(number) | Host::Web(number)) = host;
     number % 2 == 0
+}
+
+/// Whether a host's agent runs the web server, as its child: every third does.
+pub(crate) fn runs_service(host: Host) -> bool {
+    matches!(host, Host::Web(number) if number % 3 == 0)
+}
+
+fn web_args(host: Host) -> [String; 3] {
+    ["demo-web".into(), format!("--listen={}", web_addr(host)), format!("--name={host}")]
 }
 
 /// Where a host's web server listens.

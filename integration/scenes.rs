@@ -8,6 +8,7 @@ mod cluster;
 mod crashes;
 mod disk;
 mod failpoints;
+mod flapping;
 mod init;
 mod leaving;
 mod namespaces;

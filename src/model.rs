@@ -2,8 +2,10 @@
 
 pub mod desired;
 pub mod drains;
+pub mod flaps;
 pub mod guard;
 mod health;
+mod ids;
 pub mod ledger;
 pub mod member;
 pub mod offers;
@@ -21,8 +23,10 @@ pub use backchat_contract::{
 };
 pub use desired::{Policy, desired};
 pub use drains::{Drains, Obstacle, Order, Target};
+pub use flaps::Flapping;
 pub use guard::{Evidence, Windows, guard};
 pub use health::Health;
+use ids::short_id;
 pub use ledger::Ledger;
 pub use member::{Liveness, Member, Moment, Snapshot, SourceName, Verdict};
 pub use proposal::{Assumption, Proposal, Ready};

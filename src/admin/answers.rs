@@ -3,6 +3,7 @@
 
 mod cluster;
 mod orders;
+mod flapping;
 mod plan;
 mod services;
 mod status;
@@ -11,6 +12,7 @@ use serde::{Deserialize, Serialize};
 
 pub use cluster::{Member, Members, Offer};
 pub use orders::{Drain, Missing, OrderRequest, Ordered, Undrain};
+pub use flapping::Flapping;
 pub use plan::{Change, Driver, File, Hold, Plan, Ready, Reason, Summary};
 pub use services::{Endpoint, Route, Routes, Service, ServiceState, Services};
 pub use status::{Check, LastApply, Refused, Rejection, Status};

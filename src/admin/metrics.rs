@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use self::page::{Labels, Page, Value, label};
 use super::Counts;
-use crate::model::{Desired, EndpointState, Health, Liveness, ServiceName, Snapshot, Status};
+use crate::model::{Desired, EndpointId, EndpointState, Health, Liveness, ServiceName, Snapshot, Status};
 
 /// The metrics in the text format of `OpenMetrics`.
 pub(super) fn encode(members: &Snapshot, status: Option<&Status>, counts: &Counts, health: &[Health]) -> String {
@@ -48,7 +48,10 @@ fn sets(page: &mut Page, s: &Status) {
     page.gauges("routes", "Routes that should be", [(Labels::new(), s.desired.routes.len())]);
     let rejections = counted("reason", s.rejections.iter().map(|r| r.code.to_owned()));
     page.gauges("rejections", "What members say that is not taken", rejections);
-    page.gauges("guard_held", "Endpoints that only the guard keeps", held(s));
+    let kept = s.held.iter().flat_map(|h| &h.endpoints);
+    page.gauges("guard_held", "Endpoints that only the guard keeps", by_service(s, kept));
+    let out = s.flapping.iter().flat_map(|f| &f.endpoints);
+    page.gauges("held_down", "Endpoints kept out as their member comes and goes", by_service(s, out));
 }
 
 fn plane(page: &mut Page, s: &Status) {
@@ -72,12 +75,11 @@ fn checks(health: &[Health]) -> Vec<(Labels, usize)> {
     up.into_iter().map(|(service, up)| (label("service", service), usize::from(up))).collect()
 }
 
-/// How many endpoints of each service the guard keeps: 0 too, so that the series does not end when a hold does.
-fn held(s: &Status) -> Vec<(Labels, usize)> {
-    let kept =
-        |service: &ServiceName| s.held.iter().flat_map(|h| &h.endpoints).filter(|id| id.service == *service).count();
+/// How many of these endpoints each service has: 0 too, so that the series does not end when a hold does.
+fn by_service<'a>(s: &Status, ids: impl Iterator<Item = &'a EndpointId> + Clone) -> Vec<(Labels, usize)> {
+    let count = |service: &ServiceName| ids.clone().filter(|id| id.service == *service).count();
     let services: BTreeSet<_> = s.desired.services.keys().chain(s.live.services.keys()).collect();
-    services.into_iter().map(|service| (label("service", service), kept(service))).collect()
+    services.into_iter().map(|service| (label("service", service), count(service))).collect()
 }
 
 /// How often each word comes, by word.

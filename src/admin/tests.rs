@@ -121,8 +121,18 @@ async fn every_answer_names_its_format() {
         assert!(body["members"][0].get(field).is_some(), "{field}: {body}");
     }
     let (_, body) = served.get("/v1/status").await;
-    for field in ["node", "version", "driver", "generation", "converged", "synced", "held", "rejections", "last_apply"]
-    {
+    for field in [
+        "node",
+        "version",
+        "driver",
+        "generation",
+        "converged",
+        "synced",
+        "held",
+        "flapping",
+        "rejections",
+        "last_apply",
+    ] {
         assert!(body.get(field).is_some(), "{field}: {body}");
     }
 }
@@ -316,7 +326,15 @@ async fn metrics_hold_what_is_known() {
         endpoints: ["api1", "api2"].map(kept).into(),
         since: Duration::ZERO,
     }];
-    let status = Status { plane, plane_up: true, observed_at, desired, held, ..Status::default() };
+    let flapping = vec![model::Flapping {
+        id: "f3c9a".into(),
+        node: "web3".parse().unwrap(),
+        times: 4,
+        within: Duration::from_secs(130),
+        left: Duration::from_secs(16),
+        endpoints: vec![model::EndpointId { service: "web".parse().unwrap(), endpoint: "web3".parse().unwrap() }],
+    }];
+    let status = Status { plane, plane_up: true, observed_at, desired, held, flapping, ..Status::default() };
     let status = Status { steps: 5, failures: 1, reloads: 2, ..status };
     served.status.send_replace(Arc::new(status));
     let response = served.request(Method::GET, "/metrics").send().await.unwrap();

@@ -141,6 +141,7 @@ fn loop_settings(settings: &Lb) -> reconcile::Settings {
             default_service: settings.default_service.clone(),
             allow_loopback: settings.allow_loopback,
             keep_empty: settings.empty_service,
+            hold_down: settings.hold_down,
         },
         mode: Mode { structure: if settings.force { Structure::Forced } else { Structure::Allowed } },
         pace: Pace::default(),

@@ -1,4 +1,4 @@
-//! `backchat release`: lets a change go that the guard holds back.
+//! `backchat release`: lets a change go that the guard holds back, or a member in that is held down.
 
 use super::{
     Exit,
@@ -7,11 +7,12 @@ use super::{
 };
 use crate::admin::answers::{Release, ReleaseRequest};
 
-/// Let a change go that the guard holds back: 'backchat status' names it
+/// Let a change go that the guard holds back, or a member in that is held down: 'backchat status' names it
 #[derive(clap::Args)]
 #[command(after_help = "\
 Examples:
-  backchat release h3c9")]
+  backchat release h3c9    what the guard keeps goes
+  backchat release f1a2b   the member that came and went is let in")]
 pub(super) struct Flags {
     /// The hold
     #[arg(value_name = "HOLD")]

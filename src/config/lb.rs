@@ -114,12 +114,16 @@ pub struct Own {
     /// Failures this close together are judged as one by the guard; 10s if left out
     #[arg(long, env = "BACKCHAT_GUARD_WINDOW", value_name = "TIME", help_heading = "Policy")]
     pub guard_window: Option<Text<Span>>,
+
+    /// The longest time in which a member that comes and goes is held down, 0s for never; 5m if left out
+    #[arg(long, env = "BACKCHAT_HOLD_DOWN", value_name = "TIME", help_heading = "Policy")]
+    pub hold_down: Option<Text<Span>>,
 }
 
 impl Own {
     fn over(self, below: Self) -> Self {
         lay!(self over below: driver, listen, haproxy, attach, haproxy_socket, template, spares, on_exit, force,
-            dry_run, once, default_service, allow_loopback, empty_service, guard_window)
+            dry_run, once, default_service, allow_loopback, empty_service, guard_window, hold_down)
     }
 }
 

@@ -2,14 +2,17 @@
 //! the same input gives the same bytes.
 
 use std::{
+    cmp::Reverse,
     collections::{BTreeMap, BTreeSet},
     net::SocketAddr,
     time::Duration,
 };
 
 use super::{
-    Desired, Endpoint, EndpointAddr, EndpointName, EndpointState, Kind, Ledger, Liveness, Member, Moment, NodeName,
-    Rejection, Service, ServiceName, Since, Snapshot, State, Verdict,
+    Desired, Endpoint, EndpointAddr, EndpointId, EndpointName, EndpointState, Kind, Ledger, Liveness, Member, Moment,
+    NodeName, Rejection, Service, ServiceName, Since, Snapshot, State, Verdict,
+    flaps::Flaps,
+    guard::node_of_name,
     ledger::Standing,
     offers::{Offer, offers},
     routes,
@@ -26,6 +29,8 @@ pub struct Policy {
     pub allow_loopback: bool,
     /// How long a service without endpoints keeps its routes, and answers 503.
     pub keep_empty: Duration,
+    /// The longest time in which a member that comes and goes is held down; zero: never.
+    pub hold_down: Duration,
 }
 
 impl Default for Policy {
@@ -35,6 +40,7 @@ impl Default for Policy {
             default_service: None,
             allow_loopback: false,
             keep_empty: Duration::from_secs(600),
+            hold_down: Duration::from_secs(300),
         }
     }
 }
@@ -59,7 +65,9 @@ pub fn desired(
     let serving = without_shared_addresses(serving, &mut refused);
     let (serving, standings) = one_protocol_each(serving, ledger, &mut refused);
 
+    let mut flaps = ledger.flaps.seen(snapshots, policy.hold_down, now);
     let mut services = endpoints(&serving);
+    services.iter_mut().for_each(|(name, draft)| hold_down(name, draft, &mut flaps, now));
     services.values_mut().for_each(limit_suspects);
     let standings = retained(standings, &services, policy, ledger, now);
     for (name, standing) in &standings {
@@ -71,7 +79,7 @@ pub fn desired(
     let services = services.into_iter().map(|(name, draft)| (name, draft.service)).collect();
     refused.sort();
     refused.dedup();
-    (Desired { services, routes }, Ledger { claims, services: standings }, refused)
+    (Desired { services, routes }, Ledger { claims, services: standings, flaps }, refused)
 }
 
 /// Every offer of every member that lives and is no balancer.
@@ -201,6 +209,32 @@ fn endpoint_name(node: &NodeName, port: Option<u16>) -> EndpointName {
     let Some(port) = port else { return EndpointName::from(node) };
     let name = format!("{node}:{port}");
     name.parse().expect("a node name, a colon and a port are an endpoint name")
+}
+
+/// Those that come and go stay out, the longest held down first: at most a third of those that are ready (at least
+/// one), and only while another is ready that is no suspect. One that is needed is let in until it comes back again:
+/// an endpoint that flaps is better than none, and one that serves is not taken out for the sake of a share.
+fn hold_down(service: &ServiceName, draft: &mut Draft, flaps: &mut Flaps, now: Moment) {
+    let ready = draft.service.endpoints.iter().filter(|(_, e)| e.state == EndpointState::Ready);
+    let ready: Vec<EndpointName> = ready.map(|(name, _)| name.clone()).collect();
+    let held = |name: &EndpointName| {
+        let id = EndpointId { service: service.clone(), endpoint: name.clone() };
+        let node = node_of_name(name)?;
+        flaps.holds(&node, &id, now).map(|left| (Reverse(left), node, id))
+    };
+    let mut candidates: Vec<_> = ready.iter().filter_map(held).collect();
+    let is_sound = |name: &EndpointName| {
+        !draft.suspects.iter().any(|(_, suspect)| suspect == name) && !candidates.iter().any(|c| c.2.endpoint == *name)
+    };
+    let limit = if ready.iter().any(is_sound) { (ready.len() / 3).max(1) } else { 0 };
+    candidates.sort();
+    for (nth, (_, node, id)) in candidates.into_iter().enumerate() {
+        if nth < limit {
+            draft.service.endpoints.remove(&id.endpoint);
+            draft.suspects.retain(|(_, suspect)| *suspect != id.endpoint);
+        }
+        flaps.note(&node, id, nth < limit);
+    }
 }
 
 /// Suspects that do not answer drain, the longest suspected first: at most a third of those that are ready

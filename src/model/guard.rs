@@ -4,7 +4,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::{
-    Desired, EndpointId, EndpointName, Held, Liveness, Moment, NodeName, Service, ServiceName, Snapshot, State, Verdict,
+    Desired, EndpointId, EndpointName, Held, Liveness, Moment, NodeName, Service, ServiceName, Snapshot, State,
+    Verdict, short_id,
 };
 
 /// What the guard judges by.
@@ -141,7 +142,8 @@ fn keep_routes(live: &Desired, out: &mut Desired, kept: &BTreeSet<ServiceName>, 
 }
 
 fn describe(service: &ServiceName, endpoints: Vec<EndpointId>, live: &Desired, evidence: &Evidence) -> Held {
-    let id = hold_id(service);
+    // Of the service alone, so that it stays the same while the hold lasts.
+    let id = short_id('h', service.as_str());
     let all = live.services.get(service).map_or(0, |s| s.endpoints.len());
     let (silent, living) = (evidence.silent.len(), evidence.living);
     let limit = if living <= 1 { "nobody else is heard" } else { "limit half" };
@@ -155,12 +157,6 @@ fn describe(service: &ServiceName, endpoints: Vec<EndpointId>, live: &Desired, e
         id,
         endpoints,
     }
-}
-
-/// A hold's id: of the service alone, so that it stays the same while the hold lasts (FNV-1a, 16 bits of it).
-fn hold_id(service: &ServiceName) -> String {
-    let hash = service.as_str().bytes().fold(0x811c_9dc5_u32, |h, b| (h ^ u32::from(b)).wrapping_mul(0x0100_0193));
-    format!("h{:04x}", (hash >> 16) ^ (hash & 0xffff))
 }
 
 /// The node whose endpoint this is.

@@ -5,7 +5,7 @@ pub mod kept;
 
 use std::collections::BTreeMap;
 
-use super::{Desired, Protocol, Route, ServiceName, Since};
+use super::{Desired, Protocol, Route, ServiceName, Since, flaps::Flaps};
 
 /// What was decided before and holds on.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -14,6 +14,8 @@ pub struct Ledger {
     pub claims: BTreeMap<Route, Claim>,
     /// Every service that has endpoints, or had some a short while ago.
     pub services: BTreeMap<ServiceName, Standing>,
+    /// Who comes and goes.
+    pub flaps: Flaps,
 }
 
 /// Who has a route.
@@ -43,13 +45,17 @@ impl Ledger {
         let standing = |(name, service): (&ServiceName, &super::Service)| {
             (name.clone(), Standing { protocol: service.protocol, empty_since: None })
         };
-        Self { claims: live.routes.iter().map(claim).collect(), services: live.services.iter().map(standing).collect() }
+        Self {
+            claims: live.routes.iter().map(claim).collect(),
+            services: live.services.iter().map(standing).collect(),
+            flaps: Flaps::default(),
+        }
     }
 
     /// The ledger of a life before, where these routes and services are live. What is live counts, even against
     /// what was kept: a restart changes nothing. What was kept says who made a claim, and what is not live now.
     pub fn recalled(kept: Self, live: &Desired) -> Self {
-        let Self { claims, services } = Self::adopted(live);
+        let Self { claims, services, .. } = Self::adopted(live);
         let mut ledger = kept;
         for (route, claim) in claims {
             if ledger.claims.get(&route).is_none_or(|known| known.service != claim.service) {
@@ -138,6 +144,7 @@ mod tests {
                 ("c".parse().unwrap(), standing(Protocol::Http, None)),
             ]
             .into(),
+            ..Ledger::default()
         };
         let recalled = Ledger::recalled(kept, &live);
         let expected = Ledger {
@@ -154,6 +161,7 @@ mod tests {
                 ("c".parse().unwrap(), standing(Protocol::Http, None)),
             ]
             .into(),
+            ..Ledger::default()
         };
         assert_eq!(recalled, expected);
         assert_eq!(Ledger::recalled(Ledger::default(), &live), Ledger::adopted(&live));

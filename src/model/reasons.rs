@@ -3,7 +3,7 @@
 use backchat_contract::{Action, Change, ChangeKind, ChangeStatus, Reason};
 
 use super::{
-    Assumption, Held, Liveness, Member, Moment, Rejection, Snapshot, State, Verdict,
+    Assumption, Flapping, Held, Liveness, Member, Moment, Rejection, Snapshot, State, Verdict,
     guard::{node_of, node_of_name},
 };
 
@@ -28,6 +28,17 @@ pub fn assumed(changes: &mut [Change], assumptions: &[Assumption]) {
             if reason.node.as_deref() == Some(node.as_str()) {
                 *reason = Reason { code: "assumed", text: text.into(), ..reason.clone() };
             }
+        }
+    }
+}
+
+/// Says of the changes that take out one that is held down why that is.
+pub fn held_down(changes: &mut [Change], flapping: &[Flapping]) {
+    for change in changes.iter_mut().filter(|c| c.kind == ChangeKind::Endpoint) {
+        let flap = flapping.iter().find(|f| f.endpoints.iter().any(|id| id.to_string() == change.id));
+        if let Some(flap) = flap {
+            let text = format!("came back {}", flap.how_often());
+            change.reason = Some(Reason { code: "flapping", node: Some(flap.node.to_string()), text });
         }
     }
 }

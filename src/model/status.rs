@@ -6,7 +6,7 @@ use std::{collections::BTreeSet, sync::Arc, time::SystemTime};
 
 use backchat_contract::{Desired, PlanView, Plane, Refusal};
 
-use super::{EndpointId, Held, Ledger, Rejection};
+use super::{EndpointId, Flapping, Held, Ledger, Rejection};
 
 /// The newest word of the reconcile loop.
 #[derive(Clone, Debug, Default)]
@@ -34,6 +34,8 @@ pub struct Status {
     pub ledger: Option<Arc<Ledger>>,
     /// What the guard holds back.
     pub held: Vec<Held>,
+    /// Members that come and go, and are held down for it.
+    pub flapping: Vec<Flapping>,
     /// What members said that was not taken.
     pub rejections: Vec<Rejection>,
     /// What the next step would do; empty where converged.

@@ -11,8 +11,8 @@ use super::{
     schedule::{Outcome, Pace},
 };
 use crate::model::{
-    Assumption, Evidence, Held, LastApply, Ledger, Moment, Policy, Proposal, Rejection, Snapshot, Status, Windows,
-    desired, guard, proposal, reasons,
+    Assumption, Evidence, Flapping, Held, LastApply, Ledger, Moment, Policy, Proposal, Rejection, Snapshot, Status,
+    Windows, desired, guard, guard::node_of, proposal, reasons,
 };
 
 /// Applies in one step before the others have their turn.
@@ -51,6 +51,7 @@ struct Aim {
     ledger: Ledger,
     rejections: Vec<Rejection>,
     held: Vec<Held>,
+    flapping: Vec<Flapping>,
 }
 
 impl<D: Driver> Stepper<D> {
@@ -96,12 +97,12 @@ impl<D: Driver> Stepper<D> {
                 Step::Waiting { why, recheck } => {
                     questions.settle(&self.driver, &observed, &live, known);
                     self.settled(Some(why));
-                    return Ok(Outcome::Recheck(recheck));
+                    return Ok(Outcome::Recheck(self.let_in_next().map_or(recheck, |next| next.min(recheck))));
                 }
                 Step::Converged => {
                     questions.settle(&self.driver, &observed, &live, known);
                     self.settled(None);
-                    return Ok(Outcome::Converged);
+                    return Ok(self.let_in_next().map_or(Outcome::Converged, Outcome::Recheck));
                 }
             }
         }
@@ -133,8 +134,10 @@ impl<D: Driver> Stepper<D> {
         let evidence = Evidence::gather(known, live, held, released, times, self.settings.windows);
         let (mut next, held) = guard(live, next, &evidence);
         updated.keep(&next, ledger);
+        updated.flaps.excuse(&held.iter().flat_map(|h| &h.endpoints).filter_map(node_of).collect());
         without_new_drains(live, &mut next);
-        Aim { next, ledger: updated, rejections, held }
+        let flapping = updated.flaps.report(now);
+        Aim { next, ledger: updated, rejections, held, flapping }
     }
 
     /// Takes over what was aimed at, and says what is new about it.
@@ -148,6 +151,11 @@ impl<D: Driver> Stepper<D> {
         for refused in aim.rejections.iter().filter(|r| !self.status.rejections.contains(r)) {
             tracing::warn!(node = %refused.node, "refused {}: {}", refused.subject, refused.why);
         }
+        let begins = |f: &&Flapping| !self.status.flapping.iter().any(|old| (&old.id, old.times) == (&f.id, f.times));
+        for flap in aim.flapping.iter().filter(begins) {
+            let (node, left, id) = (&flap.node, flap.left.as_secs_f32().ceil(), &flap.id);
+            tracing::warn!(%node, "came back {}: held down for {left} s; backchat release {id} lets it in", flap.how_often());
+        }
         // A release lasts until the endpoint is out, however long it drains, or its member is back.
         self.released.retain(|id| live.endpoint(id).is_some() && aim.next.endpoint(id).is_none());
         self.held.clone_from(&aim.held);
@@ -158,9 +166,15 @@ impl<D: Driver> Stepper<D> {
         self.status.desired = Arc::new(aim.next);
         self.status.live = Arc::new(live.clone());
         self.status.held = aim.held;
+        self.status.flapping = aim.flapping;
         self.status.rejections = aim.rejections;
         self.status.plane = plane;
         self.status.plane_up = true;
+    }
+
+    /// How long until somebody is let in who is held down.
+    fn let_in_next(&self) -> Option<Moment> {
+        self.status.ledger.as_ref().and_then(|ledger| ledger.flaps.next(self.start.elapsed()))
     }
 
     fn settled(&mut self, waiting: Option<String>) {
@@ -173,6 +187,7 @@ impl<D: Driver> Stepper<D> {
         let began = Instant::now();
         let mut view = self.driver.view(&plan);
         reasons::explain(&mut view.changes, known, self.start.elapsed());
+        reasons::held_down(&mut view.changes, &self.status.flapping);
         for change in &view.changes {
             let why = change.reason.as_ref().map_or("", |r| &r.text);
             tracing::info!(kind = ?change.kind, id = %change.id, why, "{:?}", change.action);
@@ -207,7 +222,10 @@ impl<D: Driver> Stepper<D> {
             Query::Release { hold, answer } => {
                 let held = self.held.iter().find(|h| h.id == hold);
                 self.released.extend(held.into_iter().flat_map(|h| h.endpoints.iter().cloned()));
-                let _gone = answer.send(held.is_some());
+                let now = self.start.elapsed();
+                let ledger = self.status.ledger.as_mut().map(Arc::make_mut);
+                let let_in = ledger.is_some_and(|ledger| ledger.flaps.release(&hold, now));
+                let _gone = answer.send(held.is_some() || let_in);
             }
         }
     }
@@ -226,6 +244,7 @@ impl<D: Driver> Stepper<D> {
             Step::Converged | Step::Waiting { .. } => PlanView::default(),
         };
         reasons::explain(&mut view.changes, &known, self.start.elapsed());
+        reasons::held_down(&mut view.changes, &aim.flapping);
         reasons::assumed(&mut view.changes, assumptions);
         view.changes.extend(reasons::not_done(&aim.held, &aim.rejections));
         view.changes.sort_by(|a, b| (a.kind, &a.id).cmp(&(b.kind, &b.id)));

@@ -195,6 +195,10 @@ impl Rig {
 
     async fn release(&self) -> bool {
         let hold = self.status.borrow().held.first().map_or_else(String::new, |h| h.id.clone());
+        self.let_go(hold).await
+    }
+
+    async fn let_go(&self, hold: String) -> bool {
         let (answer, told) = oneshot::channel();
         self.queries.send(Query::Release { hold, answer }).await.unwrap();
         told.await.unwrap()
@@ -398,4 +402,64 @@ async fn what_was_kept_holds_a_host_against_a_newcomer() {
     let refused: Vec<_> = status.rejections.iter().map(|r| (r.node.as_str(), r.why.as_str())).collect();
     assert_eq!((owners, refused), (vec!["shop".to_owned()], vec![("n", "a holds it")]));
     assert_eq!(status.ledger.as_ref().map(|l| &l.claims), Some(&kept.claims), "what is kept next");
+}
+
+/// `a` crashes and comes back four times, a second apart; then it is left alone.
+async fn flap(rig: &Rig, others: &[Member]) {
+    for epoch in 2..=5 {
+        let gone = Member { epoch: epoch - 1, liveness: Liveness::Failed, verdict: Verdict::Refused, ..member("a", 1) };
+        let back = Member { epoch, ..member("a", 1) };
+        for a in [gone, back] {
+            rig.members.send_replace(snapshot(others.iter().cloned().chain([a]), true));
+            rig.pass(Duration::from_millis(500)).await;
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_member_that_flaps_is_let_in_when_its_time_is_over() {
+    let all = [member("a", 1), member("b", 2), member("c", 3)];
+    let rig = Rig::start(holding(&all), snapshot(all.clone(), true));
+    rig.pass(Duration::from_secs(1)).await;
+    flap(&rig, &all[1..]).await;
+    assert_eq!(rig.served(), ["b", "c"]);
+    let flapping = rig.status.borrow().flapping[0].clone();
+    assert_eq!((flapping.node.as_str(), flapping.times, flapping.endpoints.len()), ("a", 4, 1));
+    assert!(rig.status.borrow().converged, "nothing is left to do meanwhile");
+    // It came back half a second ago: the loop wakes by itself, to the millisecond.
+    rig.pass(Duration::from_millis(4490)).await;
+    assert_eq!(rig.served(), ["b", "c"]);
+    rig.pass(Duration::from_millis(20)).await;
+    assert_eq!(rig.served(), ["a", "b", "c"]);
+    assert!(rig.status.borrow().flapping.is_empty());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_member_that_flaps_is_let_in_by_hand() {
+    let all = [member("a", 1), member("b", 2), member("c", 3)];
+    let rig = Rig::start(holding(&all), snapshot(all.clone(), true));
+    rig.pass(Duration::from_secs(1)).await;
+    flap(&rig, &all[1..]).await;
+    let id = rig.status.borrow().flapping[0].id.clone();
+    assert!(rig.let_go(id.clone()).await);
+    rig.pass(Duration::from_millis(20)).await;
+    assert_eq!(rig.served(), ["a", "b", "c"]);
+    assert!(!rig.let_go(id).await, "there is nothing to release any more");
+}
+
+/// The guard keeps all of them, for it may be this node that is cut off; so their return is not their doing.
+#[tokio::test(start_paused = true)]
+async fn who_returns_after_a_cut_does_not_flap() {
+    let all = [member("a", 1), member("b", 2), member("c", 3)];
+    let rig = Rig::start(holding(&all), snapshot(all.clone(), true));
+    for epoch in 2..12 {
+        let lost =
+            |m: &Member| Member { epoch: epoch - 1, liveness: Liveness::Failed, verdict: Verdict::Silent, ..m.clone() };
+        rig.members.send_replace(snapshot(all.iter().map(lost), true));
+        rig.pass(Duration::from_millis(500)).await;
+        rig.members.send_replace(snapshot(all.iter().map(|m| Member { epoch, ..m.clone() }), true));
+        rig.pass(Duration::from_millis(500)).await;
+        assert_eq!(rig.served(), ["a", "b", "c"]);
+        assert!(rig.status.borrow().flapping.is_empty());
+    }
 }

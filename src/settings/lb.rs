@@ -33,6 +33,8 @@ pub struct Lb {
     pub empty_service: Duration,
     /// Failures this close together are judged as one.
     pub guard_window: Duration,
+    /// The longest time in which a member that comes and goes is held down; zero: never.
+    pub hold_down: Duration,
 }
 
 /// The data plane: an HAProxy of ours or of somebody else.
@@ -93,6 +95,7 @@ impl Lb {
             allow_loopback: own.allow_loopback.unwrap_or(false) || common.bind.ip().to_canonical().is_loopback(),
             empty_service: span(own.empty_service, Duration::from_secs(600)),
             guard_window: span(own.guard_window, Duration::from_secs(10)),
+            hold_down: span(own.hold_down, Duration::from_secs(300)),
             plane: plane(own)?,
             common,
         })

@@ -43,7 +43,7 @@ fn everything_said() {
         --check-interval 2s --check-timeout 300ms --check-rise 3 --check-fall 4 --stop-signal QUIT --restart always -- a b";
     insta::assert_debug_snapshot!("agent_said", agent(&format!("{said} {offers}")).unwrap());
     let plane = "--listen 0.0.0.0:81,[::]:81 --haproxy /h --template t --spares 0 --on-exit keep --force --once \
-        --default-service web --allow-loopback --empty-service 1m --guard-window 2s";
+        --default-service web --allow-loopback --empty-service 1m --guard-window 2s --hold-down 9s";
     insta::assert_debug_snapshot!("lb_said", lb(&format!("{said} {plane}")).unwrap());
 }
 

@@ -7,7 +7,7 @@ use std::{
 
 use serde::{Deserialize, Serialize};
 
-use super::{Hold, Members, ServiceState, Services};
+use super::{Flapping, Hold, Members, ServiceState, Services};
 use crate::model::{self, Kind, Liveness, Moment, Snapshot};
 
 /// How the daemon is.
@@ -54,6 +54,9 @@ pub struct Status {
     pub services_down: Vec<String>,
     /// What the guard holds back.
     pub held: Vec<Hold>,
+    /// Members that come and go, and are held down for it.
+    #[serde(default)]
+    pub flapping: Vec<Flapping>,
     /// What members said that was not taken.
     pub rejections: Vec<Rejection>,
     /// The last apply.
@@ -141,6 +144,7 @@ impl Status {
             reloads: 0,
             services_down: Vec::new(),
             held: Vec::new(),
+            flapping: Vec::new(),
             rejections: Vec::new(),
             last_apply: None,
             checks: Vec::new(),
@@ -175,6 +179,7 @@ impl Status {
             services_down: down(s),
             reloads: s.reloads,
             held: s.held.iter().map(Hold::from).collect(),
+            flapping: s.flapping.iter().map(Flapping::from).collect(),
             rejections: s.rejections.iter().map(Rejection::from).collect(),
             last_apply: s.last_apply.as_ref().map(|apply| LastApply::new(apply, now)),
             ..self

@@ -4,7 +4,7 @@ use std::fmt::Write;
 
 use super::{age, count, paint, safe};
 use crate::{
-    admin::answers::{Check, Hold, Status},
+    admin::answers::{Check, Flapping, Hold, Status},
     model::{Kind, Liveness},
 };
 
@@ -54,6 +54,7 @@ pub(in crate::cli) fn lines(s: &Status) -> Vec<Line> {
         ));
     }
     lines.extend(s.held.iter().map(held));
+    lines.extend(s.flapping.iter().map(flapping));
     lines.extend(
         s.rejections.iter().map(|r| Line::new(Mark::Warn, "refused", format!("{}: {}: {}", r.node, r.subject, r.why))),
     );
@@ -131,6 +132,16 @@ fn check(c: &Check) -> Option<Line> {
         (false, why) => format!("{service}:{port} is not offered: {}", why.as_deref().unwrap_or("its check fails")),
     };
     Some(Line::new(Mark::Warn, "check", why))
+}
+
+fn flapping(f: &Flapping) -> Line {
+    let left = f.left_ms.div_ceil(1000);
+    let held = if f.endpoints.is_empty() {
+        "let in all the same, for too few others are ready".to_owned()
+    } else {
+        format!("held down for {left} s more; 'backchat release {}' lets it in", f.id)
+    };
+    Line::new(Mark::Warn, "flapping", format!("{}: {}; {held}", f.node, f.why))
 }
 
 fn held(hold: &Hold) -> Line {

@@ -13,7 +13,7 @@ use crate::{
     admin::answers,
     cli::connection::Format,
     model::{
-        Desired, Endpoint, EndpointState, Health, Held, Kind, LastApply, Liveness, Member, Proposal, RawOffer,
+        Desired, Endpoint, EndpointState, Flapping, Health, Held, Kind, LastApply, Liveness, Member, Proposal, RawOffer,
         RawRecord, Ready, Rejection, Service, Snapshot, State, Status, Verdict,
     },
 };
@@ -179,7 +179,17 @@ fn status_says_what_is_wrong() {
     let mut edited = well.clone();
     edited.plane.blocked = Some("haproxy.cfg was edited by somebody else".into());
     let unread = Status { error: Some("failed to start haproxy: no such file".into()), ..Status::default() };
-    let all = [&well, &waiting, &ill, &down, &edited, &unread, &Status::default()].map(shown);
+    let flaps = |node: &str, endpoints: Vec<crate::model::EndpointId>| Flapping {
+        id: "f3c9a".into(),
+        node: node.parse().unwrap(),
+        times: 4,
+        within: Duration::from_secs(130),
+        left: Duration::from_millis(15_400),
+        endpoints,
+    };
+    let out = crate::model::EndpointId { service: "web".parse().unwrap(), endpoint: "web3".parse().unwrap() };
+    let flapping = Status { flapping: vec![flaps("web3", vec![out]), flaps("db", Vec::new())], ..well.clone() };
+    let all = [&well, &waiting, &ill, &down, &edited, &unread, &Status::default(), &flapping].map(shown);
     insta::assert_snapshot!("status", all.join("\n"));
 }
 

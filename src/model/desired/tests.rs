@@ -207,6 +207,106 @@ fn a_suspicion_is_a_question() {
     assert_eq!(drained(1, 1, Verdict::Refused), 0, "never the last");
 }
 
+/// A member that crashes and comes back, look by look.
+struct Crashes {
+    ledger: Ledger,
+    now: Moment,
+    epochs: BTreeMap<String, u64>,
+}
+
+impl Crashes {
+    fn new() -> Self {
+        Self { ledger: Ledger::default(), now: SECOND, epochs: BTreeMap::new() }
+    }
+
+    /// The set out of these members: `a` lives, `a?` is a suspect that is silent, `-a` failed.
+    fn look(&mut self, members: &[&str]) -> String {
+        let one = |(nth, text): (u8, &&str)| {
+            let name = text.trim_matches(['-', '?']);
+            let mut m = member(name, nth, &["web:1"]);
+            m.epoch = self.epochs.get(name).copied().unwrap_or(100);
+            m.record.as_mut().unwrap().epoch = m.epoch;
+            (m.liveness, m.verdict) = match text {
+                t if t.starts_with('-') => (Liveness::Failed, Verdict::Refused),
+                t if t.ends_with('?') => (Liveness::Suspect, Verdict::Silent),
+                _ => (Liveness::Alive, Verdict::Unasked),
+            };
+            m
+        };
+        let known = snapshot((1..).zip(members).map(one));
+        let (set, ledger, _) = desired(&known, &Policy::default(), &self.ledger, self.now);
+        self.ledger = ledger;
+        let show = |(id, e): (EndpointId, &Endpoint)| match e.state {
+            EndpointState::Ready => id.endpoint.to_string(),
+            EndpointState::Drain => format!("{} drains", id.endpoint),
+        };
+        let shown: Vec<_> = set.endpoints().map(show).collect();
+        assert_eq!(set.routes.len(), 1, "its route stays: nothing is built anew");
+        shown.join(", ")
+    }
+
+    /// `name`, the first of `members`, crashes four times.
+    fn flap(&mut self, members: &[&str]) {
+        let name = members[0];
+        for _ in 0..4 {
+            let gone = format!("-{name}");
+            self.look(&[&[gone.as_str()], &members[1..]].concat());
+            *self.epochs.entry(name.to_owned()).or_insert(100) += 1;
+            self.look(members);
+        }
+    }
+}
+
+#[test]
+fn a_member_that_flaps_is_held_down_for_its_time() {
+    let mut crashes = Crashes::new();
+    assert_eq!(crashes.look(&["a", "b", "c"]), "a, b, c");
+    crashes.flap(&["a", "b", "c"]);
+    assert_eq!(crashes.look(&["a", "b", "c"]), "b, c");
+    let flapping = crashes.ledger.flaps.report(crashes.now).remove(0);
+    assert_eq!((flapping.node.as_str(), flapping.endpoints.len(), flapping.left), ("a", 1, 5 * SECOND));
+    crashes.now += 5 * SECOND - Duration::from_millis(1);
+    assert_eq!(crashes.look(&["a", "b", "c"]), "b, c");
+    crashes.now += Duration::from_millis(1);
+    assert_eq!(crashes.look(&["a", "b", "c"]), "a, b, c");
+}
+
+#[test]
+fn an_endpoint_that_flaps_is_better_than_none() {
+    let mut crashes = Crashes::new();
+    crashes.look(&["a"]);
+    crashes.flap(&["a"]);
+    assert_eq!(crashes.look(&["a"]), "a", "the only one");
+    assert_eq!(crashes.ledger.flaps.report(crashes.now)[0].endpoints, []);
+    assert_eq!(crashes.look(&["a", "b"]), "a, b", "nor is it taken out when another comes");
+    crashes.flap(&["a", "b"]);
+    assert_eq!(crashes.look(&["a", "b"]), "b");
+    assert_eq!(crashes.look(&["a", "b?"]), "a, b drains", "the other one is a suspect");
+    assert_eq!(crashes.look(&["a", "b"]), "a, b");
+}
+
+#[test]
+fn the_last_ready_one_leaves_and_the_held_one_serves() {
+    let mut crashes = Crashes::new();
+    crashes.look(&["a", "b"]);
+    crashes.flap(&["a", "b"]);
+    assert_eq!(crashes.look(&["a", "b"]), "b");
+    assert_eq!(crashes.look(&["a", "-b"]), "a");
+}
+
+#[test]
+fn at_most_a_third_is_held_down() {
+    let mut crashes = Crashes::new();
+    let all = ["a", "b", "c", "d", "e", "f", "g"];
+    crashes.look(&all);
+    for nth in [0, 1, 2] {
+        let mut order = all;
+        order.swap(0, nth);
+        crashes.flap(&order);
+    }
+    assert_eq!(crashes.look(&all), "c, d, e, f, g", "two of seven");
+}
+
 fn any_member() -> impl Strategy<Value = Member> {
     let text = prop_oneof!["[a-c]{1,2}", ".{0,8}"];
     let services = prop::collection::vec((text.clone(), 0u32..4, prop::collection::vec(text, 0..3)), 0..4);

@@ -6,7 +6,10 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use super::{Claim, Ledger, Standing};
-use crate::model::{Moment, Protocol, Route, ServiceName, Since};
+use crate::model::{
+    Moment, Protocol, Route, ServiceName, Since,
+    flaps::{Flaps, KeptFlap},
+};
 
 /// The only format there is. Fields may be added to it: what is not known is passed over, what is missing is empty.
 const FORMAT: &str = "backchat.ledger/1";
@@ -22,6 +25,8 @@ pub struct Kept {
     claims: Vec<KeptClaim>,
     #[serde(default)]
     services: Vec<KeptService>,
+    #[serde(default)]
+    flaps: Vec<KeptFlap>,
 }
 
 /// How long the machine had been up, and which start of it that was. The wall clock jumps, and a process's own clock
@@ -71,6 +76,7 @@ impl Kept {
             at,
             claims: ledger.claims.iter().map(claim).collect(),
             services: ledger.services.iter().map(service).collect(),
+            flaps: ledger.flaps.kept(now),
         }
     }
 
@@ -91,6 +97,7 @@ impl Kept {
         Ledger {
             claims: self.claims.into_iter().map(|c| (c.route, Claim { service: c.service, node: c.node })).collect(),
             services: self.services.into_iter().map(standing).collect(),
+            flaps: Flaps::recalled(self.flaps, Duration::from_millis(since), now),
         }
     }
 }
@@ -119,6 +126,7 @@ mod tests {
                 ("b".parse().unwrap(), Standing { protocol: Protocol::Tcp, empty_since: None }),
             ]
             .into(),
+            flaps: Flaps::default(),
         }
     }
 

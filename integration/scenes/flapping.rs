@@ -1,0 +1,68 @@
+//! A member that comes and goes, with traffic flowing.
+
+use backchat::demo::Web;
+use serde_json::Value;
+
+use super::world::{PATIENCE, World, none_failed};
+
+async fn status(world: &World) -> Value {
+    world.json("proxy", &["status"]).await.unwrap_or_default()
+}
+
+/// Agent and web server are killed, the balancer takes them out, and both come back.
+async fn crash_and_return(world: &mut World, name: &str) {
+    let at = world.agents[name].web.as_ref().expect("it serves").addr();
+    world.crash(name);
+    let agent = world.agents.get_mut(name).unwrap();
+    agent.process.ended(PATIENCE).await.unwrap().expect("it was killed");
+    world.members("proxy", &[(name, "failed")]).await;
+    world.agents.get_mut(name).unwrap().web = Some(Web::start(at, name).await.expect("its port is free again"));
+    world.restart_agent(name, &[]);
+    world.members("proxy", &[(name, "alive")]).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_member_that_comes_and_goes_is_held_down_and_no_request_is_lost() {
+    let mut world = World::with(&["web1", "web2", "web3"]).await;
+    let traffic = world.traffic();
+    for _ in 0..3 {
+        crash_and_return(&mut world, "web1").await;
+        world.serves(&["web1", "web2", "web3"]).await;
+        assert_eq!(status(&world).await["flapping"], Value::Array(Vec::new()), "it is forgiven");
+    }
+    crash_and_return(&mut world, "web1").await;
+    let held = || async {
+        let status = status(&world).await;
+        let flap = &status["flapping"][0];
+        flap["node"] == "web1" && flap["times"] == 4 && flap["endpoints"][0] == "web/web1"
+    };
+    world.eventually("web1 is held down", held).await;
+    world.serves(&["web2", "web3"]).await;
+    // Its agent lives, and it is let in when its time is over.
+    world.members("proxy", &[("web1", "alive")]).await;
+    world.serves(&["web1", "web2", "web3"]).await;
+    crash_and_return(&mut world, "web1").await;
+    world.eventually("web1 is held down again", || async { status(&world).await["flapping"][0]["times"] == 5 }).await;
+    let id = status(&world).await["flapping"][0]["id"].as_str().unwrap().to_owned();
+    let released = world.json("proxy", &["release", &id]).await.expect("release answers");
+    assert_eq!(released["hold"], id.as_str());
+    world.serves(&["web1", "web2", "web3"]).await;
+    assert_eq!(status(&world).await["reloads"], 0, "{}", world.last_words());
+    none_failed(traffic).await;
+}
+
+/// A restart is no crash, however many follow one another.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_member_that_is_restarted_again_and_again_is_not() {
+    let mut world = World::with(&["web1", "web2"]).await;
+    let traffic = world.traffic();
+    for _ in 0..6 {
+        let agent = world.agents.get_mut("web1").unwrap();
+        agent.process.terminate().unwrap();
+        agent.process.ended(PATIENCE).await.unwrap().expect("it leaves");
+        world.restart_agent("web1", &[]);
+        world.serves(&["web1", "web2"]).await;
+        assert_eq!(status(&world).await["flapping"], Value::Array(Vec::new()));
+    }
+    none_failed(traffic).await;
+}

@@ -56,7 +56,7 @@ Start here:
   backchat status                                                    ask the daemon of this host
 
 Exit status: 0 done, 1 failed, 2 changes (plan), 64 wrong usage, 69 daemon or data plane not reached,
-75 held or not synced, 78 bad configuration.";
+75 held, not synced or not drained in time, 78 bad configuration.";
 
 #[derive(Subcommand)]
 enum Command {

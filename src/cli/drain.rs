@@ -168,8 +168,9 @@ async fn wait<T: Following>(client: &Client, target: &Target, limit: Duration) -
     let mut said = String::new();
     loop {
         let left = until.saturating_duration_since(Instant::now());
-        // Never nothing: without a wait nobody is asked.
-        let round = left.clamp(Duration::from_millis(1), ROUND);
+        // The last one is the longest: in a short one nobody would have the time to say why not.
+        let is_last = left < 2 * ROUND;
+        let round = if is_last { left } else { ROUND };
         let wait_ms = u64::try_from(round.as_millis()).unwrap_or(1).max(1);
         let request = OrderRequest { target: target.to_string(), only_wait: true, wait_ms, ..OrderRequest::default() };
         let last = match client.post::<T>(T::PATH, &request).await {
@@ -183,7 +184,7 @@ async fn wait<T: Following>(client: &Client, target: &Target, limit: Duration) -
             Err(error) => return Err(error),
         };
         let missing = waiting_for(last.value.followed());
-        if missing.is_empty() || left <= ROUND {
+        if missing.is_empty() || is_last {
             return Ok(last);
         }
         if missing != said {

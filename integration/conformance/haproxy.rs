@@ -21,6 +21,7 @@ use tokio::{
 use super::{conformance, rig::Rig, web::LONG};
 
 mod attached;
+mod fence;
 mod gate;
 
 conformance!(HaproxyRig:

@@ -199,6 +199,9 @@ impl<D: Driver> Stepper<D> {
         self.status.converged = false;
         self.status.plan = Arc::new(view);
         let report = self.driver.apply(plan).await?;
+        if report.stale {
+            return Ok(());
+        }
         self.status.reloads += u64::from(report.reloaded);
         self.status.last_apply = Some(LastApply {
             at: SystemTime::now(),

@@ -23,6 +23,12 @@ struct World {
     /// It does not answer.
     mute: bool,
     applies: usize,
+    /// How long an apply takes: it does its work at the end.
+    slow: Duration,
+    /// Observations so far, and on which of them each apply rests, by when it was planned and by when it was begun.
+    observations: usize,
+    planned: usize,
+    bases: Vec<(usize, usize)>,
 }
 
 struct Fake(Arc<Mutex<World>>);
@@ -45,7 +51,9 @@ impl Driver for Fake {
         if self.world().mute {
             return Err(DriverError::Deadline { what: "get an answer".into(), limit: Duration::from_secs(1) });
         }
-        Ok(self.world().live.clone())
+        let mut world = self.world();
+        world.observations += 1;
+        Ok(world.live.clone())
     }
 
     fn live(&self, observed: &Desired) -> Desired {
@@ -59,6 +67,10 @@ impl Driver for Fake {
     /// What is busy is not removed, it drains first.
     fn plan(&self, desired: &Desired, observed: &Desired, _: Mode) -> Step<Desired> {
         let mut next = desired.clone();
+        {
+            let mut world = self.world();
+            world.planned = world.observations;
+        }
         for (id, endpoint) in observed.endpoints() {
             if next.endpoint(&id).is_none() && self.world().busy.contains(&id.to_string()) {
                 let drains = backchat_contract::Endpoint { state: EndpointState::Drain, ..endpoint.clone() };
@@ -77,10 +89,19 @@ impl Driver for Fake {
     }
 
     async fn apply(&mut self, plan: Desired) -> Result<Report, DriverError> {
+        let slow = {
+            let mut world = self.world();
+            let basis = (world.planned, world.observations);
+            world.bases.push(basis);
+            world.slow
+        };
+        tokio::time::sleep(slow).await;
         let mut world = self.world();
         world.live = plan;
         world.applies += 1;
-        if world.fails { Err(DriverError::Reload { message: "no".into() }) } else { Ok(Report::default()) }
+        let fails = world.fails;
+        drop(world);
+        if fails { Err(DriverError::Reload { message: "no".into() }) } else { Ok(Report::default()) }
     }
 
     fn idle(&self, _: &Desired, id: &EndpointId) -> Idle {
@@ -465,4 +486,26 @@ async fn who_returns_after_a_cut_does_not_flap() {
         assert_eq!(rig.served(), ["a", "b", "c"]);
         assert!(rig.status.borrow().flapping.is_empty());
     }
+}
+
+/// An apply hangs for a while. What changes in the meantime, here and there, is seen before anything else is done.
+#[tokio::test(start_paused = true)]
+async fn no_plan_outlives_what_it_was_made_from() {
+    let (a, b, c) = (member("a", 1), member("b", 2), member("c", 3));
+    let world = World { slow: Duration::from_secs(5), ..holding(std::slice::from_ref(&a)) };
+    let rig = Rig::start(world, snapshot([a.clone(), b.clone()], true));
+    rig.pass(Duration::from_secs(1)).await;
+    assert_eq!(rig.world.lock().unwrap().bases.len(), 1, "it is under way");
+    let gone = Member { liveness: Liveness::Left, ..b };
+    rig.members.send_replace(snapshot([a, gone, c], true));
+    rig.pass(Duration::from_secs(60)).await;
+    assert_eq!(rig.served(), ["a", "c"]);
+    let bases = rig.world.lock().unwrap().bases.clone();
+    assert!(bases.iter().all(|(planned, begun)| planned == begun), "{bases:?}");
+    assert!(bases.windows(2).all(|pair| pair[0].1 < pair[1].0), "two plans of one observation: {bases:?}");
+    // The same where each apply fails after its work was done.
+    rig.world.lock().unwrap().fails = true;
+    rig.pass(Duration::from_secs(60)).await;
+    let bases = rig.world.lock().unwrap().bases.clone();
+    assert!(bases.windows(2).all(|pair| pair[0].1 < pair[1].0), "two plans of one observation: {bases:?}");
 }

@@ -100,6 +100,8 @@ pub struct Report {
     pub refused: Vec<Refusal>,
     /// Whether it was reloaded or restarted.
     pub reloaded: bool,
+    /// Whether nothing was done, for what answers now is not what was read: observe again.
+    pub stale: bool,
 }
 
 /// What a data plane says of itself.

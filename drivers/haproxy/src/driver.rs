@@ -17,6 +17,7 @@ use crate::{
     options::ServerOptions,
     plan::{Plan, Planner},
     probe::Newcomers,
+    protocol::info,
     settings::{AttachedSettings, ManagedSettings},
 };
 
@@ -34,6 +35,8 @@ pub struct HaproxyDriver {
     clock: Clock,
     newcomers: Newcomers,
     managed: Option<Managed>,
+    /// The process that was read last: plans are for it alone.
+    read: Option<u32>,
     /// Whether the end of the data plane was told already: once is enough until somebody has looked.
     told: bool,
 }
@@ -50,6 +53,7 @@ impl HaproxyDriver {
             clock: Clock::default(),
             newcomers: Newcomers::default(),
             managed: Some(managed),
+            read: None,
             told: false,
         })
     }
@@ -64,6 +68,7 @@ impl HaproxyDriver {
             clock: Clock::default(),
             newcomers: Newcomers::default(),
             managed: None,
+            read: None,
             told: false,
         }
     }
@@ -88,6 +93,7 @@ impl Driver for HaproxyDriver {
         let answers = answers.inspect_err(|_| self.connection.close())?;
         let files = self.managed.as_ref().map(Managed::read_files).transpose()?;
         let mut observed = observe::assemble(&answers, &self.flavour, files)?;
+        self.read = Some(observed.info.pid);
         if let Some(managed) = &mut self.managed {
             managed.heard(observed.info.pid);
             observed.old_workers = managed.old_workers().await;
@@ -138,8 +144,12 @@ impl Driver for HaproxyDriver {
     async fn apply(&mut self, plan: Plan) -> Result<Report, DriverError> {
         let mut report = Report::default();
         let mut not_added = Vec::new();
+        let (session, said) = self.connection.current().await?;
+        if info(&said).map(|info| info.pid) != self.read {
+            tracing::info!("haproxy was reloaded or restarted since it was read: nothing is sent");
+            return Ok(Report { stale: true, ..report });
+        }
         if !plan.actions.is_empty() {
-            let (session, _) = self.connection.current().await?;
             point_async("push:begin").await;
             let sent = apply::send(session, &plan.actions).await.inspect_err(|_| self.connection.close())?;
             self.newcomers.opened(&plan.actions, Instant::now());

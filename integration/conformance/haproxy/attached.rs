@@ -168,3 +168,19 @@ async fn their_end_is_heard_and_their_return_is_found() {
     bench.driver.ensure().await.unwrap();
     assert!(bench.driver.observe().await.is_err());
 }
+
+/// It takes the question and never answers. That is known soon, and it is found again where it was.
+#[tokio::test]
+async fn their_silence_is_told_and_ends() {
+    let theirs = Web::start("theirs").await;
+    let mut bench = bench(theirs.addr).await;
+    let wanted = Wanted::default().ready("web", "web1", theirs.addr);
+    bench.converge(&wanted).await;
+    let pid = Pid::from_raw(i32::try_from(bench.rig.child.id()).unwrap()).unwrap();
+    kill_process(pid, Signal::STOP).unwrap();
+    let error = super::super::bench::refusal(bench.driver.observe().await.map(drop));
+    assert!(error.starts_with("get an answer to 'show info' from haproxy at unix:"), "{error}");
+    assert!(error.ends_with(" within 1s"), "{error}");
+    kill_process(pid, Signal::CONT).unwrap();
+    assert_eq!(bench.step(&wanted, Mode::default()).await, (Step::Converged, None));
+}

@@ -304,7 +304,7 @@ async fn end_lb(world: &mut World) {
     assert_eq!(status.and_then(|s| s.code()), Some(0), "{}", world.last_words());
 }
 
-/// Two HAProxys would share the port, and half of the clients would reach either.
+/// HAProxy would share the port with another one, and half of the clients would reach either.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_port_that_somebody_else_has_is_refused_at_the_start() {
     let mut world = World::with(&["web1"]).await;

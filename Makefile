@@ -16,7 +16,7 @@ LAYOUT := "-Csymbol-mangling-version=v0", "-Clink-arg=-Wl,-T,$(CURDIR)/packaging
 SHIPPED = --profile shipped --target $(TARGET) --config 'build.rustflags=[$(LAYOUT)]'
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-versions bench chaos lint dist
+.PHONY: help demo test test-versions bench sweep chaos lint dist
 
 help: ## list these commands
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | while IFS="$$(printf '\t')" read -r name what; do \
@@ -41,6 +41,10 @@ test-versions: ## the tests again on HAProxy 3.0 and 3.2, out of Debian trees un
 bench: ## compare with Serf and a reload script, side by side; writes target/bench.md
 	@$(DEPS) bench
 	$(CARGO) bench $(SHIPPED) --bench bench -- $(ARGS)
+
+sweep: ## an hour of loss and stalls at 3, 10 and 100 simulated nodes, and the numbers of each profile
+	@$(DEPS) test
+	$(CARGO) test --release --test integration -- --ignored --nocapture simulator::
 
 chaos: ## disorder out of a seed on network namespaces, under load; as root (TIME=30m SEED=7, FROM=12 to begin there)
 	@$(DEPS) chaos

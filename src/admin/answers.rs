@@ -2,8 +2,8 @@
 //! names its format.
 
 mod cluster;
-mod orders;
 mod flapping;
+mod orders;
 mod plan;
 mod services;
 mod status;
@@ -11,8 +11,8 @@ mod status;
 use serde::{Deserialize, Serialize};
 
 pub use cluster::{Member, Members, Offer};
-pub use orders::{Drain, Missing, OrderRequest, Ordered, Undrain};
 pub use flapping::Flapping;
+pub use orders::{Drain, Missing, OrderRequest, Ordered, Undrain};
 pub use plan::{Change, Driver, File, Hold, Plan, Ready, Reason, Summary};
 pub use services::{Endpoint, Route, Routes, Service, ServiceState, Services};
 pub use status::{Check, LastApply, Refused, Rejection, Status};

@@ -13,8 +13,8 @@ use crate::{
     admin::answers,
     cli::connection::Format,
     model::{
-        Desired, Endpoint, EndpointState, Flapping, Health, Held, Kind, LastApply, Liveness, Member, Proposal, RawOffer,
-        RawRecord, Ready, Rejection, Service, Snapshot, State, Status, Verdict,
+        Desired, Endpoint, EndpointState, Flapping, Health, Held, Kind, LastApply, Liveness, Member, Proposal,
+        RawOffer, RawRecord, Ready, Rejection, Service, Snapshot, State, Status, Verdict,
     },
 };
 

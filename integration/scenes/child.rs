@@ -212,6 +212,7 @@ async fn what_fails_its_check_is_withdrawn_until_it_passes() {
     world.serves(&["web1", "web2"]).await;
     let traffic = world.traffic();
     fs::remove_file(&fine).unwrap();
+    out(&world, world.agents["web2"].web.as_ref().expect("it serves on").addr()).await;
     world.serves(&["web1"]).await;
     let told = async || {
         check(&world, "web2").await.is_some_and(|(up, why)| !up && why.contains("exit status: 3: gone fishing"))

@@ -14,6 +14,7 @@ use super::{
     load::Tally,
     op::Host,
     plane, processes,
+    pulse::Pulse,
     schedule::{BALANCERS, hosts},
     world::{AGAIN, World, names, web_addr},
 };
@@ -21,14 +22,19 @@ use super::{
 /// How long all may take to settle after the last disturbance: heals are announced every 5 s, workers of before a reload
 /// end after 30 s at the latest.
 const SETTLED: Duration = Duration::from_secs(60);
+/// The same on a machine that stands still now and then.
+const SETTLED_SLOWLY: Duration = Duration::from_secs(240);
+/// A machine that stood still within this time may do so again.
+const LATELY: Duration = Duration::from_secs(10);
 
 /// Waits until everything is as it should be where these web servers run; returns how long that took.
-pub(crate) async fn settled(world: &World, webs: &BTreeSet<u8>) -> Result<Duration> {
+pub(crate) async fn settled(world: &World, webs: &BTreeSet<u8>, pulse: &Pulse) -> Result<Duration> {
     let began = Instant::now();
     loop {
+        let limit = if pulse.stalled_since(Instant::now() - LATELY) { SETTLED_SLOWLY } else { SETTLED };
         match look(world, webs).await {
             Ok(()) => return Ok(began.elapsed()),
-            Err(why) if began.elapsed() > SETTLED => bail!("not settled within {SETTLED:?}: {why:#}"),
+            Err(why) if began.elapsed() > limit => bail!("not settled within {limit:?}: {why:#}"),
             Err(_) => sleep(AGAIN).await,
         }
     }

@@ -17,8 +17,9 @@ use super::{
     world::{PATIENCE, World, names, runs_service, until},
 };
 
-/// How long a server that died or was cut off may still be given requests: HAProxy's own check alone needs up to 6 s.
-const OUT: Duration = Duration::from_secs(15);
+/// How long a server that died or was cut off may still be given requests, or HAProxy be away. HAProxy's own check alone
+/// needs up to 6 s.
+const OUT: Duration = Duration::from_secs(30);
 
 /// What an action needs to know.
 #[derive(Clone, Copy, Debug)]

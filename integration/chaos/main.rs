@@ -45,7 +45,7 @@ use self::{
 };
 
 /// How long a run may take beyond its time: its start, its last round, the deadlines of both.
-const BEYOND: Duration = Duration::from_secs(300);
+const BEYOND: Duration = Duration::from_secs(600);
 /// How long the inner half may take to end once told.
 const ENDING: Duration = Duration::from_secs(20);
 /// Each log's last lines that a failure shows.
@@ -119,6 +119,9 @@ async fn inside(names: Names, time: Duration, seed: u64, from: u32, program: &Pa
         _ = input_closed() => None,
     };
     println!("\n{}", run.report.summary(&run.growth));
+    if run.pulse.stalls() > 0 {
+        println!("this machine stood still {} times, for more than 100 ms each", run.pulse.stalls());
+    }
     let logs = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("chaos-{seed}"));
     world.keep_logs(&logs)?;
     match outcome {

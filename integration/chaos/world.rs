@@ -23,7 +23,7 @@ use super::{
 };
 
 /// How long a process may take to start, to end, or to be seen: far beyond what it needs.
-pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
 /// How soon a condition is looked at again.
 pub(crate) const AGAIN: Duration = Duration::from_millis(50);
 

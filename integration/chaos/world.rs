@@ -24,6 +24,8 @@ use super::{
 
 /// How long a process may take to start, to end, or to be seen: far beyond what it needs.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
+/// How long a leaver waits for the balancers: longer than any of them is ever away here.
+const DRAIN: &str = "--drain-timeout=20s";
 /// How soon a condition is looked at again.
 pub(crate) const AGAIN: Duration = Duration::from_millis(50);
 
@@ -91,7 +93,7 @@ impl World {
     pub(crate) fn start_daemon(&self, host: Host) -> io::Result<Child> {
         let mut args = match host {
             Host::Balancer(_) => vec!["lb".into(), "--on-exit=keep".into(), format!("--listen={}:80", address(host))],
-            Host::Web(_) => vec!["agent".into(), "--service=web:8080".into()],
+            Host::Web(_) => vec!["agent".into(), "--service=web:8080".into(), DRAIN.into()],
         };
         if let (Host::Balancer(_), Some(haproxy)) = (host, std::env::var_os("BACKCHAT_HAPROXY")) {
             args.push(format!("--haproxy={}", haproxy.to_string_lossy()));

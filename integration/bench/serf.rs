@@ -27,12 +27,13 @@ pub(crate) struct Serf {
 
 /// What a user of Serf has in front: Debian's defaults, a frontend, and a backend for each service.
 fn config(front: SocketAddr, socket: &Path, services: &[&str]) -> String {
-    let hosts = services.iter().filter_map(|service| Some((service, Seat::host(service)?)));
-    let routes: String =
-        hosts.map(|(service, host)| format!("    use_backend {service} if {{ hdr(host) -i {host} }}\n")).collect();
+    let route = |service: &&str| {
+        Some(format!("    use_backend {service} if {{ hdr(host) -i {host} }}\n", host = Seat::host(service)?))
+    };
+    let backend = |service: &&str| format!("backend {service}\n    balance roundrobin\n");
+    let routes = services.iter().filter_map(route).collect::<Vec<_>>().concat();
+    let backends = services.iter().map(backend).collect::<Vec<_>>().concat();
     let default = services.first().map(|service| format!("    default_backend {service}\n")).unwrap_or_default();
-    let backends: String =
-        services.iter().map(|service| format!("backend {service}\n    balance roundrobin\n")).collect();
     let socket = socket.display();
     format!(
         "global

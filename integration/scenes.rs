@@ -6,6 +6,7 @@ mod child;
 mod clocks;
 mod cluster;
 mod crashes;
+mod cuts;
 mod disk;
 mod failpoints;
 mod flapping;

@@ -3,6 +3,7 @@
 
 mod crashes;
 mod cures;
+mod cuts;
 mod host;
 mod membership;
 mod network;

@@ -2,6 +2,7 @@
 
 pub mod desired;
 pub mod drains;
+pub mod evidence;
 pub mod flaps;
 pub mod guard;
 mod health;
@@ -9,6 +10,7 @@ mod ids;
 pub mod ledger;
 pub mod member;
 pub mod offers;
+pub mod owner;
 pub mod proposal;
 pub mod reasons;
 pub mod record;
@@ -23,8 +25,9 @@ pub use backchat_contract::{
 };
 pub use desired::{Policy, desired};
 pub use drains::{Drains, Obstacle, Order, Target};
+pub use evidence::{Evidence, Windows};
 pub use flaps::Flapping;
-pub use guard::{Evidence, Windows, guard};
+pub use guard::guard;
 pub use health::Health;
 use ids::short_id;
 pub use ledger::Ledger;

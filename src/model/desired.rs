@@ -12,9 +12,9 @@ use super::{
     Desired, Endpoint, EndpointAddr, EndpointId, EndpointName, EndpointState, Kind, Ledger, Liveness, Member, Moment,
     NodeName, Rejection, Service, ServiceName, Since, Snapshot, State, Verdict,
     flaps::Flaps,
-    guard::node_of_name,
     ledger::Standing,
     offers::{Offer, offers},
+    owner::node_of_name,
     routes,
 };
 

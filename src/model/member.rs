@@ -34,7 +34,7 @@ pub struct Member {
     pub addr: SocketAddr,
     /// Whether it lives, as far as the cluster knows.
     pub liveness: Liveness,
-    /// What it answered when this node, a balancer, asked it in person while it was a suspect.
+    /// What it answered when this node, a balancer, asked it in person: as a suspect, or as it did not answer a ping.
     pub verdict: Verdict,
     /// Since when `liveness` is as it is.
     pub since: Moment,

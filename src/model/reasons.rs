@@ -4,7 +4,7 @@ use backchat_contract::{Action, Change, ChangeKind, ChangeStatus, Reason};
 
 use super::{
     Assumption, Flapping, Held, Liveness, Member, Moment, Rejection, Snapshot, State, Verdict,
-    guard::{node_of, node_of_name},
+    owner::{node_of, node_of_name},
 };
 
 /// Says of each change why, as far as the snapshots know.

@@ -6,7 +6,7 @@ use std::{collections::BTreeSet, time::Duration};
 use backchat_contract::{Desired, Driver, Endpoint, EndpointId, EndpointState, Idle};
 
 use super::{inbox::Question, schedule::Outcome};
-use crate::model::{NodeName, RawRecord, Snapshot, State, guard::node_of};
+use crate::model::{NodeName, RawRecord, Snapshot, State, owner::node_of};
 
 /// Questions that wait at one time; the oldest give way, and their askers ask again.
 const MOST: usize = 1024;

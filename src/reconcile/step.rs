@@ -12,7 +12,7 @@ use super::{
 };
 use crate::model::{
     Assumption, Evidence, Flapping, Held, LastApply, Ledger, Moment, Policy, Proposal, Rejection, Snapshot, Status,
-    Windows, desired, guard, guard::node_of, proposal, reasons,
+    Windows, desired, guard, owner::node_of, proposal, reasons,
 };
 
 /// Applies in one step before the others have their turn.

@@ -123,6 +123,7 @@ fn why(m: &model::Member) -> Option<String> {
         (Liveness::Failed, _) => asked.map_or_else(|| "stopped answering".to_owned(), str::to_owned),
         (Liveness::Left, _) => "said goodbye".to_owned(),
         (Liveness::Alive, _) if m.refused.is_some() => "its record is refused: see status".to_owned(),
+        (Liveness::Alive, _) if m.verdict == Verdict::Silent => "does not answer us".to_owned(),
         (Liveness::Alive, None) => "its record has not come yet".to_owned(),
         (Liveness::Alive, Some(r)) if r.by_hand.node => "drained by hand".to_owned(),
         (Liveness::Alive, Some(r)) if r.state == State::Draining => "draining, by its own word".to_owned(),

@@ -1,0 +1,117 @@
+//! What the guard judges by: who is silent, who lives, what was held before. Gathered from the snapshots and the live
+//! set; it judges nothing but whether so many are silent that this node may be the one that is cut off.
+
+use std::collections::BTreeSet;
+
+use super::{Desired, EndpointId, Held, Liveness, Member, Moment, NodeName, Snapshot, State, Verdict, owner::node_of};
+
+/// What the guard judges by.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Evidence {
+    /// Whether all sources have listed everything once. Before, nothing is removed.
+    pub synced: bool,
+    /// Members that failed within the window or were held before and are not known to answer this node, those that
+    /// live by the word of others and did not answer it, and owners of live endpoints that were never heard of. Not
+    /// those that took a connect or whose host refused it: both prove the path.
+    pub silent: BTreeSet<NodeName>,
+    /// Members that live and are not silent, this node among them.
+    pub living: usize,
+    /// Members that live and whose record has not come yet: what they offered stays.
+    pub unread: BTreeSet<NodeName>,
+    /// Owners of live endpoints that were not heard of since this node began, while it began a short while ago.
+    pub unheard: BTreeSet<NodeName>,
+    /// Live endpoints of silent members that serve by their own word.
+    pub serving: BTreeSet<EndpointId>,
+    /// What was held before, with its id and beginning.
+    pub before: Vec<Held>,
+    /// Endpoints that the operator let go.
+    pub released: BTreeSet<EndpointId>,
+    /// Now.
+    pub now: Moment,
+}
+
+/// How far back failures count together, and how long the unheard are waited for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Windows {
+    /// Failures within this time of one another count as one event. Default 10 s.
+    pub failure: Moment,
+    /// For how long after the start endpoints of members never heard of just stay. Default 30 s. After it they
+    /// are judged as silent.
+    pub grace: Moment,
+}
+
+impl Default for Windows {
+    fn default() -> Self {
+        Self { failure: Moment::from_secs(10), grace: Moment::from_secs(30) }
+    }
+}
+
+impl Evidence {
+    /// The evidence out of what is known. `began` is when this node did.
+    pub fn gather(
+        snapshots: &[Snapshot],
+        live: &Desired,
+        before: Vec<Held>,
+        released: BTreeSet<EndpointId>,
+        (began, now): (Moment, Moment),
+        windows: Windows,
+    ) -> Self {
+        let members = || snapshots.iter().flat_map(|s| s.members.values());
+        let known: BTreeSet<&NodeName> = members().map(|m| &m.name).collect();
+        let unknown: BTreeSet<NodeName> =
+            live.endpoints().filter_map(|(id, _)| node_of(&id)).filter(|name| !known.contains(name)).collect();
+        let in_grace = now.saturating_sub(began) < windows.grace;
+        let (unheard, lost) = if in_grace { (unknown, BTreeSet::new()) } else { (BTreeSet::new(), unknown) };
+        let held: BTreeSet<NodeName> = before.iter().flat_map(|h| &h.endpoints).filter_map(node_of).collect();
+        let counts = |m: &&Member| match m.liveness {
+            Liveness::Failed => now.saturating_sub(m.since) < windows.failure || held.contains(&m.name),
+            Liveness::Alive | Liveness::Suspect | Liveness::Left => true,
+        };
+        let silent: BTreeSet<NodeName> =
+            members().filter(|m| is_silent(m)).filter(counts).map(|m| m.name.clone()).chain(lost).collect();
+        Self {
+            synced: snapshots.iter().all(|s| s.synced),
+            living: members().filter(|m| lives(m) && !silent.contains(&m.name)).count(),
+            unread: members().filter(|m| lives(m) && m.record.is_none()).map(|m| m.name.clone()).collect(),
+            unheard,
+            serving: serving(snapshots, live, &silent),
+            silent,
+            before,
+            released,
+            now,
+        }
+    }
+
+    /// Whether so many fell silent that this node must ask itself whether it is the one cut off: more than
+    /// half of three or more, or everybody else. The latter goes beyond DESIGN's three: a balancer that hears
+    /// nobody cannot tell a dead peer from its own dead cable, and a dead server that stays costs nothing, for
+    /// the data plane's own checks take it out.
+    pub fn cut_off(&self) -> bool {
+        let (silent, all) = (self.silent.len(), self.silent.len() + self.living);
+        (all >= 3 && silent * 2 > all) || (silent > 0 && self.living <= 1)
+    }
+}
+
+fn lives(m: &Member) -> bool {
+    matches!(m.liveness, Liveness::Alive | Liveness::Suspect)
+}
+
+/// Whether nothing proves the path to it. One that lives was asked before it is called silent: after a cut the first
+/// fails while most are not even suspected, and by then this node has asked them all.
+fn is_silent(m: &Member) -> bool {
+    let left = m.record.as_ref().is_some_and(|r| r.state == State::Left);
+    match m.liveness {
+        Liveness::Alive | Liveness::Suspect => m.verdict == Verdict::Silent,
+        Liveness::Failed => !left && !matches!(m.verdict, Verdict::Refused | Verdict::Answered),
+        Liveness::Left => false,
+    }
+}
+
+fn serving(snapshots: &[Snapshot], live: &Desired, silent: &BTreeSet<NodeName>) -> BTreeSet<EndpointId> {
+    let serves = |id: &EndpointId| {
+        let node = node_of(id).filter(|node| silent.contains(node));
+        let member = node.and_then(|node| snapshots.iter().find_map(|s| s.members.get(&node)));
+        member.and_then(|m| m.record.as_ref()).is_some_and(|record| !record.is_draining(id.service.as_str()))
+    };
+    live.endpoints().map(|(id, _)| id).filter(serves).collect()
+}

@@ -1,0 +1,241 @@
+//! Evidence and judgement together: who is silent, and what stays for it.
+
+use super::*;
+use crate::model::{Endpoint, Liveness, Member, Moment, Route, Snapshot, State, Verdict, Weight, Windows};
+
+const NOW: Moment = Moment::from_secs(100);
+
+/// A set with these endpoints of `web`, node by node, and the default route onto it.
+fn set(nodes: &[&str]) -> Desired {
+    let mut desired = Desired::default();
+    let web: ServiceName = "web".parse().unwrap();
+    let service = desired.services.entry(web.clone()).or_default();
+    for (i, node) in (1u8..).zip(nodes) {
+        let addr = std::net::SocketAddr::from(([10, 0, 0, i], 80)).try_into().unwrap();
+        let endpoint = Endpoint { addr, weight: Weight::DEFAULT, state: EndpointState::Ready };
+        service.endpoints.insert(node.parse().unwrap(), endpoint);
+    }
+    desired.routes.insert(Route { host: "*".parse().unwrap(), path: "/".parse().unwrap() }, web);
+    desired
+}
+
+fn member(name: &str, liveness: Liveness, verdict: Verdict) -> Member {
+    Member {
+        name: name.parse().unwrap(),
+        epoch: 1,
+        addr: "10.0.0.1:7946".parse().unwrap(),
+        liveness,
+        verdict,
+        since: Moment::from_secs(95),
+        record: Some(crate::model::RawRecord::default()),
+        refused: None,
+    }
+}
+
+/// `web` has the endpoints a to e; `members` are known besides this node. Which endpoints stay, and is a hold there?
+fn check(members: &[(&str, Liveness, Verdict)], next: &[&str], stay: &[&str], held: bool) {
+    let (out, holds) = run(members, next, Vec::new(), true, BTreeSet::new());
+    assert_eq!(names(&out), stay);
+    assert_eq!(!holds.is_empty(), held, "{holds:?}");
+}
+
+fn run(
+    members: &[(&str, Liveness, Verdict)],
+    next: &[&str],
+    before: Vec<Held>,
+    synced: bool,
+    released: BTreeSet<EndpointId>,
+) -> (Desired, Vec<Held>) {
+    let this = member("lb", Liveness::Alive, Verdict::Unasked);
+    let members = members.iter().map(|(n, l, v)| member(n, *l, *v)).chain([this]);
+    let members = members.map(|m| (m.name.clone(), m)).collect();
+    let snapshots = [Snapshot { source: "gossip".into(), synced, members }];
+    let live = set(&["a", "b", "c", "d", "e"]);
+    let times = (Moment::ZERO, NOW);
+    let evidence = Evidence::gather(&snapshots, &live, before, released, times, Windows::default());
+    guard(&live, set(next), &evidence)
+}
+
+fn names(set: &Desired) -> Vec<String> {
+    set.endpoints().map(|(id, _)| id.endpoint.to_string()).collect()
+}
+
+use Liveness::{Alive, Failed, Left};
+use Verdict::{Refused, Silent, Unasked};
+
+#[test]
+fn a_minority_that_fails_goes() {
+    let members = [
+        ("a", Failed, Silent),
+        ("b", Failed, Silent),
+        ("c", Alive, Unasked),
+        ("d", Alive, Unasked),
+        ("e", Alive, Unasked),
+    ];
+    check(&members, &["x", "x2", "c", "d", "e"], &["c", "d", "e", "x", "x2"], false);
+}
+
+#[test]
+fn a_silent_majority_is_held() {
+    let members = [
+        ("a", Failed, Silent),
+        ("b", Failed, Silent),
+        ("c", Failed, Silent),
+        ("d", Failed, Silent),
+        ("e", Alive, Unasked),
+    ];
+    check(&members, &[], &["a", "b", "c", "d"], true);
+}
+
+#[test]
+fn a_refused_connect_proves_the_path() {
+    let members = ["a", "b", "c", "d", "e"].map(|n| (n, Failed, Refused));
+    check(&members, &[], &[], false);
+}
+
+#[test]
+fn graceful_leaves_pass_whatever_their_number() {
+    let members = ["a", "b", "c", "d", "e"].map(|n| (n, Left, Unasked));
+    check(&members, &[], &[], false);
+}
+
+#[test]
+fn the_only_one_silent_is_held_and_refused_goes() {
+    let with = |verdict| {
+        [("a", Failed, verdict), ("b", Left, Unasked), ("c", Left, Unasked), ("d", Left, Unasked), ("e", Left, Unasked)]
+    };
+    check(&with(Silent), &[], &["a"], true);
+    check(&with(Refused), &[], &[], false);
+}
+
+#[test]
+fn a_balancer_that_never_heard_anybody_removes_nothing() {
+    let (out, held) = run(&[], &[], Vec::new(), true, BTreeSet::new());
+    assert_eq!((names(&out).len(), held.len()), (5, 1));
+    assert!(held[0].why.contains("nobody else is heard"), "{}", held[0].why);
+}
+
+#[test]
+fn one_that_takes_connects_is_reached_and_goes() {
+    let members = ["a", "b", "c", "d", "e"].map(|n| (n, Failed, Verdict::Answered));
+    check(&members, &[], &[], false);
+}
+
+#[test]
+fn all_routes_of_a_kept_service_stay() {
+    let mut live = set(&["a"]);
+    for host in ["a.example", "b.example"] {
+        live.routes.insert(Route { host: host.parse().unwrap(), path: "/".parse().unwrap() }, "web".parse().unwrap());
+    }
+    let members = [("a", Failed, Silent)].map(|(n, l, v)| member(n, l, v));
+    let members = members.into_iter().map(|m| (m.name.clone(), m)).collect();
+    let snapshots = [Snapshot { source: "gossip".into(), synced: true, members }];
+    let times = (Moment::ZERO, NOW);
+    let evidence = Evidence::gather(&snapshots, &live, Vec::new(), BTreeSet::new(), times, Windows::default());
+    let (out, held) = guard(&live, Desired::default(), &evidence);
+    assert_eq!((&out, held.len()), (&live, 1));
+}
+
+#[test]
+fn a_hold_keeps_its_id_outlasts_the_window_and_ends_with_the_clusters_return() {
+    let all = ["a", "b", "c", "d", "e"].map(|n| (n, Failed, Silent));
+    let (_, first) = run(&all, &[], Vec::new(), true, BTreeSet::new());
+    // Forgotten by the cluster, held all the same.
+    let (out, second) = run(&[], &[], first.clone(), true, BTreeSet::new());
+    assert_eq!(names(&out), ["a", "b", "c", "d", "e"]);
+    assert_eq!((&first[0].id, first[0].since), (&second[0].id, second[0].since));
+    // Four are back, one stays away: it goes.
+    let back = [
+        ("a", Alive, Unasked),
+        ("b", Alive, Unasked),
+        ("c", Alive, Unasked),
+        ("d", Alive, Unasked),
+        ("e", Failed, Silent),
+    ];
+    let (out, third) = run(&back, &["a", "b", "c", "d"], second, true, BTreeSet::new());
+    assert_eq!((names(&out), third), (["a", "b", "c", "d"].map(String::from).to_vec(), vec![]));
+    // Or the operator lets it go.
+    let (out, fourth) = run(&all, &[], first.clone(), true, first[0].endpoints.iter().cloned().collect());
+    assert_eq!((names(&out), fourth), (vec![], vec![]));
+}
+
+#[test]
+fn nothing_goes_before_all_is_synced() {
+    let (mut next, held) = run(&[], &[], Vec::new(), false, BTreeSet::new());
+    assert_eq!((names(&next).len(), held), (5, vec![]));
+    let all = ["a", "b", "c", "d", "e"].map(|n| (n, Left, Unasked));
+    next = run(&all, &[], Vec::new(), true, BTreeSet::new()).0;
+    assert_eq!(names(&next), Vec::<String>::new(), "synced");
+}
+
+#[test]
+fn who_took_over_an_address_replaces_its_owner() {
+    let members = [
+        ("a", Failed, Silent),
+        ("b", Failed, Silent),
+        ("c", Failed, Silent),
+        ("d", Left, Unasked),
+        ("e", Left, Unasked),
+        ("x", Alive, Unasked),
+    ];
+    check(&members, &["x"], &["b", "c", "x"], true);
+}
+
+#[test]
+fn the_guard_never_loses_what_is_wanted() {
+    let live = set(&["a", "b"]);
+    let next = set(&["b", "c"]);
+    let (out, _) = guard(&live, next.clone(), &Evidence::default());
+    for (id, endpoint) in next.endpoints() {
+        assert_eq!(out.endpoint(&id), Some(endpoint));
+    }
+    assert_eq!(out.routes, next.routes);
+}
+
+/// After a cut the members are declared down one by one: the first of them is judged by all that are silent.
+#[test]
+fn the_first_to_fail_is_held_where_the_others_are_silent_too() {
+    use Liveness::Suspect;
+    let members = |others| {
+        let mut members = vec![("a", Failed, Silent), ("e", Alive, Unasked)];
+        members.extend(["b", "c", "d"].map(|n| (n, Suspect, others)));
+        members
+    };
+    let run = |others| {
+        let this = member("lb", Alive, Unasked);
+        let members = members(others).into_iter().map(|(n, l, v)| member(n, l, v)).chain([this]);
+        let members = members.map(|m| (m.name.clone(), m)).collect();
+        let known = [Snapshot { source: "gossip".into(), synced: true, members }];
+        let live = set(&["a", "b", "c", "d", "e"]);
+        let mut next = live.clone();
+        let web = next.services.values_mut().next().unwrap();
+        web.endpoints.remove(&"a".parse().unwrap());
+        // As `desired` has it of suspects that are silent.
+        web.endpoints.get_mut(&"b".parse().unwrap()).unwrap().state = EndpointState::Drain;
+        let times = (Moment::ZERO, NOW);
+        let evidence = Evidence::gather(&known, &live, Vec::new(), BTreeSet::new(), times, Windows::default());
+        let (out, held) = guard(&live, next, &evidence);
+        (out == live, held.len())
+    };
+    assert_eq!(run(Silent), (true, 1), "all stay, and as they were");
+    assert_eq!(run(Verdict::Answered), (false, 0), "they are reached, and a is not");
+}
+
+/// What drains by its own word does so whoever is cut off.
+#[test]
+fn a_drain_of_its_own_passes_a_cut() {
+    let mut draining = member("a", Alive, Silent);
+    draining.record.as_mut().unwrap().state = State::Draining;
+    let others = ["b", "c", "d", "e"].map(|n| member(n, Failed, Silent));
+    let members = others.into_iter().chain([draining]).map(|m| (m.name.clone(), m)).collect();
+    let known = [Snapshot { source: "gossip".into(), synced: true, members }];
+    let live = set(&["a", "b"]);
+    let mut next = set(&["a"]);
+    let a = next.services.values_mut().next().unwrap().endpoints.values_mut().next().unwrap();
+    a.state = EndpointState::Drain;
+    let times = (Moment::ZERO, NOW);
+    let evidence = Evidence::gather(&known, &live, Vec::new(), BTreeSet::new(), times, Windows::default());
+    let (out, held) = guard(&live, next, &evidence);
+    let states: Vec<_> = out.endpoints().map(|(_, e)| e.state).collect();
+    assert_eq!((states, held.len()), (vec![EndpointState::Drain, EndpointState::Ready], 1));
+}

@@ -150,6 +150,19 @@ fn the_scanner_finds_what_is_mentioned() {
     check("use backchat_contract::crate_like; let mycrate::x;", 1, &[]);
 }
 
+/// The points at which a test ends or delays the program are in the one beside the tests, never in what ships.
+#[test]
+fn failpoints_do_not_ship() {
+    let manifest = fs::read_to_string(root().join("Cargo.toml")).expect("the manifest is readable");
+    let (before, after) = manifest.split_once("\n[dev-dependencies]").expect("there are dependencies of tests");
+    assert!(!before.contains("failpoints") && after.contains("failpoints"), "Cargo.toml");
+    for driver in ["template", "haproxy"] {
+        let path = format!("drivers/{driver}/Cargo.toml");
+        let manifest = fs::read_to_string(root().join(&path)).expect("the manifest is readable");
+        assert!(!manifest.contains("default ="), "{path} has features that are on by themselves");
+    }
+}
+
 fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
 }

@@ -5,7 +5,6 @@
 //! process there as SIGKILL does, `push:begin=1*sleep(500)` holds it up once. It knows no step by name.
 
 /// A point in code that may block.
-#[cfg_attr(not(feature = "failpoints"), expect(clippy::missing_const_for_fn, reason = "it is none with the feature"))]
 pub fn point(name: &str) {
     #[cfg(feature = "failpoints")]
     on::point(name);

@@ -105,7 +105,8 @@ fn leftovers(world: &World) -> Vec<String> {
         entries.map(|entry| entry.file_name().to_string_lossy().into_owned()).collect()
     };
     let sets = world.run_dir("proxy").join("files");
-    let mut left: Vec<_> = names(&sets).into_iter().filter(|name| name.ends_with(".new")).collect();
+    let is_new = |name: &String| Path::new(name).extension().is_some_and(|extension| extension == "new");
+    let mut left: Vec<_> = names(&sets).into_iter().filter(is_new).collect();
     let numbered = names(&sets).into_iter().filter(|name| name.parse::<u64>().is_ok()).count();
     if numbered > 3 {
         left.push(format!("{numbered} sets"));

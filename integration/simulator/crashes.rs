@@ -81,12 +81,12 @@ impl Crashes {
             assert!(self.world.now < at + secs(60), "it never failed:\n{}", self.world.picture());
             self.world.run(ms(10));
         }
-        let everywhere = self.world.now - at;
+        let everywhere = self.world.now.saturating_sub(at);
         assert!(!self.plane().holds(), "held");
         let gone = |c: &&Change| c.at >= at && c.node == name && c.state != Some(EndpointState::Ready);
-        let out = self.plane().changes.iter().find(gone).unwrap().at - at;
+        let out = self.plane().changes.iter().find(gone).unwrap().at.saturating_sub(at);
         let first = |(_, who, _): &&(Moment, _, Liveness)| *who == name;
-        let suspect = self.world.hosts[0].seen.iter().find(first).unwrap().0 - at;
+        let suspect = self.world.hosts[0].seen.iter().find(first).unwrap().0.saturating_sub(at);
         self.back(i);
         Times { suspect, out, everywhere }
     }
@@ -117,9 +117,9 @@ impl Crashes {
             assert!(world.now < at + secs(120), "not told");
             world.run(ms(5));
             lacking.retain(|j| !has(world, *j));
-            balancer = balancer.or((!lacking.contains(&0)).then_some(world.now - at));
+            balancer = balancer.or((!lacking.contains(&0)).then_some(world.now.saturating_sub(at)));
         }
-        (balancer.unwrap(), world.now - at)
+        (balancer.unwrap(), world.now.saturating_sub(at))
     }
 }
 

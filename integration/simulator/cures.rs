@@ -71,7 +71,7 @@ fn sleepers_that_judge() {
             let sleeps = world.profile.suspicion_for(3) + ms(50);
             addrs[1..].iter().for_each(|addr| world.network.cut(*addr, addrs[0]));
             world.stall(0, sleeps);
-            world.run(sleeps - ms(1));
+            world.run(sleeps.saturating_sub(ms(1)));
             world.network.heal();
             world.run(secs(6));
             renewed(&world)

@@ -67,7 +67,9 @@ impl Cell {
             world.start(i, 1000);
         }
         world.until(secs(30), World::converged);
-        (0..balancers).for_each(|i| world.equip(i));
+        for i in 0..balancers {
+            world.equip(i);
+        }
         let stalls = self.pass(&mut world);
         Tally::of(&world, &stalls)
     }
@@ -158,12 +160,16 @@ const LOSSES: [f64; 4] = [0.05, 0.1, 0.2, 0.3];
 
 #[test]
 fn three_keep_one_another() {
-    LOSSES.iter().for_each(|loss| Cell { size: 3, loss: *loss, time: secs(600) }.check());
+    for loss in LOSSES {
+        Cell { size: 3, loss, time: secs(600) }.check();
+    }
 }
 
 #[test]
 fn ten_keep_one_another() {
-    LOSSES.iter().for_each(|loss| Cell { size: 10, loss: *loss, time: secs(60) }.check());
+    for loss in LOSSES {
+        Cell { size: 10, loss, time: secs(60) }.check();
+    }
 }
 
 #[test]

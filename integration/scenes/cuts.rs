@@ -18,7 +18,7 @@ async fn world(tag: &str, webs: u16) -> Option<Hosts> {
     let mut hosts = Hosts::new(tag)?;
     hosts.start_lb();
     (1..=webs).for_each(|nth| hosts.start_web(1, nth));
-    serves(&hosts, 1..=webs).await;
+    serves(&hosts, 1..=webs);
     Some(hosts)
 }
 
@@ -27,7 +27,7 @@ fn names(webs: impl Iterator<Item = u16>) -> BTreeSet<String> {
 }
 
 /// Waits until requests reach these web servers and no other.
-async fn serves(hosts: &Hosts, webs: impl Iterator<Item = u16>) {
+fn serves(hosts: &Hosts, webs: impl Iterator<Item = u16>) {
     let wanted = names(webs);
     let began = Instant::now();
     while hosts.served(3 * wanted.len()) != wanted {
@@ -83,14 +83,14 @@ async fn a_balancer_cut_off_from_gossip_changes_nothing() {
     let status = until(&hosts, "status", "the cluster is back", |s| s["held"].as_array().is_some_and(Vec::is_empty));
     let status = status.await;
     assert_eq!((&status["reloads"], &status["flapping"]), (&Value::from(0), &Value::Array(Vec::new())));
-    serves(&hosts, 1..=4).await;
+    serves(&hosts, 1..=4);
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn agents_that_die_are_out_however_many_while_their_host_answers() {
     let Some(mut hosts) = world("d", 5).await else { return };
     hosts.crash("web1");
-    serves(&hosts, 2..=5).await;
+    serves(&hosts, 2..=5);
     // Of the four that are left, all at once.
     (2..=5).for_each(|nth| hosts.crash(&format!("web{nth}")));
     let none = |answer: &Value| answer["services"][0]["total"] == 0;
@@ -111,5 +111,5 @@ async fn a_host_that_falls_silent_is_held_until_it_is_let_go() {
     assert_eq!(released["hold"], id, "{released}");
     until(&hosts, "services", "what is released goes", |answer| answer["services"][0]["total"] == 0).await;
     hosts.cut(false);
-    serves(&hosts, 2..=2).await;
+    serves(&hosts, 2..=2);
 }

@@ -129,13 +129,19 @@ fn check(dead: usize, host_stays: bool, held: bool) {
 
 #[test]
 fn agents_whose_hosts_refuse_are_out_however_many_they_are() {
-    [1, 3, 6, 10].into_iter().for_each(|dead| check(dead, true, false));
+    for dead in [1, 3, 6, 10] {
+        check(dead, true, false);
+    }
 }
 
 #[test]
 fn hosts_that_fall_silent_are_out_while_most_answer_and_held_else() {
-    [1, 3, 5].into_iter().for_each(|dead| check(dead, false, false));
-    [6, 10].into_iter().for_each(|dead| check(dead, false, true));
+    for dead in [1, 3, 5] {
+        check(dead, false, false);
+    }
+    for dead in [6, 10] {
+        check(dead, false, true);
+    }
 }
 
 #[test]

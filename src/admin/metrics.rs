@@ -49,9 +49,9 @@ fn sets(page: &mut Page, s: &Status) {
     let rejections = counted("reason", s.rejections.iter().map(|r| r.code.to_owned()));
     page.gauges("rejections", "What members say that is not taken", rejections);
     let kept = s.held.iter().flat_map(|h| &h.endpoints);
-    page.gauges("guard_held", "Endpoints that only the guard keeps", by_service(s, kept));
+    page.gauges("guard_held", "Endpoints that only the guard keeps", by_service(s, &kept));
     let out = s.flapping.iter().flat_map(|f| &f.endpoints);
-    page.gauges("held_down", "Endpoints kept out as their member comes and goes", by_service(s, out));
+    page.gauges("held_down", "Endpoints kept out as their member comes and goes", by_service(s, &out));
 }
 
 fn plane(page: &mut Page, s: &Status) {
@@ -76,7 +76,7 @@ fn checks(health: &[Health]) -> Vec<(Labels, usize)> {
 }
 
 /// How many of these endpoints each service has: 0 too, so that the series does not end when a hold does.
-fn by_service<'a>(s: &Status, ids: impl Iterator<Item = &'a EndpointId> + Clone) -> Vec<(Labels, usize)> {
+fn by_service<'a>(s: &Status, ids: &(impl Iterator<Item = &'a EndpointId> + Clone)) -> Vec<(Labels, usize)> {
     let count = |service: &ServiceName| ids.clone().filter(|id| id.service == *service).count();
     let services: BTreeSet<_> = s.desired.services.keys().chain(s.live.services.keys()).collect();
     services.into_iter().map(|service| (label("service", service), count(service))).collect()

@@ -67,7 +67,9 @@ pub fn desired(
 
     let mut flaps = ledger.flaps.seen(snapshots, policy.hold_down, now);
     let mut services = endpoints(&serving);
-    services.iter_mut().for_each(|(name, draft)| hold_down(name, draft, &mut flaps, now));
+    for (name, draft) in &mut services {
+        hold_down(name, draft, &mut flaps, now);
+    }
     services.values_mut().for_each(limit_suspects);
     let standings = retained(standings, &services, policy, ledger, now);
     for (name, standing) in &standings {

@@ -238,9 +238,9 @@ impl Flap {
             self.returns.pop_front();
         }
         self.forget(now);
-        let weighs: u32 = self.returns.iter().map(|(_, weight)| weight).sum();
+        let sum: u32 = self.returns.iter().map(|(_, weight)| weight).sum();
         // Who was held down a short while ago has no three crashes free.
-        if weighs >= ENOUGH || (self.level > 0 && weight >= CRASH) {
+        if sum >= ENOUGH || (self.level > 0 && weight >= CRASH) {
             let length = FIRST.saturating_mul(1 << self.level.min(16)).min(most);
             self.level += u32::from(length < most);
             self.until = Some(now + length);

@@ -175,8 +175,9 @@ fn a_suspect_is_told_in_the_end() {
             _ => false,
         })
     };
-    assert!(!told(&lone.at(Duration::from_millis(2900))), "while it may refute by itself");
-    assert!(told(&lone.at(Duration::from_millis(3100))));
+    // One and a half times the suspicion of three.
+    assert!(!told(&lone.at(Duration::from_millis(4400))), "while it may refute by itself");
+    assert!(told(&lone.at(Duration::from_millis(4600))));
 }
 
 /// One that answers neither the balancer nor those who ask for it; once, there is one who had an answer.

@@ -1,3 +1,5 @@
+//! Sets of files on a real folder: placed at once, taken back whole, old files taken in.
+
 use std::os::unix::fs::MetadataExt;
 
 use super::*;

@@ -14,7 +14,7 @@ use super::namespaces::{Hosts, PATIENCE};
 const LONG: Duration = Duration::from_secs(8);
 
 /// The balancer, and so many web servers on the other host, all of them served.
-async fn world(tag: &str, webs: u16) -> Option<Hosts> {
+fn world(tag: &str, webs: u16) -> Option<Hosts> {
     let mut hosts = Hosts::new(tag)?;
     hosts.start_lb();
     (1..=webs).for_each(|nth| hosts.start_web(1, nth));
@@ -60,7 +60,7 @@ async fn holds(hosts: &Hosts, wanted: u64) -> Value {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_balancer_cut_off_from_gossip_changes_nothing() {
-    let Some(hosts) = world("g", 4).await else { return };
+    let Some(hosts) = world("g", 4) else { return };
     hosts.cut_gossip(true);
     let status = holds(&hosts, 4).await;
     let id = status["held"][0]["id"].as_str().unwrap().to_owned();
@@ -88,7 +88,7 @@ async fn a_balancer_cut_off_from_gossip_changes_nothing() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn agents_that_die_are_out_however_many_while_their_host_answers() {
-    let Some(mut hosts) = world("d", 5).await else { return };
+    let Some(mut hosts) = world("d", 5) else { return };
     hosts.crash("web1");
     serves(&hosts, 2..=5);
     // Of the four that are left, all at once.
@@ -101,7 +101,7 @@ async fn agents_that_die_are_out_however_many_while_their_host_answers() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_host_that_falls_silent_is_held_until_it_is_let_go() {
-    let Some(mut hosts) = world("s", 2).await else { return };
+    let Some(mut hosts) = world("s", 2) else { return };
     hosts.cut(true);
     let status = holds(&hosts, 2).await;
     // One of them dies where nobody here can see it.

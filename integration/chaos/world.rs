@@ -26,6 +26,8 @@ use super::{
 pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
 /// How long a leaver waits for the balancers: longer than any of them is ever away here.
 const DRAIN: &str = "--drain-timeout=20s";
+/// How long one that comes and goes is kept out at most: shorter than what may take to settle.
+const HOLD_DOWN: &str = "--hold-down=20s";
 /// How soon a condition is looked at again.
 pub(crate) const AGAIN: Duration = Duration::from_millis(50);
 
@@ -92,7 +94,9 @@ impl World {
     /// Starts a host's daemon.
     pub(crate) fn start_daemon(&self, host: Host) -> io::Result<Child> {
         let mut args = match host {
-            Host::Balancer(_) => vec!["lb".into(), "--on-exit=keep".into(), format!("--listen={}:80", address(host))],
+            Host::Balancer(_) => {
+                vec!["lb".into(), "--on-exit=keep".into(), HOLD_DOWN.into(), format!("--listen={}:80", address(host))]
+            }
             Host::Web(_) => vec!["agent".into(), "--service=web:8080".into(), DRAIN.into()],
         };
         if let (Host::Balancer(_), Some(haproxy)) = (host, std::env::var_os("BACKCHAT_HAPROXY")) {

@@ -47,7 +47,7 @@ pub(crate) const ASKED: &str = "--chaos";
 
 /// What among the tests is run. The seed is fixed: a test shows the same today and tomorrow.
 fn short() -> Args {
-    Args::parse_from(["chaos", "--time=30s", "--seed=1"])
+    Args::parse_from(["chaos", "--time=30s", "--seed=15"])
 }
 
 impl Job {

@@ -2,8 +2,7 @@
 //!
 //! What happens that cannot but break requests says which, where and how long: an excuse. A failed request that
 //! overlaps none is lost, and one lost request fails the run. Nothing graceful ever has an excuse: a join, a leave, `lb`
-//! killed, stopped or restarted, HAProxy stopped for a moment or reloaded. One exception is known: a leave while `lb` is
-//! away.
+//! killed, stopped or restarted, HAProxy stopped for a moment or reloaded.
 
 use std::{collections::BTreeMap, fmt, time::Duration};
 

@@ -30,8 +30,6 @@ pub(crate) struct Doing<'a> {
     pub(crate) clock: Instant,
     /// The web servers that nothing happens to in this round.
     pub(crate) steady: &'a BTreeSet<u8>,
-    /// Whether any web server leaves in this round.
-    pub(crate) leaves: bool,
 }
 
 impl Doing<'_> {
@@ -44,25 +42,18 @@ impl Doing<'_> {
             (What::Leave, host) => self.leave(host).await.map(|()| None),
             (What::Crash, host) => self.crash(host).await.map(Some),
             (What::CrashWeb { back }, host) => self.crash_web(host, back).await.map(Some),
-            (What::CrashAgent { back }, host) => self.kill(host, back).await,
-            (What::KillLb { back }, Host::Balancer(number)) => {
-                self.kill(op.on, back).await?;
-                self.absent(number).await
-            }
+            (What::CrashAgent { back } | What::KillLb { back }, host) => self.kill(host, back).await,
             (What::Stop { lasts }, host) => self.stop(host, lasts).await.map(|()| None),
             (What::Cut { lasts }, Host::Web(_)) => self.cut_web(op.on, lasts).await.map(Some),
             (What::Cut { lasts }, Host::Balancer(number)) => self.cut_balancer(number, lasts).await.map(Some),
             (What::Lose { percent, lasts }, host) => self.lose(host, percent, lasts).await.map(Some),
-            (What::RestartLb { back }, Host::Balancer(number)) => {
-                self.restart_lb(op.on, back).await?;
-                self.absent(number).await
-            }
+            (What::RestartLb { back }, host) => self.restart_lb(host, back).await.map(|()| None),
             (What::StopHaproxy { lasts }, Host::Balancer(number)) => {
                 self.stop_haproxy(number, lasts).await.map(|()| None)
             }
             (What::KillHaproxy(part), Host::Balancer(number)) => self.kill_haproxy(number, part).await.map(Some),
             (What::ReloadHaproxy, Host::Balancer(number)) => self.reload(number).await.map(|()| None),
-            (_, Host::Web(_)) => Ok(None),
+            (What::StopHaproxy { .. } | What::KillHaproxy(_) | What::ReloadHaproxy, Host::Web(_)) => Ok(None),
         };
         let broken = broken.with_context(|| format!("#{} {op}", planned.number))?;
         Ok(broken.map(|Broken { balancer, only_once, until }| Excuse {
@@ -139,14 +130,6 @@ impl Doing<'_> {
         sleep_until(again).await;
         processes.daemon = Some(self.world.start_daemon(host)?);
         Ok(broken)
-    }
-
-    /// A leaver does not wait for a balancer whose `lb` is away, yet HAProxy serves on there: until the next `lb` is in
-    /// step, what may not be sent twice can be lost with the leaver. Without one nothing is.
-    async fn absent(&self, number: u8) -> Result<Option<Broken>> {
-        let host = Host::Balancer(number);
-        until("the new lb is in step", PATIENCE, async || admin::is_synced(self.world, host).await).await?;
-        Ok(self.leaves.then(|| self.broken(Some(number), true)))
     }
 
     async fn stop(&self, host: Host, lasts: Duration) -> Result<()> {

@@ -80,7 +80,7 @@ impl<'a> Run<'a> {
             let host = Host::Balancer(number);
             self.world.processes(host).await.daemon = Some(self.world.start_daemon(host)?);
         }
-        let doing = Doing { world: self.world, clock: self.clock, steady: &round.before, leaves: false };
+        let doing = Doing { world: self.world, clock: self.clock, steady: &round.before };
         let join =
             |web: &u8| Planned { number: 0, at: Duration::ZERO, op: Op { on: Host::Web(*web), what: What::Join } };
         try_join_all(round.before.iter().map(|web| doing.perform(join(web)))).await?;
@@ -93,8 +93,7 @@ impl<'a> Run<'a> {
     async fn disorder(&mut self, round: &Round) -> Result<()> {
         self.report.round(round);
         let (began, steady) = (Instant::now(), round.steady());
-        let leaves = round.ops.iter().any(|planned| planned.op.what == What::Leave);
-        let doing = Doing { world: self.world, clock: self.clock, steady: &steady, leaves };
+        let doing = Doing { world: self.world, clock: self.clock, steady: &steady };
         let report = &self.report;
         let all = round.ops.iter().map(async |planned| {
             sleep_until(began + planned.at).await;

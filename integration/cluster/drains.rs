@@ -1,4 +1,4 @@
-//! A leaver asks every living balancer, and waits.
+//! A leaver asks every balancer, and waits; for one that is away too.
 
 use std::time::Duration;
 
@@ -92,7 +92,7 @@ async fn questions_that_end_first_are_no_harm() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn balancers_that_fail_are_dropped_and_new_ones_asked() {
+async fn balancers_that_fail_are_asked_once_they_are_back_and_new_ones_too() {
     let World { mut proxies, mut questions, web } = world().await;
     let answers = async {
         let _open = asked(&mut questions[1]).await;
@@ -102,11 +102,43 @@ async fn balancers_that_fail_are_dropped_and_new_ones_asked() {
         asked(&mut new).await.answer.send(true).unwrap();
         web.sees("proxy2", Liveness::Failed).await;
         asked(&mut questions[0]).await.answer.send(true).unwrap();
-        three
+        let two = Peer::start(joining(keyed(balancer("proxy2"), 1), &[proxies[0].addr])).await;
+        let mut back = two.handle.drain_questions().unwrap();
+        asked(&mut back).await.answer.send(true).unwrap();
+        (two, three)
     };
-    let (drained, _three) = tokio::join!(web.handle.wait_drained(PATIENCE), answers);
-    let dropped = ["proxy2".parse().unwrap()].into();
-    assert_eq!(drained, Drained { dropped, ..confirmed(&["proxy1", "proxy3"]) });
+    let (drained, _living) = tokio::join!(web.handle.wait_drained(2 * PATIENCE), answers);
+    assert_eq!(drained, confirmed(&["proxy1", "proxy2", "proxy3"]));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn one_that_never_comes_back_is_named_at_the_deadline() {
+    let World { mut proxies, mut questions, web } = world().await;
+    proxies.remove(1).crash().await;
+    web.sees("proxy2", Liveness::Failed).await;
+    let answers = async { asked(&mut questions[0]).await.answer.send(true).unwrap() };
+    let (drained, ()) = tokio::join!(web.handle.wait_drained(Duration::from_secs(2)), answers);
+    assert_eq!(drained.confirmed, confirmed(&["proxy1"]).confirmed);
+    let why = &drained.missing[&"proxy2".parse().unwrap()];
+    assert!(why.starts_with("failed ") && why.ends_with("its data plane may serve on"), "{why}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn one_that_leaves_is_dropped_and_for_serving_one_that_fails() {
+    let World { mut proxies, mut questions, web } = world().await;
+    let answers = async {
+        let _open = asked(&mut questions[1]).await;
+        proxies[1].handle.leave().await.unwrap();
+        asked(&mut questions[0]).await.answer.send(true).unwrap();
+    };
+    let (drained, ()) = tokio::join!(web.handle.wait_drained(PATIENCE), answers);
+    assert_eq!(drained, Drained { dropped: ["proxy2".parse().unwrap()].into(), ..confirmed(&["proxy1"]) });
+    let answers = async {
+        let _open = asked(&mut questions[0]).await;
+        proxies.remove(0).crash().await;
+    };
+    let (drained, ()) = tokio::join!(web.handle.wait_serving(PATIENCE), answers);
+    assert_eq!(drained, Drained { dropped: ["proxy1".parse().unwrap()].into(), ..Drained::default() });
 }
 
 #[tokio::test(flavor = "multi_thread")]

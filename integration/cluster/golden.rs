@@ -56,6 +56,7 @@ fn record() -> RawRecord {
         }],
         tags: [("zone".into(), "a".into())].into(),
         by_hand: Drains::default(),
+        plane_stays: false,
     }
 }
 

@@ -37,7 +37,8 @@ async fn all_went_well(traffic: Vec<Traffic>) {
     }
 }
 
-/// A request through this balancer that takes this long, under way at web1; before there is other traffic.
+/// A request through this balancer that takes this long, under way at web1; before there is other traffic. It is one that
+/// nobody may send again.
 async fn slow(world: &World, balancer: &str, ms: u64) -> JoinHandle<(Option<(u16, String)>, Instant)> {
     let begun = || world.agents.values().map(served).sum::<u64>();
     loop {
@@ -58,7 +59,7 @@ fn served(agent: &Agent) -> u64 {
 }
 
 async fn ask(addr: SocketAddr, ms: u64) -> Option<(u16, String)> {
-    let answer = reqwest::get(format!("http://{addr}/slow?ms={ms}")).await.ok()?;
+    let answer = reqwest::Client::new().post(format!("http://{addr}/slow?ms={ms}")).body("x").send().await.ok()?;
     let status = answer.status().as_u16();
     Some((status, answer.text().await.ok()?.trim().to_owned()))
 }
@@ -85,9 +86,14 @@ async fn takes_no_more(world: &World, balancer: &str) {
 
 /// A world with these balancers beside `proxy`, and web1 to web3 serving at each; web1 drains for this long.
 async fn world(others: &[&str], drain_timeout: &str) -> World {
+    world_of(others, &[], drain_timeout).await
+}
+
+/// The same, the balancers beside `proxy` run with more arguments.
+async fn world_of(others: &[&str], more: &[&str], drain_timeout: &str) -> World {
     let mut world = World::new().await;
     for balancer in others {
-        world.start_balancer(balancer, &[]).await;
+        world.start_balancer(balancer, more).await;
     }
     for web in ["web1", "web2", "web3"] {
         world.start_agent(web, &["--drain-timeout", drain_timeout]).await;
@@ -132,23 +138,33 @@ async fn several_balancers_let_go_and_what_is_in_flight_ends() {
     all_went_well(traffic).await;
 }
 
-/// It is no longer waited for, and its HAProxy, which outlives it, has let go already.
+/// Its HAProxy outlives it, and nobody is left to say whether it has let go: the drain takes all the time that it has.
 #[tokio::test(flavor = "multi_thread")]
-async fn a_balancer_dies_while_web1_drains() {
-    let mut world = world(&["proxy2"], "10m").await;
+async fn a_balancer_dies_for_good_while_web1_drains() {
+    let mut world = world(&["proxy2"], "6s").await;
     let held = slow(&world, "proxy2", FOR_GOOD).await;
     let traffic = traffic(&world, &["proxy", "proxy2"]);
     world.agents["web1"].process.terminate().unwrap();
+    let began = Instant::now();
     takes_no_more(&world, "proxy2").await;
-    assert!(world.agents.get_mut("web1").unwrap().process.is_running(), "it waits for proxy2's request");
     world.balancers.get_mut("proxy2").unwrap().process.kill().unwrap();
-    let (words, _) = gone(&mut world).await;
-    assert!(words.contains("leaving without its word balancer=proxy2"), "{words}");
+    let (words, ended) = gone(&mut world).await;
+    assert!(ended - began > Duration::from_secs(5), "it left before its deadline: {words}");
+    assert!(words.contains("s ago: its data plane may serve on; waiting for it until the drain deadline"), "{words}");
+    assert!(words.contains("not drained within 6s, leaving all the same: failed"), "{words}");
+    assert_eq!(words.matches("balancer=proxy2").count(), 2, "{words}");
     all_went_well(traffic).await;
     held.abort();
 }
 
-/// Restarted it finds the record that drains, and its HAProxy as it was: the leaver asks it anew.
+/// The agent of web1 says that it waits for proxy2 though that is gone.
+async fn waits_for_proxy2(world: &World) {
+    let words = "until the drain deadline balancer=proxy2";
+    let waits = || async { world.agents["web1"].process.last_words(20).contains(words) };
+    world.eventually("web1 waits for proxy2", waits).await;
+}
+
+/// Back it finds the record that drains, and its HAProxy as it was: the leaver has waited, and asks it anew.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_balancer_restarts_while_web1_drains() {
     let mut world = world(&["proxy2"], "10m").await;
@@ -159,11 +175,75 @@ async fn a_balancer_restarts_while_web1_drains() {
     let lb = &mut world.balancers.get_mut("proxy2").unwrap().process;
     lb.kill().unwrap();
     lb.ended(PATIENCE).await.unwrap().expect("it was killed");
+    waits_for_proxy2(&world).await;
     world.restart_balancer("proxy2");
     let (words, ended) = gone(&mut world).await;
     answered_before(ended, held).await;
     assert!(words.contains("drained balancers=\"proxy, proxy2\""), "{words}");
     all_went_well(traffic).await;
+}
+
+/// web1 leaves while proxy2 is gone as said, and its HAProxy gives web1 requests all the while.
+async fn web1_leaves_while_proxy2_is(gone_as: &str) {
+    let keep = ["--on-exit", "keep"];
+    let mut world = world_of(&["proxy2"], &keep, "10m").await;
+    let held = slow(&world, "proxy2", 8000).await;
+    let lb = &mut world.balancers.get_mut("proxy2").unwrap().process;
+    if gone_as == "left" {
+        lb.terminate().unwrap()
+    } else {
+        lb.kill().unwrap()
+    }
+    lb.ended(PATIENCE).await.unwrap().expect("it ends");
+    world.members("web1", &[("proxy2", gone_as)]).await;
+    let traffic = traffic(&world, &["proxy", "proxy2"]);
+    world.agents["web1"].process.terminate().unwrap();
+    waits_for_proxy2(&world).await;
+    takes_no_more(&world, "proxy").await;
+    assert_eq!(takes(&world, "proxy2").await, Some(true), "nobody is there to drain it");
+    world.restart_balancer_with("proxy2", &keep);
+    let (words, ended) = gone(&mut world).await;
+    answered_before(ended, held).await;
+    assert!(words.contains("drained balancers=\"proxy, proxy2\""), "{words}");
+    all_went_well(traffic).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_balancer_is_dead_as_web1_begins_to_drain() {
+    web1_leaves_while_proxy2_is("failed").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_balancer_was_restarted_gracefully_as_web1_begins_to_drain() {
+    web1_leaves_while_proxy2_is("left").await;
+}
+
+/// It ends its HAProxy itself, and whatever it held with it: nothing is left to wait for.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_balancer_that_ends_its_haproxy_is_not_waited_for() {
+    let mut world = world(&["proxy2"], "10m").await;
+    let held = slow(&world, "proxy2", FOR_GOOD).await;
+    let traffic = traffic(&world, &["proxy"]);
+    world.agents["web1"].process.terminate().unwrap();
+    takes_no_more(&world, "proxy2").await;
+    world.balancers["proxy2"].process.terminate().unwrap();
+    let (words, _) = gone(&mut world).await;
+    assert!(words.contains("leaving without its word balancer=proxy2"), "{words}");
+    all_went_well(traffic).await;
+    held.abort();
+}
+
+/// A second signal hurries, whoever is waited for.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_second_signal_waits_for_no_balancer() {
+    let mut world = world(&["proxy2"], "10m").await;
+    world.balancers.get_mut("proxy2").unwrap().process.kill().unwrap();
+    world.members("web1", &[("proxy2", "failed")]).await;
+    world.agents["web1"].process.terminate().unwrap();
+    waits_for_proxy2(&world).await;
+    world.agents["web1"].process.terminate().unwrap();
+    let (words, _) = gone(&mut world).await;
+    assert!(words.contains("the drain is cut short"), "{words}");
 }
 
 /// It never sends anything to who drains, and is asked like the others.
@@ -208,15 +288,16 @@ async fn a_balancer_that_never_confirms_holds_no_longer_than_the_deadline() {
     all_went_well(traffic).await;
 }
 
-/// A daemon that is stopped answers nobody: the cluster declares it failed, and then nobody waits for it.
+/// A daemon that is stopped answers nobody, and its HAProxy serves on.
 #[tokio::test(flavor = "multi_thread")]
-async fn a_balancer_that_is_stopped_is_left_behind_by_name() {
-    let mut world = world(&["proxy2"], "10m").await;
+async fn a_balancer_that_is_stopped_is_left_behind_by_name_at_the_deadline() {
+    let mut world = world(&["proxy2"], "5s").await;
     let traffic = traffic(&world, &["proxy"]);
     send(world.balancers["proxy2"].process.pid(), Signal::STOP);
     world.agents["web1"].process.terminate().unwrap();
     let (words, _) = gone(&mut world).await;
-    assert!(words.contains("leaving without its word balancer=proxy2"), "{words}");
+    assert!(words.contains("not drained within 5s, leaving all the same"), "{words}");
+    assert!(words.contains("balancer=proxy2"), "{words}");
     // It comes back, and finds out by itself.
     send(world.balancers["proxy2"].process.pid(), Signal::CONT);
     world.serves_at("proxy2", &["web2", "web3"]).await;

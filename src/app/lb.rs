@@ -56,7 +56,7 @@ fn wanted<'a>(managed: &'a Managed, settings: &'a Lb) -> drivers::Managed<'a> {
 
 async fn run<D: Driver + 'static>(driver: D, settings: &Lb, keep: bool) -> Result<(), Error> {
     let mut signals = Stop::new().map_err(Error::Signals)?;
-    let first = Announcement { tags: settings.common.tags.clone(), ..Announcement::default() };
+    let first = Announcement { tags: settings.common.tags.clone(), plane_stays: keep, ..Announcement::default() };
     let (mut daemon, server) = Daemon::start(&settings.common, Kind::Balancer, first).await?;
     let (sender, mut commands) = mpsc::channel(bridge::COMMANDS);
     let mut plane = Loop::start(driver, settings, &daemon);

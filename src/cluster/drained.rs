@@ -1,4 +1,7 @@
-//! The leaver's side of a drain: every living balancer is asked, until all have answered or time is up.
+//! The leaver's side of a drain: every balancer is asked, until all have answered or time is up. One that is away is asked
+//! once it is back.
+
+mod awaited;
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -12,12 +15,12 @@ use tokio::{
     time::{Instant, sleep, sleep_until},
 };
 
+use self::awaited::{Awaited, awaited};
 use super::{
-    identity::Identity,
     sync::{self, DrainAsk, Speaker},
     view::View,
 };
-use crate::model::{Kind, Liveness, NodeName, RawRecord};
+use crate::model::{Moment, NodeName, RawRecord};
 
 /// Between two questions to one balancer, where the first was cut off.
 const AGAIN: Duration = Duration::from_millis(100);
@@ -31,9 +34,9 @@ const WORDS: usize = 64;
 pub struct Drained {
     /// Those that say it is done.
     pub confirmed: BTreeSet<NodeName>,
-    /// Those that live and did not say so in time, and what came of the last question to each.
+    /// Those that live or may be back, and did not say so in time; and what came of the last question to each.
     pub missing: BTreeMap<NodeName, String>,
-    /// Those that failed or left before they said so: nobody waits for them.
+    /// Those that ended, their data plane with them, before they said so: nobody waits for them.
     pub dropped: BTreeSet<NodeName>,
 }
 
@@ -43,6 +46,7 @@ struct Asker {
     views: watch::Receiver<Arc<View>>,
     speaker: watch::Receiver<Speaker>,
     me: RawRecord,
+    began: Moment,
     until: Instant,
     serves: bool,
     /// What each question came to, until one is answered with yes.
@@ -50,36 +54,45 @@ struct Asker {
 }
 
 /// Asks for what this node says of itself at the moment of the call; where `serves`, for what does not drain too.
+/// `started` is what the moments of the views count from.
 pub(super) async fn wait(
     mut views: watch::Receiver<Arc<View>>,
     speaker: watch::Receiver<Speaker>,
+    started: Instant,
     deadline: Duration,
     serves: bool,
 ) -> Drained {
     let until = Instant::now() + deadline;
+    let began = started.elapsed();
     let me = views.borrow().me.clone();
     let (words, mut said) = mpsc::channel(WORDS);
-    let asker = Asker { views: views.clone(), speaker, me, until, serves, words };
+    let asker = Asker { views: views.clone(), speaker, me, began, until, serves, words };
     let mut result = Drained::default();
     let mut asks = FuturesUnordered::new();
+    let mut away = BTreeSet::new();
     loop {
         // One question to each name, for good: it finds out by itself where the name is now.
-        let living = living_balancers(&views.borrow_and_update());
+        let awaited = awaited(&views.borrow_and_update(), began, serves);
         result.dropped.extend(result.missing.keys().cloned());
-        result.missing.retain(|name, _| living.contains_key(name));
-        result.dropped.retain(|name| !living.contains_key(name));
-        for name in living.into_keys().filter(|name| !result.confirmed.contains(name)) {
-            result.missing.entry(name).or_insert_with_key(|name| {
+        result.missing.retain(|name, _| awaited.contains_key(name));
+        result.dropped.retain(|name| !awaited.contains_key(name));
+        for name in awaited.keys().filter(|name| !result.confirmed.contains(*name)) {
+            result.missing.entry(name.clone()).or_insert_with_key(|name| {
                 asks.push(asker.clone().ask(name.clone()));
                 "no answer in time".into()
             });
         }
+        tell(&awaited, &result.missing, &mut away, started.elapsed());
         if result.missing.is_empty() {
             return result;
         }
         // Every arm is cancel-safe: the questions live on in `asks`, a watch and a channel keep what was not seen.
         tokio::select! {
-            () = sleep_until(until) => return result,
+            () = sleep_until(until) => {
+                let gone = |name: &NodeName| awaited.get(name).and_then(|one| one.gone(started.elapsed()));
+                result.missing.iter_mut().for_each(|(name, why)| if let Some(gone) = gone(name) { *why = gone; });
+                return result;
+            }
             Some(done) = asks.next(), if !asks.is_empty() => if let Some(name) = done {
                 result.missing.remove(&name);
                 result.dropped.remove(&name);
@@ -89,6 +102,21 @@ pub(super) async fn wait(
             Ok(()) = views.changed() => {}
         }
     }
+}
+
+/// Says of each that is away now, and was not, that it is waited for.
+fn tell(
+    awaited: &BTreeMap<NodeName, Awaited>,
+    missing: &BTreeMap<NodeName, String>,
+    away: &mut BTreeSet<NodeName>,
+    now: Moment,
+) {
+    let gone = awaited.iter().filter(|(name, _)| missing.contains_key(*name));
+    let gone: BTreeMap<_, _> = gone.filter_map(|(name, one)| Some((name.clone(), one.gone(now)?))).collect();
+    for (balancer, why) in gone.iter().filter(|(name, _)| !away.contains(*name)) {
+        tracing::warn!(%balancer, "{why}; waiting for it until the drain deadline");
+    }
+    *away = gone.into_keys().collect();
 }
 
 impl Asker {
@@ -109,9 +137,8 @@ impl Asker {
     }
 
     async fn ask_once(&self, name: &NodeName) -> Result<bool, String> {
-        let Some(balancer) = living_balancers(&self.views.borrow()).remove(name) else {
-            return Err("is not living now".into());
-        };
+        let now = awaited(&self.views.borrow(), self.began, self.serves).remove(name);
+        let Some(Awaited::Living(balancer)) = now else { return Err("was away when it was asked last".into()) };
         let left = self.until.saturating_duration_since(Instant::now());
         let wait = left.saturating_sub(LAST_WORD.min(left / 4));
         let ask = DrainAsk {
@@ -135,10 +162,5 @@ impl Asker {
     }
 }
 
-fn living_balancers(view: &View) -> BTreeMap<NodeName, Identity> {
-    let members = view.snapshot.members.values();
-    let living = members.filter(|m| matches!(m.liveness, Liveness::Alive | Liveness::Suspect));
-    let balancers = living.filter(|m| m.record.as_ref().is_some_and(|r| r.kind == Kind::Balancer));
-    let others = balancers.filter(|m| m.name.as_str() != view.me.node);
-    others.map(|m| (m.name.clone(), Identity::new(m.name.clone(), m.epoch, m.addr))).collect()
-}
+#[cfg(test)]
+mod tests;

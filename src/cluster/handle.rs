@@ -34,6 +34,8 @@ pub struct Announcement {
     pub tags: BTreeMap<String, String>,
     /// What an operator took out by hand.
     pub by_hand: Drains,
+    /// At a balancer: whether its data plane serves on when it has left.
+    pub plane_stays: bool,
 }
 
 /// An agent asks this balancer whether it has been drained.
@@ -106,16 +108,17 @@ impl Handle {
         Ok(self.mailbox.ask(Command::Leave).await?)
     }
 
-    /// Asks every living balancer whether it has drained what this node says of itself now, and waits for
-    /// all answers: asks again where a question was cut off, asks balancers that appear, and drops those
-    /// that fail. Says who confirmed, and who did not until the deadline.
+    /// Asks every balancer whether it has drained what this node says of itself now, and waits for all answers:
+    /// asks again where a question was cut off, asks balancers that appear, waits for those that failed within
+    /// the last minute, whose data plane may serve on, and drops those that ended theirs. Says who confirmed, and
+    /// who did not until the deadline.
     pub async fn wait_drained(&self, deadline: Duration) -> Drained {
-        drained::wait(self.views.clone(), self.speaker.clone(), deadline, false).await
+        drained::wait(self.views.clone(), self.speaker.clone(), self.started, deadline, false).await
     }
 
-    /// The same, and waits until they have taken in what does not drain as well.
+    /// The same, and waits until they have taken in what does not drain as well; not for those that failed.
     pub async fn wait_serving(&self, deadline: Duration) -> Drained {
-        drained::wait(self.views.clone(), self.speaker.clone(), deadline, true).await
+        drained::wait(self.views.clone(), self.speaker.clone(), self.started, deadline, true).await
     }
 
     /// At a balancer, once: the questions of agents that leave.

@@ -293,8 +293,8 @@ fn config(settings: &Settings, identity: Identity, first: Announcement) -> NodeC
 }
 
 fn announced(record: &RawRecord, announcement: Announcement) -> RawRecord {
-    let Announcement { state, services, tags, by_hand } = announcement;
-    RawRecord { state, services, tags, by_hand, ..record.clone() }
+    let Announcement { state, services, tags, by_hand, plane_stays } = announcement;
+    RawRecord { state, services, tags, by_hand, plane_stays, ..record.clone() }
 }
 
 /// Whether a record fits in any life and version of its node.

@@ -26,6 +26,9 @@ pub struct RawRecord {
     /// What an operator took out by hand.
     #[serde(default)]
     pub by_hand: Drains,
+    /// At a balancer: whether its data plane serves on when it has left.
+    #[serde(default)]
+    pub plane_stays: bool,
 }
 
 /// A service that a node says it offers.

@@ -29,6 +29,7 @@ pub(super) fn announcement(settings: &Agent, condition: &Condition) -> Announcem
         services: settings.services.iter().enumerate().map(offer).collect(),
         tags: settings.common.tags.clone(),
         by_hand: condition.by_hand.clone(),
+        plane_stays: false,
     }
 }
 

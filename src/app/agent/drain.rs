@@ -65,7 +65,7 @@ async fn drained(handle: &Handle, settings: &Agent) {
         tracing::info!(balancers = confirmed.join(", "), "drained");
     }
     for balancer in dropped {
-        tracing::warn!(%balancer, "failed or left while it was asked: leaving without its word");
+        tracing::warn!(%balancer, "left, its data plane with it: leaving without its word");
     }
     for (balancer, why) in missing {
         tracing::warn!(%balancer, "not drained within {:?}, leaving all the same: {why}", settings.drain_timeout);

@@ -52,6 +52,9 @@ struct Record<'a> {
     /// The services that an operator drained.
     #[b(9)]
     drained: Option<Vec<&'a str>>,
+    /// Whether a balancer's data plane outlives its goodbye. Left out where it ends with it.
+    #[n(10)]
+    plane_stays: Option<bool>,
 }
 
 #[derive(Encode, Decode)]
@@ -92,6 +95,7 @@ pub fn encode(record: &RawRecord) -> Result<Vec<u8>, RecordError> {
         tags: (!tags.is_empty()).then_some(tags),
         by_hand: record.by_hand.node.then_some(true),
         drained: (!drained.is_empty()).then_some(drained),
+        plane_stays: record.plane_stays.then_some(true),
     };
     let bytes = cbor::behind(&[], &wire);
     if bytes.len() > MAX_RECORD { Err(RecordError::TooLong(bytes.len())) } else { Ok(bytes) }
@@ -133,6 +137,7 @@ pub fn decode(bytes: &[u8]) -> Result<RawRecord, RecordError> {
             node: wire.by_hand.unwrap_or_default(),
             services: wire.drained.unwrap_or_default().into_iter().map(str::to_owned).collect(),
         },
+        plane_stays: wire.plane_stays.unwrap_or_default(),
     })
 }
 
@@ -204,6 +209,7 @@ mod tests {
             services: vec![offer],
             tags: BTreeMap::from([("k".into(), "v".into())]),
             by_hand: Drains::default(),
+            plane_stays: false,
         }
     }
 
@@ -229,6 +235,12 @@ mod tests {
         let by_hand = Drains { node: true, services: BTreeSet::from(["api".into(), "web".into()]) };
         let drained = RawRecord { state: State::Draining, by_hand, ..plain() };
         check(&drained, "a7 00 6477656231 01 07 02 02 03 00 04 01 08 f5 09 82 63617069 63776562");
+    }
+
+    #[test]
+    fn whose_data_plane_stays() {
+        let stays = RawRecord { kind: Kind::Balancer, state: State::Left, plane_stays: true, ..plain() };
+        check(&stays, "a6 00 6477656231 01 07 02 02 03 01 04 02 0a f5");
     }
 
     fn check(record: &RawRecord, golden: &str) {

@@ -36,7 +36,8 @@ pub struct Drained {
     pub confirmed: BTreeSet<NodeName>,
     /// Those that live or may be back, and did not say so in time; and what came of the last question to each.
     pub missing: BTreeMap<NodeName, String>,
-    /// Those that ended, their data plane with them, before they said so: nobody waits for them.
+    /// Those that ended, their data plane with them, before they said so: nobody waits for them. To the question
+    /// whether they serve, those that failed too.
     pub dropped: BTreeSet<NodeName>,
 }
 

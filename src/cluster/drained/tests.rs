@@ -1,3 +1,5 @@
+//! Waits for a balancer that is gone, on a paused clock: how long, and what is said of it.
+
 use super::*;
 use crate::{
     cluster::{identity::Identity, sync::Hello, wire::Envelope},

@@ -4,6 +4,7 @@
 //! it sees processes, sockets and HTTP, as any user does.
 
 pub mod child;
+pub mod client;
 pub mod plane;
 pub mod ports;
 pub mod stage;
@@ -11,6 +12,7 @@ pub mod traffic;
 pub mod web;
 
 pub use child::Child;
+pub use client::Client;
 pub use stage::{Stage, StageError};
 pub use traffic::{Counts, Failure, Load, Traffic};
 pub use web::Web;

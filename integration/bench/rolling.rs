@@ -3,7 +3,7 @@
 //!
 //! A restart is what an operator's script does: the agent leaves and ends, then the web server ends; both start again
 //! at the same place, and the next member's turn comes when HAProxy sends requests there. The clients stand for users
-//! and know nothing of it: they never repeat a request.
+//! and know nothing of it: they never repeat a request, nor does the HTTP client beneath them.
 
 use std::time::{Duration, Instant};
 

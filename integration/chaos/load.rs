@@ -1,15 +1,17 @@
 //! The load: at every balancer clients that keep their connection, fresh ones, slow requests and ones that must not be
-//! sent twice. Each answer is counted by who gave it, each failure kept with its times.
+//! sent twice. No client repeats a request. Each answer is counted by who gave it, each failure kept with its times.
 //!
 //! Some 100 requests a second at each balancer, whatever the machine: this is about losing none, not about speed.
 
 use std::{
     collections::BTreeMap,
-    error::Error,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
 
+use axum::http::{Error, Method, Request};
+use backchat::demo;
+use bytes::Bytes;
 use tokio::time::Instant;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
@@ -73,7 +75,7 @@ pub(crate) struct Load {
 
 impl Load {
     /// Sets them going; times count from `clock`.
-    pub(crate) fn start(clock: Instant) -> Result<Self, reqwest::Error> {
+    pub(crate) fn start(clock: Instant) -> Result<Self, Error> {
         let load = Self { tally: Arc::default(), stop: CancellationToken::new(), clients: TaskTracker::new() };
         for balancer in 1..=BALANCERS {
             for style in CLIENTS {
@@ -86,7 +88,7 @@ impl Load {
     }
 
     /// Sends so many more requests to each balancer, one right after another.
-    pub(crate) async fn hurry(&self, requests: usize, clock: Instant) -> Result<(), reqwest::Error> {
+    pub(crate) async fn hurry(&self, requests: usize, clock: Instant) -> Result<(), Error> {
         for balancer in 1..=BALANCERS {
             let client = Client::new(balancer, GET, clock)?;
             for _ in 0..requests {
@@ -121,20 +123,19 @@ fn lock(tally: &Mutex<Tally>) -> MutexGuard<'_, Tally> {
 
 /// One client.
 pub(crate) struct Client {
-    http: reqwest::Client,
+    http: demo::Client,
+    request: Request<Bytes>,
     balancer: u8,
     style: Style,
     clock: Instant,
 }
 
 impl Client {
-    fn new(balancer: u8, style: Style, clock: Instant) -> Result<Self, reqwest::Error> {
-        let http = reqwest::Client::builder()
-            .no_proxy()
-            .pool_max_idle_per_host(usize::from(!style.fresh))
-            .timeout(TIMEOUT)
-            .build()?;
-        Ok(Self { http, balancer, style, clock })
+    fn new(balancer: u8, style: Style, clock: Instant) -> Result<Self, Error> {
+        let (method, body) = if style.post { (Method::POST, "x") } else { (Method::GET, "") };
+        let uri = format!("http://{}{}", address(Host::Balancer(balancer)), style.path);
+        let request = Request::builder().method(method).uri(uri).body(Bytes::from(body))?;
+        Ok(Self { http: demo::Client::new(!style.fresh, TIMEOUT), request, balancer, style, clock })
     }
 
     /// Whether a fresh client gets a good answer at this balancer.
@@ -177,19 +178,8 @@ impl Client {
 
     /// One request: who answered, or how it failed.
     async fn ask(&self) -> Result<String, String> {
-        let url = format!("http://{}{}", address(Host::Balancer(self.balancer)), self.style.path);
-        let request = if self.style.post { self.http.post(url).body("x") } else { self.http.get(url) };
-        let answer = request.send().await.map_err(|e| chain(&e))?;
-        let status = answer.status();
-        // Read to the end in any case, so that the connection lives on.
-        let text = answer.text().await.map_err(|e| chain(&e))?;
+        let answer = self.http.ask(self.request.clone()).await.map_err(|e| e.to_string())?;
+        let (status, text) = (answer.status, answer.text.map_err(|e| e.to_string())?);
         if status.is_success() { Ok(text.trim().to_owned()) } else { Err(format!("status {status}")) }
     }
-}
-
-/// An error with its causes, the outermost left out: it only repeats the address.
-fn chain(error: &reqwest::Error) -> String {
-    let causes = std::iter::successors(error.source(), |cause: &&dyn Error| (*cause).source());
-    let causes: Vec<_> = causes.map(ToString::to_string).collect();
-    if causes.is_empty() { error.to_string() } else { causes.join(": ") }
 }

@@ -10,7 +10,9 @@ use std::{
     time::Duration,
 };
 
-use backchat::demo::{Child, Traffic, Web, plane, ports, traffic::Load};
+use axum::http::Request;
+use backchat::demo::{Child, Client, Traffic, Web, plane, ports, traffic::Load};
+use bytes::Bytes;
 use rustix::process::{Pid, Signal, kill_process};
 use tokio::{runtime::Runtime, task::JoinSet};
 
@@ -122,11 +124,12 @@ impl Posts {
         for _ in 0..Self::CLIENTS {
             let (stop, counts) = (Arc::clone(&stop), Arc::clone(&counts));
             clients.spawn(async move {
-                let client = reqwest::Client::builder().retry(reqwest::retry::never()).build().unwrap();
+                let client = Client::new(true, PATIENCE);
                 while !stop.load(Ordering::Relaxed) {
                     let number = counts.0.fetch_add(1, Ordering::Relaxed);
-                    let post = client.post(format!("http://{addr}/")).body(number.to_string()).send().await;
-                    if !post.is_ok_and(|answer| answer.status().is_success()) {
+                    let post = Request::post(format!("http://{addr}/")).body(Bytes::from(number.to_string()));
+                    let answer = client.ask(post.unwrap()).await;
+                    if !answer.is_ok_and(|answer| answer.status.is_success()) {
                         counts.1.fetch_add(1, Ordering::Relaxed);
                     }
                 }

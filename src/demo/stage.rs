@@ -40,9 +40,9 @@ pub enum StageError {
         /// The last lines of the process that should have done it.
         words: String,
     },
-    /// The traffic's clients could not be made.
+    /// The traffic's requests could not be made.
     #[error("start the traffic: {0}")]
-    Traffic(#[from] reqwest::Error),
+    Traffic(#[from] axum::http::Error),
 }
 
 /// A web server and the agent beside it.

@@ -1,8 +1,8 @@
 //! Clients that never stop asking, and count what they get: the judge of every scene.
 //!
 //! One client holds one connection, as a browser or a proxy in front would, or opens one for each request, and asks
-//! again when it has its answer. A request that failed is counted and never repeated by us. It must not know which
-//! failures are whose fault.
+//! again when it has its answer. A request that failed is counted and never repeated, not by the HTTP client either.
+//! It must not know which failures are whose fault.
 
 use std::{
     collections::BTreeMap,
@@ -12,8 +12,11 @@ use std::{
     time::{Duration, Instant},
 };
 
-use reqwest::header::HOST;
+use axum::http::{self, Request, header::HOST};
+use bytes::Bytes;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
+
+use super::client::{self, Unanswered};
 
 /// What to ask, and how hard.
 #[derive(Clone, Debug)]
@@ -143,8 +146,8 @@ pub struct Traffic {
 }
 
 impl Traffic {
-    /// Sets the clients going.
-    pub fn start(load: &Load) -> Result<Self, reqwest::Error> {
+    /// Sets the clients going; an error where the path or the Host header is none.
+    pub fn start(load: &Load) -> Result<Self, http::Error> {
         let (counts, stop, clients) = (Arc::default(), CancellationToken::new(), TaskTracker::new());
         for _ in 0..load.clients {
             let client = Client::new(load)?;
@@ -190,24 +193,19 @@ fn lock(counts: &Mutex<Counts>) -> MutexGuard<'_, Counts> {
 }
 
 struct Client {
-    http: reqwest::Client,
-    url: String,
-    host: String,
+    http: client::Client,
+    request: Request<Bytes>,
 }
 
 impl Client {
     /// After a failure a client rests at least this long: a dead balancer is no reason to spin.
     const AFTER_FAILURE: Duration = Duration::from_millis(10);
 
-    fn new(load: &Load) -> Result<Self, reqwest::Error> {
-        let http = reqwest::Client::builder()
-            .no_proxy()
-            .pool_max_idle_per_host(usize::from(load.keep_alive))
-            .timeout(load.timeout)
-            .redirect(reqwest::redirect::Policy::none())
-            .build()?;
-        let url = format!("http://{}{}", load.target, load.path);
-        Ok(Self { http, url, host: load.host.clone().unwrap_or_else(|| load.target.to_string()) })
+    fn new(load: &Load) -> Result<Self, http::Error> {
+        let host = load.host.clone().unwrap_or_else(|| load.target.to_string());
+        let request = Request::get(format!("http://{}{}", load.target, load.path)).header(HOST, host);
+        let http = client::Client::new(load.keep_alive, load.timeout);
+        Ok(Self { http, request: request.body(Bytes::new())? })
     }
 
     async fn run(self, rest: Duration, counts: Arc<Mutex<Counts>>, stop: CancellationToken) {
@@ -225,22 +223,19 @@ impl Client {
 
     /// One request. Returns the answer's text without the space around it.
     async fn ask(&self) -> Result<String, Failure> {
-        let answer = self.http.get(&self.url).header(HOST, &self.host).send().await.map_err(|e| failure(&e))?;
-        if !answer.status().is_success() {
-            let status = answer.status().as_u16();
-            // Read to the end, so that the connection lives on; what it says does not matter.
-            let _ = answer.bytes().await;
-            return Err(Failure::Status(status));
+        let answer = self.http.ask(self.request.clone()).await.map_err(|e| failure(&e))?;
+        if !answer.status.is_success() {
+            return Err(Failure::Status(answer.status.as_u16()));
         }
-        answer.text().await.map(|text| text.trim().to_owned()).map_err(|e| failure(&e))
+        answer.text.map(|text| text.trim().to_owned()).map_err(|e| failure(&e))
     }
 }
 
-fn failure(error: &reqwest::Error) -> Failure {
-    match () {
-        () if error.is_timeout() => Failure::Timeout,
-        () if error.is_connect() => Failure::Connect,
-        () => Failure::Broken,
+fn failure(error: &Unanswered) -> Failure {
+    match error {
+        Unanswered::Timeout(_) => Failure::Timeout,
+        Unanswered::Connect(_) => Failure::Connect,
+        Unanswered::Broken(_) => Failure::Broken,
     }
 }
 

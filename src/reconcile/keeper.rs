@@ -2,8 +2,9 @@
 //! that cannot be read or written costs what it would have told, never the start nor a step.
 
 use std::{
-    fs::{self, File},
+    fs::{self, File, OpenOptions},
     io::{self, Read as _, Write as _},
+    os::unix::fs::OpenOptionsExt as _,
     path::{Path, PathBuf},
     sync::Arc,
     time::Duration,
@@ -23,6 +24,7 @@ use crate::model::{
 };
 
 const FILE: &str = "ledger.json";
+const STAGED: &str = "ledger.json.staged";
 /// Between two writes: members come and go faster than they are worth a flush of the disk.
 const GAP: Duration = Duration::from_secs(1);
 /// After a write that failed.
@@ -68,10 +70,12 @@ impl Store {
 
     /// Writes it whole or not at all; it lasts once this returns.
     fn write(&self, ledger: &Ledger, now: Moment) -> io::Result<()> {
-        let mut file = tempfile::NamedTempFile::new_in(&self.dir)?;
+        // Always the same name: what a kill or a full disk leaves of it is overwritten by the next attempt.
+        let staged = self.dir.join(STAGED);
+        let mut file = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&staged)?;
         file.write_all(&serde_json::to_vec_pretty(&Kept::of(ledger, now, uptime()))?)?;
-        file.as_file().sync_all()?;
-        file.persist(self.path())?;
+        file.sync_all()?;
+        fs::rename(&staged, self.path())?;
         File::open(&self.dir)?.sync_all()
     }
 

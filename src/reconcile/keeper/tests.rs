@@ -33,6 +33,23 @@ fn what_is_written_is_recalled() {
     assert!(uptime().is_some_and(|up| up.up_ms > 0 && !up.boot.is_empty()), "{:?}", uptime());
 }
 
+/// A life before was killed over its write: nothing of it stays for ever.
+#[test]
+fn what_a_kill_left_of_a_write_is_overwritten() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = Store::new(dir.path());
+    // A folder in its way stands for the kill: the write gets as far as its staged file, and leaves it.
+    fs::create_dir(store.path()).unwrap();
+    store.write(&ledger("a"), Moment::ZERO).unwrap_err();
+    assert_eq!(files(dir.path()), [FILE, STAGED]);
+    fs::remove_dir(store.path()).unwrap();
+    let torn = fs::read(dir.path().join(STAGED)).unwrap().repeat(2);
+    fs::write(dir.path().join(STAGED), torn).unwrap();
+    store.write(&ledger("b"), Moment::ZERO).unwrap();
+    assert_eq!(files(dir.path()), [FILE]);
+    assert_eq!(store.recall(Moment::ZERO), ledger("b"));
+}
+
 #[test]
 fn a_file_that_makes_no_sense_is_set_aside() {
     let whole = serde_json::to_string(&Kept::of(&ledger("a"), Moment::ZERO, None)).unwrap();

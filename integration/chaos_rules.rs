@@ -3,6 +3,8 @@
 
 #[path = "chaos/blame.rs"]
 mod blame;
+#[path = "chaos/folders.rs"]
+mod folders;
 #[path = "chaos/growth.rs"]
 mod growth;
 #[path = "chaos/op.rs"]
@@ -16,6 +18,7 @@ use std::{
 };
 
 use blame::{Excuse, Failed, judge};
+use folders::holdings;
 use growth::{Growth, Usage};
 use op::{Host, Part, What};
 use schedule::{Round, Schedule, hosts};
@@ -99,14 +102,14 @@ fn a_failure_has_an_excuse_or_is_lost() {
 
 #[test]
 fn what_stays_above_its_warm_self_has_grown() {
-    const WARM: Usage = Usage { rss_kib: 10_000, descriptors: 20, threads: 4, files: 6 };
+    const WARM: Usage = Usage { rss_kib: 10_000, descriptors: 20, threads: 4, files: 6, bytes: 9_000 };
     let check = |later: &[Usage], grown: bool| {
         let mut growth = Growth::default();
         let cold = Usage { rss_kib: 1, ..Usage::default() };
-        growth.read("lb1 lb", 7, Duration::ZERO, cold).unwrap();
-        growth.read("lb1 lb", 7, Duration::from_secs(60), WARM).unwrap();
+        growth.read("lb1 lb", Duration::ZERO, cold).unwrap();
+        growth.read("lb1 lb", Duration::from_secs(60), WARM).unwrap();
         let at = (70..).step_by(10).map(Duration::from_secs);
-        let failed = later.iter().zip(at).any(|(usage, at)| growth.read("lb1 lb", 7, at, *usage).is_err());
+        let failed = later.iter().zip(at).any(|(usage, at)| growth.read("lb1 lb", at, *usage).is_err());
         assert_eq!(failed, grown, "{later:?}");
         let gained = later.last().unwrap().rss_kib - WARM.rss_kib;
         assert_eq!(growth.most(), Some((gained, "lb1 lb")));
@@ -118,5 +121,19 @@ fn what_stays_above_its_warm_self_has_grown() {
     check(&[Usage { descriptors: 40, ..WARM }; 3], true);
     check(&[Usage { threads: 20, ..WARM }; 3], true);
     check(&[Usage { files: 20, ..WARM }; 3], true);
-    check(&[Usage { rss_kib: 18_000, descriptors: 30, threads: 12, files: 10 }; 5], false);
+    check(&[Usage { bytes: 100_000, ..WARM }; 3], true);
+    check(&[Usage { rss_kib: 18_000, descriptors: 30, threads: 12, files: 10, bytes: 16_000 }; 5], false);
+}
+
+#[test]
+fn what_lies_deep_in_a_folder_counts_and_a_log_is_empty() {
+    let dir = tempfile::tempdir().unwrap();
+    assert_eq!(holdings(&dir.path().join("none")), Usage::default());
+    std::fs::create_dir_all(dir.path().join("files/7")).unwrap();
+    for (path, bytes) in [("files/7/haproxy.cfg", 30), ("haproxy.log", 500), (".tmpa", 4)] {
+        std::fs::write(dir.path().join(path), vec![b'x'; bytes]).unwrap();
+    }
+    // What a link leads to lies elsewhere, or is counted there.
+    std::os::unix::fs::symlink("7", dir.path().join("files/8")).unwrap();
+    assert_eq!(holdings(dir.path()), Usage { files: 6, bytes: 34 + "7".len() as u64, ..Usage::default() });
 }

@@ -10,6 +10,7 @@ mod blame;
 mod checks;
 mod doing;
 mod evidence;
+mod folders;
 mod growth;
 mod load;
 mod namespaces;

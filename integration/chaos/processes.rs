@@ -1,5 +1,5 @@
-//! The processes of the world, as the kernel counts them: how many run on each host, what each uses, and that nobody
-//! left a dead one behind.
+//! The processes of the world, as the kernel counts them: how many run on each host, what each uses, its folder too, and
+//! that nobody left a dead one behind.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -14,6 +14,7 @@ use backchat::demo::child::parent_of;
 
 use super::{
     checks::runs,
+    folders::holdings,
     growth::{Growth, Usage},
     op::Host,
     schedule::hosts,
@@ -50,16 +51,21 @@ pub(crate) fn web_of(world: &World, host: Host) -> Result<u32> {
     web.with_context(|| format!("{host} runs no web server"))
 }
 
-/// Reads what every process uses; an error where one has grown.
+/// Reads what every process uses, and what lies in each run folder, the sets of files and the data folder within; an
+/// error where one has grown. A folder outlives the processes that are killed over it.
 pub(crate) fn measure(world: &World, growth: &mut Growth, at: Duration) -> Result<()> {
     for (host, pids) in running(world)? {
         for pid in pids {
-            let name = format!("{host} {}", command(pid));
+            let name = format!("{host} {} (pid {pid})", command(pid));
             // One that has just ended uses nothing.
-            if let Ok(usage) = usage(pid, &world.run_dir(host)) {
-                growth.read(&name, pid, at, usage).map_err(anyhow::Error::msg)?;
+            if let Ok(usage) = usage(pid) {
+                growth.read(&name, at, usage).map_err(anyhow::Error::msg)?;
             }
         }
+    }
+    for host in hosts() {
+        let held = holdings(&world.run_dir(host));
+        growth.read(&format!("{host}'s run folder"), at, held).map_err(anyhow::Error::msg)?;
     }
     Ok(())
 }
@@ -106,7 +112,7 @@ fn status(pid: u32, field: &str) -> Option<String> {
     Some(text.lines().find_map(|line| line.strip_prefix(field))?.trim().to_owned())
 }
 
-fn usage(pid: u32, run_dir: &Path) -> Result<Usage> {
+fn usage(pid: u32) -> Result<Usage> {
     let number = |field: &str| -> Result<u64> {
         let text = status(pid, field).with_context(|| format!("no {field}"))?;
         Ok(text.split(' ').next().unwrap_or_default().parse()?)
@@ -115,6 +121,6 @@ fn usage(pid: u32, run_dir: &Path) -> Result<Usage> {
         rss_kib: number("VmRSS:")?,
         descriptors: fs::read_dir(format!("/proc/{pid}/fd"))?.count() as u64,
         threads: number("Threads:")?,
-        files: fs::read_dir(run_dir).map_or(0, Iterator::count) as u64,
+        ..Usage::default()
     })
 }

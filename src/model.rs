@@ -25,7 +25,7 @@ pub use backchat_contract::{
 };
 pub use desired::{Policy, desired};
 pub use drains::{Drains, Obstacle, Order, Target};
-pub use evidence::{Evidence, Windows};
+pub use evidence::{Cut, Evidence, Windows};
 pub use flaps::Flapping;
 pub use guard::guard;
 pub use health::Health;

@@ -136,3 +136,26 @@ fn a_stalled_balancer_removes_nobody() {
         assert!(!world.hosts[0].seen.iter().any(failed), "seed {seed}");
     }
 }
+
+/// Ten minutes without gossip: what is live stays, and all is as before once the cut is healed.
+#[test]
+fn a_balancer_alone_removes_nobody() {
+    let mut world = World::cluster(1, 10);
+    world.until(secs(5), World::converged);
+    world.hosts.iter_mut().for_each(|host| host.joins.clear());
+    world.equip(0);
+    let balancer = world.hosts[0].addr;
+    world.network.split(1, [balancer]);
+    world.run(secs(600));
+    let removed = |w: &World| w.hosts[0].plane.as_ref().unwrap().changes.iter().filter(|c| c.state.is_none()).count();
+    assert!(world.hosts[0].plane.as_ref().unwrap().holds(), "nothing is held");
+    assert_eq!(removed(&world), 0);
+    world.network.heal();
+    let healed = world.until(secs(30), |w| {
+        let plane = w.hosts[0].plane.as_ref().unwrap();
+        w.converged() && !plane.holds() && w.hosts[1..].iter().all(|host| plane.serves(&host.name))
+    });
+    println!("ten minutes alone, and all as before {healed:?} after");
+    world.run(secs(20));
+    assert_eq!(removed(&world), 0);
+}

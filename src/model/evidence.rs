@@ -1,5 +1,5 @@
 //! What the guard judges by: who is silent, who lives, what was held before. Gathered from the snapshots and the live
-//! set; it judges nothing but whether so many are silent that this node may be the one that is cut off.
+//! set; it judges nothing but whether so many are silent that this node may be the one that is cut off, or was.
 
 use std::collections::BTreeSet;
 
@@ -14,8 +14,12 @@ pub struct Evidence {
     /// live by the word of others and did not answer it, and owners of live endpoints that were never heard of. Not
     /// those that took a connect or whose host refused it: both prove the path.
     pub silent: BTreeSet<NodeName>,
+    /// Members that failed, were held before, and answer this node by now: they are on their way back.
+    pub returning: BTreeSet<NodeName>,
     /// Members that live and are not silent, this node among them.
     pub living: usize,
+    /// Whether this node may be the one that is cut off.
+    pub cut: Cut,
     /// Members that live and whose record has not come yet: what they offered stays.
     pub unread: BTreeSet<NodeName>,
     /// Owners of live endpoints that were not heard of since this node began, while it began a short while ago.
@@ -30,10 +34,24 @@ pub struct Evidence {
     pub now: Moment,
 }
 
+/// Whether this node may be the one that is cut off.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Cut {
+    /// Nothing speaks for it.
+    #[default]
+    No,
+    /// So many are silent that it may be.
+    Likely,
+    /// It may have been, and enough are back; until then the others get the time to come back as well. The first
+    /// are back as soon as the way is free, and each of the others only once one of them speaks to it.
+    Healing(Moment),
+}
+
 /// How far back failures count together, and how long the unheard are waited for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Windows {
-    /// Failures within this time of one another count as one event. Default 10 s.
+    /// Failures within this time of one another count as one event, and for as long those that were held are waited
+    /// for once the others are back. Default 10 s.
     pub failure: Moment,
     /// For how long after the start endpoints of members never heard of just stay. Default 30 s. After it they
     /// are judged as silent.
@@ -69,9 +87,14 @@ impl Evidence {
         };
         let silent: BTreeSet<NodeName> =
             members().filter(|m| is_silent(m)).filter(counts).map(|m| m.name.clone()).chain(lost).collect();
+        let answers = |m: &&Member| m.liveness == Liveness::Failed && m.verdict == Verdict::Answered && !has_left(m);
+        let returning = members().filter(answers).map(|m| m.name.clone()).filter(|name| held.contains(name)).collect();
+        let living = members().filter(|m| lives(m) && !silent.contains(&m.name)).count();
         Self {
             synced: snapshots.iter().all(|s| s.synced),
-            living: members().filter(|m| lives(m) && !silent.contains(&m.name)).count(),
+            cut: Cut::judge(silent.len(), living, &before, (now, windows.failure)),
+            returning,
+            living,
             unread: members().filter(|m| lives(m) && m.record.is_none()).map(|m| m.name.clone()).collect(),
             unheard,
             serving: serving(snapshots, live, &silent),
@@ -81,15 +104,25 @@ impl Evidence {
             now,
         }
     }
+}
 
-    /// Whether so many fell silent that this node must ask itself whether it is the one cut off: more than
-    /// half of three or more, or everybody else. The latter goes beyond DESIGN's three: a balancer that hears
-    /// nobody cannot tell a dead peer from its own dead cable, and a dead server that stays costs nothing, for
-    /// the data plane's own checks take it out.
-    pub fn cut_off(&self) -> bool {
-        let (silent, all) = (self.silent.len(), self.silent.len() + self.living);
-        (all >= 3 && silent * 2 > all) || (silent > 0 && self.living <= 1)
+impl Cut {
+    fn judge(silent: usize, living: usize, before: &[Held], (now, window): (Moment, Moment)) -> Self {
+        if is_likely(silent, living) {
+            return Self::Likely;
+        }
+        let Some(until) = before.iter().map(|held| held.until.unwrap_or(now + window)).min() else { return Self::No };
+        if now < until { Self::Healing(until) } else { Self::No }
     }
+}
+
+/// Whether so many fell silent that this node must ask itself whether it is the one cut off: more than half of
+/// three or more, or everybody else. The latter goes beyond DESIGN's three: a balancer that hears nobody cannot
+/// tell a dead peer from its own dead cable, and a dead server that stays costs nothing, for the data plane's own
+/// checks take it out.
+fn is_likely(silent: usize, living: usize) -> bool {
+    let all = silent + living;
+    (all >= 3 && silent * 2 > all) || (silent > 0 && living <= 1)
 }
 
 fn lives(m: &Member) -> bool {
@@ -99,12 +132,15 @@ fn lives(m: &Member) -> bool {
 /// Whether nothing proves the path to it. One that lives was asked before it is called silent: after a cut the first
 /// fails while most are not even suspected, and by then this node has asked them all.
 fn is_silent(m: &Member) -> bool {
-    let left = m.record.as_ref().is_some_and(|r| r.state == State::Left);
     match m.liveness {
         Liveness::Alive | Liveness::Suspect => m.verdict == Verdict::Silent,
-        Liveness::Failed => !left && !matches!(m.verdict, Verdict::Refused | Verdict::Answered),
+        Liveness::Failed => !has_left(m) && !matches!(m.verdict, Verdict::Refused | Verdict::Answered),
         Liveness::Left => false,
     }
+}
+
+fn has_left(m: &Member) -> bool {
+    m.record.as_ref().is_some_and(|r| r.state == State::Left)
 }
 
 fn serving(snapshots: &[Snapshot], live: &Desired, silent: &BTreeSet<NodeName>) -> BTreeSet<EndpointId> {

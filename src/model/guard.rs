@@ -6,7 +6,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::{
-    Desired, EndpointId, EndpointState, Evidence, Held, NodeName, Service, ServiceName, owner::node_of, short_id,
+    Cut, Desired, EndpointId, EndpointState, Evidence, Held, NodeName, Service, ServiceName, owner::node_of, short_id,
 };
 
 /// What may be applied now of `next`, and what is held back and why.
@@ -14,7 +14,7 @@ pub fn guard(live: &Desired, next: Desired, evidence: &Evidence) -> (Desired, Ve
     let mut out = next;
     let mut held: BTreeMap<ServiceName, Vec<EndpointId>> = BTreeMap::new();
     // Before all is synced nothing is judged: everything stays.
-    let cut_off = evidence.synced && evidence.cut_off();
+    let cut_off = evidence.synced && evidence.cut != Cut::No;
     let mut kept: BTreeSet<ServiceName> = BTreeSet::new();
     for (id, endpoint) in live.endpoints() {
         if out.endpoint(&id).is_some() || taken_over(&out, &id, live) {
@@ -22,7 +22,8 @@ pub fn guard(live: &Desired, next: Desired, evidence: &Evidence) -> (Desired, Ve
         }
         let node = node_of(&id);
         let is = |set: &BTreeSet<NodeName>| node.as_ref().is_some_and(|n| set.contains(n));
-        let keep = cut_off && is(&evidence.silent) && !evidence.released.contains(&id);
+        let absent = is(&evidence.silent) || is(&evidence.returning);
+        let keep = cut_off && absent && !evidence.released.contains(&id);
         if keep {
             held.entry(id.service.clone()).or_default().push(id.clone());
         }
@@ -74,14 +75,15 @@ fn describe(service: &ServiceName, endpoints: Vec<EndpointId>, live: &Desired, e
     let id = short_id('h', service.as_str());
     let all = live.services.get(service).map_or(0, |s| s.endpoints.len());
     let (silent, living) = (evidence.silent.len(), evidence.living);
-    let limit = if living <= 1 { "nobody else is heard" } else { "limit half" };
+    let why = match evidence.cut {
+        Cut::Healing(_) => "enough others are back; it may be on its way back too".to_owned(),
+        _ if living <= 1 => format!("{silent} of {} members do not answer us; nobody else is heard", silent + living),
+        _ => format!("{silent} of {} members do not answer us; limit half", silent + living),
+    };
     Held {
-        why: format!(
-            "{} of {all} endpoints of {service}: {silent} of {} members do not answer us; {limit}",
-            endpoints.len(),
-            silent + living,
-        ),
+        why: format!("{} of {all} endpoints of {service}: {why}", endpoints.len()),
         since: evidence.before.iter().find(|h| h.id == id).map_or(evidence.now, |h| h.since),
+        until: if let Cut::Healing(until) = evidence.cut { Some(until) } else { None },
         id,
         endpoints,
     }

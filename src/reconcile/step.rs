@@ -97,12 +97,12 @@ impl<D: Driver> Stepper<D> {
                 Step::Waiting { why, recheck } => {
                     questions.settle(&self.driver, &observed, &live, known);
                     self.settled(Some(why));
-                    return Ok(Outcome::Recheck(self.let_in_next().map_or(recheck, |next| next.min(recheck))));
+                    return Ok(Outcome::Recheck(self.next_by_itself().map_or(recheck, |next| next.min(recheck))));
                 }
                 Step::Converged => {
                     questions.settle(&self.driver, &observed, &live, known);
                     self.settled(None);
-                    return Ok(self.let_in_next().map_or(Outcome::Converged, Outcome::Recheck));
+                    return Ok(self.next_by_itself().map_or(Outcome::Converged, Outcome::Recheck));
                 }
             }
         }
@@ -172,9 +172,12 @@ impl<D: Driver> Stepper<D> {
         self.status.plane_up = true;
     }
 
-    /// How long until somebody is let in who is held down.
-    fn let_in_next(&self) -> Option<Moment> {
-        self.status.ledger.as_ref().and_then(|ledger| ledger.flaps.next(self.start.elapsed()))
+    /// How long until somebody is let in who is held down, or goes who was held.
+    fn next_by_itself(&self) -> Option<Moment> {
+        let now = self.start.elapsed();
+        let let_in = self.status.ledger.as_ref().and_then(|ledger| ledger.flaps.next(now));
+        let let_go = self.held.iter().filter_map(|held| held.until).map(|until| until.saturating_sub(now));
+        let_in.into_iter().chain(let_go).min()
     }
 
     fn settled(&mut self, waiting: Option<String>) {

@@ -4,7 +4,7 @@
 use std::{collections::BTreeSet, time::Duration};
 
 use backchat::model::{
-    Desired, EndpointState, Evidence, Flapping, Held, Ledger, Liveness, Moment, Policy, Windows, desired, guard,
+    Cut, Desired, EndpointState, Evidence, Flapping, Held, Ledger, Liveness, Moment, Policy, Windows, desired, guard,
 };
 
 use super::world::{World, ms, secs};
@@ -15,14 +15,23 @@ struct Balancer {
     live: Desired,
     ledger: Ledger,
     held: Vec<Held>,
+    cut: Cut,
+    /// Who was taken out, and who was drained, as often as it happened.
+    removed: Vec<String>,
+    drained: Vec<String>,
 }
 
 impl Balancer {
     /// A balancer with so many agents, all of them serving.
     fn with(agents: usize) -> Self {
-        let mut world = World::cluster(1, agents + 1);
+        Self::new(1, agents)
+    }
+
+    fn new(seed: u64, agents: usize) -> Self {
+        let mut world = World::cluster(seed, agents + 1);
         world.until(secs(20), World::converged);
-        let mut balancer = Self { world, live: Desired::default(), ledger: Ledger::default(), held: Vec::new() };
+        let (live, ledger, held, cut) = Default::default();
+        let mut balancer = Self { world, live, ledger, held, cut, removed: Vec::new(), drained: Vec::new() };
         balancer.run(secs(2));
         assert_eq!(balancer.ready().len(), agents);
         balancer
@@ -32,11 +41,26 @@ impl Balancer {
         let (known, now) = ([self.world.snapshot(0)], self.world.now);
         let (next, mut ledger, _) = desired(&known, &Policy::default(), &self.ledger, now);
         let times = (Moment::ZERO, now);
-        let evidence =
-            Evidence::gather(&known, &self.live, self.held.clone(), BTreeSet::new(), times, Windows::default());
+        let evidence = Evidence::gather(
+            &known,
+            &self.live,
+            (self.held.clone(), self.cut),
+            BTreeSet::new(),
+            times,
+            Windows::default(),
+        );
         let (next, held) = guard(&self.live, next, &evidence);
         ledger.keep(&next, &self.ledger);
-        (self.live, self.ledger, self.held) = (next, ledger, held);
+        for (id, was) in self.live.endpoints() {
+            match next.endpoint(&id) {
+                None => self.removed.push(id.endpoint.to_string()),
+                Some(is) if is.state == EndpointState::Drain && was.state != is.state => {
+                    self.drained.push(id.endpoint.to_string());
+                }
+                Some(_) => {}
+            }
+        }
+        (self.live, self.ledger, self.held, self.cut) = (next, ledger, held, evidence.cut);
     }
 
     /// Looks every 10 ms at first, for what is new comes then, and every second later.
@@ -88,6 +112,8 @@ impl Balancer {
                 seen.members.get(&self.world.hosts[*i].name).is_some_and(|m| m.liveness == Liveness::Alive)
             });
         assert_eq!(back.count(), self.world.running().len(), "{}", self.world.picture());
+        let living = |name: &&String| self.world.running().iter().any(|i| self.world.hosts[*i].name.as_str() == *name);
+        assert_eq!(self.removed.iter().find(living), None, "it lives, and was removed");
     }
 }
 
@@ -108,7 +134,41 @@ fn a_balancer_without_gossip_changes_nothing_for_ten_minutes() {
         }
         assert_eq!((&b.live, b.kept()), (&before, agents), "{agents}: {:?}", b.held);
         b.healed();
+        assert_eq!((&b.removed[..], &b.drained[..]), (&[][..], &[][..] as &[String]), "{agents}, for a moment");
         assert_eq!((&b.live, b.kept(), b.flapping()), (&before, 0, vec![]), "{agents}");
+    }
+}
+
+/// The first are back within a second of the heal, the last many seconds later, where nobody joins anew.
+#[test]
+fn nobody_goes_while_the_first_come_back() {
+    for (agents, cut) in [(2, 2), (9, 9), (9, 6)] {
+        for (seed, time) in (1..4).flat_map(|seed| [4, 12].map(|time| (seed, time))) {
+            let mut b = Balancer::new(seed, agents);
+            b.world.hosts.iter_mut().for_each(|host| host.joins.clear());
+            b.cut(1..=cut);
+            b.run(secs(time));
+            b.healed();
+            assert_eq!((b.ready().len(), b.kept()), (agents, 0), "{agents}, seed {seed}, {time} s");
+            // Where another is heard it was not we who were cut off from the first who fell silent.
+            assert!(cut < agents || b.drained.is_empty(), "{agents}, seed {seed}, {time} s: {:?}", b.drained);
+        }
+    }
+}
+
+/// Who died while it was out of reach, and whose host says nothing: known once the others had the time to return.
+#[test]
+fn who_died_behind_a_cut_goes_soon_after_the_heal() {
+    for dead in [1, 4] {
+        let mut b = Balancer::with(10);
+        b.cut(1..=10);
+        b.run(secs(5));
+        b.die(1..=dead, false);
+        b.run(secs(30));
+        assert_eq!((b.ready().len(), b.kept()), (10, 10));
+        b.world.network.heal();
+        b.run(secs(15));
+        assert_eq!((b.ready(), b.kept()), (names(dead + 1..11), 0), "{dead}");
     }
 }
 

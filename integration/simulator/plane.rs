@@ -4,8 +4,8 @@
 use std::collections::BTreeSet;
 
 use backchat::model::{
-    Desired, EndpointId, EndpointState, Evidence, Held, Ledger, Moment, NodeName, Policy, Snapshot, Windows, desired,
-    guard,
+    Cut, Desired, EndpointId, EndpointState, Evidence, Held, Ledger, Moment, NodeName, Policy, Snapshot, Windows,
+    desired, guard,
 };
 
 /// The live set of one balancer, and its history.
@@ -14,6 +14,7 @@ pub(super) struct Plane {
     live: Desired,
     ledger: Ledger,
     held: Vec<Held>,
+    cut: Cut,
     pub(super) changes: Vec<Change>,
 }
 
@@ -31,16 +32,16 @@ impl Plane {
     pub(super) fn follow(&mut self, snapshot: &Snapshot, now: Moment) {
         let known = std::slice::from_ref(snapshot);
         let (next, ledger, _) = desired(known, &Policy::default(), &self.ledger, now);
-        let (held, released) = (std::mem::take(&mut self.held), BTreeSet::new());
+        let (before, released) = ((std::mem::take(&mut self.held), self.cut), BTreeSet::new());
         let times = (Moment::ZERO, now);
-        let evidence = Evidence::gather(known, &self.live, held, released, times, Windows::default());
+        let evidence = Evidence::gather(known, &self.live, before, released, times, Windows::default());
         let (next, held) = guard(&self.live, next, &evidence);
         let gone = self.live.endpoints().filter(|(id, _)| next.endpoint(id).is_none()).map(|(id, _)| (id, None));
         let was = |id: &EndpointId| self.live.endpoint(id).map(|e| e.state);
         let other = next.endpoints().map(|(id, e)| (id, Some(e.state))).filter(|(id, state)| was(id) != *state);
         let changes = gone.chain(other).filter_map(|(id, state)| Some(Change { at: now, node: node_of(&id)?, state }));
         self.changes.extend(changes.collect::<Vec<_>>());
-        (self.live, self.ledger, self.held) = (next, ledger, held);
+        (self.live, self.ledger, self.held, self.cut) = (next, ledger, held, evidence.cut);
     }
 
     /// Whether new requests go to a node.

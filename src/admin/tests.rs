@@ -325,7 +325,6 @@ async fn metrics_hold_what_is_known() {
         why: "half".into(),
         endpoints: ["api1", "api2"].map(kept).into(),
         since: Duration::ZERO,
-        until: None,
     }];
     let flapping = vec![model::Flapping {
         id: "f3c9a".into(),

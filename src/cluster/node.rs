@@ -157,6 +157,7 @@ impl Node {
     /// Takes an input. What must be done is added to `effects`, in order.
     pub fn handle(&mut self, now: Moment, input: Input<'_>, effects: &mut Vec<Effect>) {
         self.now = now;
+        self.watch.note(&input, now);
         match input {
             Input::Datagram { from, payload } => self.datagram(from, payload),
             Input::Exchange(exchange) => self.exchanged(exchange),

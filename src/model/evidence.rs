@@ -14,11 +14,12 @@ pub struct Evidence {
     /// live by the word of others and did not answer it, and owners of live endpoints that were never heard of. Not
     /// those that took a connect or whose host refused it: both prove the path.
     pub silent: BTreeSet<NodeName>,
-    /// Members that failed, were held before, and answer this node by now: they are on their way back.
+    /// Members that failed and answer this node by now, while or after it may have been cut off: those that were
+    /// held, and those that the others tell dead once they are back. They are on their way back.
     pub returning: BTreeSet<NodeName>,
     /// Members that live and are not silent, this node among them.
     pub living: usize,
-    /// Whether this node may be the one that is cut off.
+    /// Whether this node may be the one that is cut off. The caller keeps it for the next look.
     pub cut: Cut,
     /// Members that live and whose record has not come yet: what they offered stays.
     pub unread: BTreeSet<NodeName>,
@@ -69,7 +70,7 @@ impl Evidence {
     pub fn gather(
         snapshots: &[Snapshot],
         live: &Desired,
-        before: Vec<Held>,
+        (before, cut): (Vec<Held>, Cut),
         released: BTreeSet<EndpointId>,
         (began, now): (Moment, Moment),
         windows: Windows,
@@ -87,13 +88,14 @@ impl Evidence {
         };
         let silent: BTreeSet<NodeName> =
             members().filter(|m| is_silent(m)).filter(counts).map(|m| m.name.clone()).chain(lost).collect();
-        let answers = |m: &&Member| m.liveness == Liveness::Failed && m.verdict == Verdict::Answered && !has_left(m);
-        let returning = members().filter(answers).map(|m| m.name.clone()).filter(|name| held.contains(name)).collect();
         let living = members().filter(|m| lives(m) && !silent.contains(&m.name)).count();
+        let cut = cut.next(silent.len(), living, (now, windows.failure));
+        let answers = |m: &&Member| m.liveness == Liveness::Failed && m.verdict == Verdict::Answered && !has_left(m);
+        let returns = |m: &&Member| matches!(cut, Cut::Healing(_)) || held.contains(&m.name);
         Self {
             synced: snapshots.iter().all(|s| s.synced),
-            cut: Cut::judge(silent.len(), living, &before, (now, windows.failure)),
-            returning,
+            cut,
+            returning: members().filter(answers).filter(returns).map(|m| m.name.clone()).collect(),
             living,
             unread: members().filter(|m| lives(m) && m.record.is_none()).map(|m| m.name.clone()).collect(),
             unheard,
@@ -107,12 +109,14 @@ impl Evidence {
 }
 
 impl Cut {
-    fn judge(silent: usize, living: usize, before: &[Held], (now, window): (Moment, Moment)) -> Self {
-        if is_likely(silent, living) {
-            return Self::Likely;
+    /// What follows on it.
+    pub(super) fn next(self, silent: usize, living: usize, (now, window): (Moment, Moment)) -> Self {
+        match self {
+            _ if is_likely(silent, living) => Self::Likely,
+            Self::Likely => Self::Healing(now + window),
+            Self::Healing(until) if now < until => self,
+            Self::No | Self::Healing(_) => Self::No,
         }
-        let Some(until) = before.iter().map(|held| held.until.unwrap_or(now + window)).min() else { return Self::No };
-        if now < until { Self::Healing(until) } else { Self::No }
     }
 }
 

@@ -83,7 +83,6 @@ fn describe(service: &ServiceName, endpoints: Vec<EndpointId>, live: &Desired, e
     Held {
         why: format!("{} of {all} endpoints of {service}: {why}", endpoints.len()),
         since: evidence.before.iter().find(|h| h.id == id).map_or(evidence.now, |h| h.since),
-        until: if let Cut::Healing(until) = evidence.cut { Some(until) } else { None },
         id,
         endpoints,
     }

@@ -30,7 +30,4 @@ pub struct Held {
     /// Since when.
     #[serde(skip)]
     pub since: Moment,
-    /// Until when it lasts at the longest, where the cut seems to be over; `None` while it does not.
-    #[serde(skip)]
-    pub until: Option<Moment>,
 }

@@ -11,8 +11,8 @@ use super::{
     schedule::{Outcome, Pace},
 };
 use crate::model::{
-    Assumption, Evidence, Flapping, Held, LastApply, Ledger, Moment, Policy, Proposal, Rejection, Snapshot, Status,
-    Windows, desired, guard, owner::node_of, proposal, reasons,
+    Assumption, Cut, Evidence, Flapping, Held, LastApply, Ledger, Moment, Policy, Proposal, Rejection, Snapshot,
+    Status, Windows, desired, guard, owner::node_of, proposal, reasons,
 };
 
 /// Applies in one step before the others have their turn.
@@ -41,6 +41,7 @@ pub(super) struct Stepper<D: Driver> {
     /// What a life before remembered.
     kept: Ledger,
     held: Vec<Held>,
+    cut: Cut,
     released: BTreeSet<EndpointId>,
     pub(super) status: Status,
 }
@@ -51,6 +52,7 @@ struct Aim {
     ledger: Ledger,
     rejections: Vec<Rejection>,
     held: Vec<Held>,
+    cut: Cut,
     flapping: Vec<Flapping>,
 }
 
@@ -63,6 +65,7 @@ impl<D: Driver> Stepper<D> {
             began: start.elapsed(),
             kept,
             held: Vec::new(),
+            cut: Cut::No,
             released: BTreeSet::new(),
             status: Status::default(),
         }
@@ -97,12 +100,12 @@ impl<D: Driver> Stepper<D> {
                 Step::Waiting { why, recheck } => {
                     questions.settle(&self.driver, &observed, &live, known);
                     self.settled(Some(why));
-                    return Ok(Outcome::Recheck(self.next_by_itself().map_or(recheck, |next| next.min(recheck))));
+                    return Ok(Outcome::Recheck(self.let_in_next().map_or(recheck, |next| next.min(recheck))));
                 }
                 Step::Converged => {
                     questions.settle(&self.driver, &observed, &live, known);
                     self.settled(None);
-                    return Ok(self.next_by_itself().map_or(Outcome::Converged, Outcome::Recheck));
+                    return Ok(self.let_in_next().map_or(Outcome::Converged, Outcome::Recheck));
                 }
             }
         }
@@ -130,14 +133,14 @@ impl<D: Driver> Stepper<D> {
         };
         let (next, mut updated, rejections) = desired(known, &self.settings.policy, ledger, now);
         let times = (self.began, now);
-        let (held, released) = (self.held.clone(), self.released.clone());
-        let evidence = Evidence::gather(known, live, held, released, times, self.settings.windows);
+        let (before, released) = ((self.held.clone(), self.cut), self.released.clone());
+        let evidence = Evidence::gather(known, live, before, released, times, self.settings.windows);
         let (mut next, held) = guard(live, next, &evidence);
         updated.keep(&next, ledger);
         updated.flaps.excuse(&held.iter().flat_map(|h| &h.endpoints).filter_map(node_of).collect());
         without_new_drains(live, &mut next);
         let flapping = updated.flaps.report(now);
-        Aim { next, ledger: updated, rejections, held, flapping }
+        Aim { next, ledger: updated, rejections, held, cut: evidence.cut, flapping }
     }
 
     /// Takes over what was aimed at, and says what is new about it.
@@ -159,6 +162,7 @@ impl<D: Driver> Stepper<D> {
         // A release lasts until the endpoint is out, however long it drains, or its member is back.
         self.released.retain(|id| live.endpoint(id).is_some() && aim.next.endpoint(id).is_none());
         self.held.clone_from(&aim.held);
+        self.cut = aim.cut;
         if self.status.ledger.as_deref() != Some(&aim.ledger) {
             self.status.ledger = Some(Arc::new(aim.ledger));
         }
@@ -172,12 +176,9 @@ impl<D: Driver> Stepper<D> {
         self.status.plane_up = true;
     }
 
-    /// How long until somebody is let in who is held down, or goes who was held.
-    fn next_by_itself(&self) -> Option<Moment> {
-        let now = self.start.elapsed();
-        let let_in = self.status.ledger.as_ref().and_then(|ledger| ledger.flaps.next(now));
-        let let_go = self.held.iter().filter_map(|held| held.until).map(|until| until.saturating_sub(now));
-        let_in.into_iter().chain(let_go).min()
+    /// How long until somebody is let in who is held down.
+    fn let_in_next(&self) -> Option<Moment> {
+        self.status.ledger.as_ref().and_then(|ledger| ledger.flaps.next(self.start.elapsed()))
     }
 
     fn settled(&mut self, waiting: Option<String>) {

@@ -253,9 +253,13 @@ async fn a_balancer_that_hears_nobody_keeps_what_is_live() {
     assert_eq!(rig.served(), ["a", "b"]);
     assert_eq!(rig.world.lock().unwrap().live, live(&both), "its hosts too, after --empty-service");
     assert_eq!(rig.status.borrow().held.len(), 1);
-    // The cluster comes back without b.
+    // The cluster comes back without b: it gets the time to come, too.
     rig.members.send_replace(snapshot([both[0].clone(), member("c", 3)], true));
-    rig.pass(Duration::from_secs(1)).await;
+    rig.pass(Duration::from_secs(9)).await;
+    assert_eq!((rig.served().len(), rig.status.borrow().held.len()), (3, 1));
+    let why = rig.status.borrow().held[0].why.clone();
+    assert_eq!(why, "1 of 3 endpoints of web: enough others are back; it may be on its way back too");
+    rig.pass(Duration::from_secs(2)).await;
     assert_eq!((rig.served(), rig.status.borrow().held.len()), (vec!["a".to_owned(), "c".into()], 0));
 }
 

@@ -111,7 +111,7 @@ fn held() -> Held {
     let endpoints = ["api1", "api2"]
         .map(|name| crate::model::EndpointId { service: "api".parse().unwrap(), endpoint: name.parse().unwrap() });
     let why = "2 of 2 endpoints failed within 1 s and do not answer us; limit half".to_owned();
-    Held { id: "h3c9".into(), why, endpoints: endpoints.into(), since: Duration::ZERO, until: None }
+    Held { id: "h3c9".into(), why, endpoints: endpoints.into(), since: Duration::ZERO }
 }
 
 fn rejection() -> Rejection {

@@ -37,6 +37,7 @@ const FAILED_FOR: Duration = Duration::from_secs(600);
 pub(super) struct Question {
     /// Its pings carry this.
     token: u64,
+    asked: Moment,
     pings: u32,
     refused: bool,
     /// Whether it answered somebody who asked for us.
@@ -79,7 +80,7 @@ impl Node {
             return;
         }
         let Some(entry) = self.directory.of(who).filter(|entry| entry.question.is_none()) else { return };
-        entry.question = Some(Question { token, pings: 0, refused: false, vouched: false, ends });
+        entry.question = Some(Question { token, asked: self.now, pings: 0, refused: false, vouched: false, ends });
         self.timers.set(ends, Alarm::Verdict(who.clone()));
         self.ask_again(who);
     }
@@ -165,12 +166,28 @@ impl Node {
 
     /// The time for answers is over.
     pub(super) fn verdict(&mut self, who: &Identity) {
-        let now = self.now;
-        let Some(question) = self.directory.of(who).and_then(|entry| entry.question.as_ref()) else { return };
-        if question.ends <= now {
-            let verdict = if question.refused { Verdict::Refused } else { Verdict::Silent };
-            self.conclude(who, verdict);
+        let (now, all_asked) = (self.now, self.all_asked());
+        let last_heard = self.watch.last_heard;
+        let Some(question) = self.directory.of(who).and_then(|entry| entry.question.as_mut()) else { return };
+        if question.ends > now {
+            return;
         }
+        if question.refused {
+            self.conclude(who, Verdict::Refused);
+        } else if last_heard <= question.asked && now < all_asked {
+            question.ends = all_asked;
+            self.timers.set(all_asked, Alarm::Verdict(who.clone()));
+        } else {
+            self.conclude(who, Verdict::Silent);
+        }
+    }
+
+    /// When everybody was asked and had the time to answer, were nobody heard any more: then it may be us who are cut
+    /// off, and until then nothing is said of the first who does not answer, for it would be judged alone.
+    fn all_asked(&self) -> Moment {
+        let profile = &self.config.profile;
+        let round = profile.probe_period.min(profile.question * 2);
+        self.watch.last_heard + round + profile.probe_rtt + profile.question + profile.beat
     }
 
     fn conclude(&mut self, who: &Identity, verdict: Verdict) {
@@ -200,6 +217,10 @@ impl Node {
                 self.timers.set(self.now + SUSPECT_EVERY, Alarm::Ask(who.clone()));
             }
             (Liveness::Failed, Verdict::Answered | Verdict::Silent) => {
+                if verdict == Verdict::Answered {
+                    // It may not know that it was declared down: it begins a new life once it does.
+                    self.with_foca(|foca, outbox| foca.announce(who.clone(), outbox));
+                }
                 self.timers.set(self.now + FAILED_EVERY, Alarm::Ask(who.clone()));
             }
             _ => {}

@@ -221,6 +221,28 @@ fn who_answers_nobody_is_suspected() {
     }
 }
 
+/// One that answers though it was declared down does not know of it.
+#[test]
+fn one_that_failed_and_answers_is_greeted() {
+    let mut lone = Lone::new(Kind::Balancer);
+    let (web, helper, me) = (id("web", 1), id("helper", 1), id("me", 1000));
+    lone.packet(&web, &me, &[]);
+    let mut effects = lone.packet(&helper, &me, &[Member::new(web.clone(), 0, State::Down)]);
+    effects.extend(lone.at(Duration::from_millis(20)));
+    assert_eq!(lone.liveness("web"), Some(Liveness::Failed));
+    let token = |payload: &Bytes| match Message::decode(payload) {
+        Ok(Message::Ping(ping)) => Some(ping.token),
+        _ => None,
+    };
+    let token = sent(&effects, &web).iter().find_map(token).expect("it is asked");
+    let effects = lone.message(&web, &Message::Pong(message::Pong { from: web.clone(), token }));
+    let greets = |payload: &Bytes| match Message::decode(payload) {
+        Ok(Message::Foca(bytes)) => packet::Packet::parse(bytes).unwrap().header.message == foca::Message::Announce,
+        _ => false,
+    };
+    assert!(sent(&effects, &web).iter().any(greets));
+}
+
 #[test]
 fn a_balancer_is_told_until_it_acknowledges() {
     for acknowledges in [false, true] {

@@ -6,13 +6,13 @@
 
 use std::{collections::HashSet, ops::Bound, time::Duration};
 
-use super::{Node, timers::Alarm};
+use super::{Input, Node, Outcome, timers::Alarm};
 use crate::{
     cluster::{
         identity::Identity,
         message::{Message, Ping},
     },
-    model::{Kind, NodeName},
+    model::{Kind, Moment, NodeName},
 };
 
 /// Between two turns at the least.
@@ -27,9 +27,23 @@ pub(super) struct Watch {
     unanswered: HashSet<Identity>,
     /// The last that was pinged.
     last: Option<NodeName>,
+    /// When anybody at all was last heard.
+    pub(super) last_heard: Moment,
 }
 
 impl Watch {
+    /// Whatever comes from another proves that we hear.
+    pub(super) fn note(&mut self, input: &Input<'_>, now: Moment) {
+        let heard = match input {
+            Input::Datagram { .. } | Input::Exchange(_) => true,
+            Input::Asked { outcome, .. } => *outcome != Outcome::Silent,
+            Input::Record(_) | Input::Leave => false,
+        };
+        if heard {
+            self.last_heard = now;
+        }
+    }
+
     /// An answer came.
     pub(super) fn heard(&mut self, from: &Identity) {
         self.unanswered.remove(from);

@@ -1,7 +1,7 @@
 //! Evidence and judgement together: who is silent, and what stays for it.
 
 use super::*;
-use crate::model::{Endpoint, Liveness, Member, Moment, Route, Snapshot, State, Verdict, Weight, Windows};
+use crate::model::{Cut, Endpoint, Liveness, Member, Moment, Route, Snapshot, State, Verdict, Weight, Windows};
 
 const NOW: Moment = Moment::from_secs(100);
 
@@ -34,7 +34,7 @@ fn member(name: &str, liveness: Liveness, verdict: Verdict) -> Member {
 
 /// `web` has the endpoints a to e; `members` are known besides this node. Which endpoints stay, and is a hold there?
 fn check(members: &[(&str, Liveness, Verdict)], next: &[&str], stay: &[&str], held: bool) {
-    let (out, holds) = run(members, next, Vec::new(), true, BTreeSet::new());
+    let (out, holds) = run(members, next, Default::default(), true, BTreeSet::new());
     assert_eq!(names(&out), stay);
     assert_eq!(!holds.is_empty(), held, "{holds:?}");
 }
@@ -42,7 +42,7 @@ fn check(members: &[(&str, Liveness, Verdict)], next: &[&str], stay: &[&str], he
 fn run(
     members: &[(&str, Liveness, Verdict)],
     next: &[&str],
-    before: Vec<Held>,
+    before: (Vec<Held>, Cut),
     synced: bool,
     released: BTreeSet<EndpointId>,
 ) -> (Desired, Vec<Held>) {
@@ -110,7 +110,7 @@ fn the_only_one_silent_is_held_and_refused_goes() {
 
 #[test]
 fn a_balancer_that_never_heard_anybody_removes_nothing() {
-    let (out, held) = run(&[], &[], Vec::new(), true, BTreeSet::new());
+    let (out, held) = run(&[], &[], Default::default(), true, BTreeSet::new());
     assert_eq!((names(&out).len(), held.len()), (5, 1));
     assert!(held[0].why.contains("nobody else is heard"), "{}", held[0].why);
 }
@@ -131,7 +131,7 @@ fn all_routes_of_a_kept_service_stay() {
     let members = members.into_iter().map(|m| (m.name.clone(), m)).collect();
     let snapshots = [Snapshot { source: "gossip".into(), synced: true, members }];
     let times = (Moment::ZERO, NOW);
-    let evidence = Evidence::gather(&snapshots, &live, Vec::new(), BTreeSet::new(), times, Windows::default());
+    let evidence = Evidence::gather(&snapshots, &live, Default::default(), BTreeSet::new(), times, Windows::default());
     let (out, held) = guard(&live, Desired::default(), &evidence);
     assert_eq!((&out, held.len()), (&live, 1));
 }
@@ -139,9 +139,9 @@ fn all_routes_of_a_kept_service_stay() {
 #[test]
 fn a_hold_keeps_its_id_outlasts_the_window_and_ends_with_the_clusters_return() {
     let all = ["a", "b", "c", "d", "e"].map(|n| (n, Failed, Silent));
-    let (_, first) = run(&all, &[], Vec::new(), true, BTreeSet::new());
+    let (_, first) = run(&all, &[], Default::default(), true, BTreeSet::new());
     // Forgotten by the cluster, held all the same.
-    let (out, second) = run(&[], &[], first.clone(), true, BTreeSet::new());
+    let (out, second) = run(&[], &[], (first.clone(), Cut::Likely), true, BTreeSet::new());
     assert_eq!(names(&out), ["a", "b", "c", "d", "e"]);
     assert_eq!((&first[0].id, first[0].since), (&second[0].id, second[0].since));
     // Four are back, one stays away: it goes.
@@ -152,19 +152,20 @@ fn a_hold_keeps_its_id_outlasts_the_window_and_ends_with_the_clusters_return() {
         ("d", Alive, Unasked),
         ("e", Failed, Silent),
     ];
-    let (out, third) = run(&back, &["a", "b", "c", "d"], second, true, BTreeSet::new());
+    let (out, third) = run(&back, &["a", "b", "c", "d"], (second, Cut::Healing(NOW)), true, BTreeSet::new());
     assert_eq!((names(&out), third), (["a", "b", "c", "d"].map(String::from).to_vec(), vec![]));
     // Or the operator lets it go.
-    let (out, fourth) = run(&all, &[], first.clone(), true, first[0].endpoints.iter().cloned().collect());
+    let (out, fourth) =
+        run(&all, &[], (first.clone(), Cut::Likely), true, first[0].endpoints.iter().cloned().collect());
     assert_eq!((names(&out), fourth), (vec![], vec![]));
 }
 
 #[test]
 fn nothing_goes_before_all_is_synced() {
-    let (mut next, held) = run(&[], &[], Vec::new(), false, BTreeSet::new());
+    let (mut next, held) = run(&[], &[], Default::default(), false, BTreeSet::new());
     assert_eq!((names(&next).len(), held), (5, vec![]));
     let all = ["a", "b", "c", "d", "e"].map(|n| (n, Left, Unasked));
-    next = run(&all, &[], Vec::new(), true, BTreeSet::new()).0;
+    next = run(&all, &[], Default::default(), true, BTreeSet::new()).0;
     assert_eq!(names(&next), Vec::<String>::new(), "synced");
 }
 
@@ -213,7 +214,7 @@ fn the_first_to_fail_is_held_where_the_others_are_silent_too() {
         // As `desired` has it of suspects that are silent.
         web.endpoints.get_mut(&"b".parse().unwrap()).unwrap().state = EndpointState::Drain;
         let times = (Moment::ZERO, NOW);
-        let evidence = Evidence::gather(&known, &live, Vec::new(), BTreeSet::new(), times, Windows::default());
+        let evidence = Evidence::gather(&known, &live, Default::default(), BTreeSet::new(), times, Windows::default());
         let (out, held) = guard(&live, next, &evidence);
         (out == live, held.len())
     };
@@ -234,8 +235,64 @@ fn a_drain_of_its_own_passes_a_cut() {
     let a = next.services.values_mut().next().unwrap().endpoints.values_mut().next().unwrap();
     a.state = EndpointState::Drain;
     let times = (Moment::ZERO, NOW);
-    let evidence = Evidence::gather(&known, &live, Vec::new(), BTreeSet::new(), times, Windows::default());
+    let evidence = Evidence::gather(&known, &live, Default::default(), BTreeSet::new(), times, Windows::default());
     let (out, held) = guard(&live, next, &evidence);
     let states: Vec<_> = out.endpoints().map(|(_, e)| e.state).collect();
     assert_eq!((states, held.len()), (vec![EndpointState::Drain, EndpointState::Ready], 1));
+}
+
+/// After a cut the others come back one by one; `d` and `e` are what they are.
+fn healing(
+    d: (Liveness, Verdict),
+    e: (Liveness, Verdict),
+    until: Moment,
+    released: BTreeSet<EndpointId>,
+) -> Vec<String> {
+    let all = ["a", "b", "c", "d", "e"].map(|n| (n, Failed, Silent));
+    let (_, held) = run(&all, &[], Default::default(), true, BTreeSet::new());
+    let back = [("a", Alive, Unasked), ("b", Alive, Unasked), ("c", Alive, Unasked), ("d", d.0, d.1), ("e", e.0, e.1)];
+    let (out, _) = run(&back, &["a", "b", "c"], (held, Cut::Healing(until)), true, released);
+    names(&out)
+}
+
+#[test]
+fn the_last_get_the_time_to_come_back_too() {
+    let (soon, none) = (NOW + Moment::from_secs(1), BTreeSet::new);
+    let check = |d, until, stay: &[&str]| assert_eq!(healing(d, (Failed, Silent), until, none()), stay, "{d:?}");
+    check((Failed, Silent), soon, &["a", "b", "c", "d", "e"]);
+    check((Failed, Unasked), soon, &["a", "b", "c", "d", "e"]);
+    check((Failed, Verdict::Answered), soon, &["a", "b", "c", "d", "e"]);
+    // What is known to be gone goes at once, and all who are silent with the time.
+    check((Failed, Refused), soon, &["a", "b", "c", "e"]);
+    check((Left, Unasked), soon, &["a", "b", "c", "e"]);
+    check((Failed, Silent), NOW, &["a", "b", "c"]);
+    check((Failed, Verdict::Answered), NOW, &["a", "b", "c"]);
+    let e = EndpointId { service: "web".parse().unwrap(), endpoint: "e".parse().unwrap() };
+    assert_eq!(healing((Failed, Silent), (Failed, Silent), soon, [e].into()), ["a", "b", "c", "d"], "let go");
+}
+
+#[test]
+fn one_that_was_held_and_answers_stays_while_the_others_are_silent() {
+    let mut all = ["a", "b", "c", "d", "e"].map(|n| (n, Failed, Silent));
+    let (_, held) = run(&all, &[], Default::default(), true, BTreeSet::new());
+    all[0].2 = Verdict::Answered;
+    let (out, _) = run(&all, &[], (held, Cut::Likely), true, BTreeSet::new());
+    assert_eq!(names(&out), ["a", "b", "c", "d", "e"]);
+}
+
+#[test]
+fn a_cut_is_over_a_window_after_most_are_back() {
+    let window = Moment::from_secs(10);
+    let check = |before: Cut, silent, living, now, next| {
+        assert_eq!(before.next(silent, living, (Moment::from_secs(now), window)), next, "{before:?}");
+    };
+    let healing = Cut::Healing(Moment::from_secs(110));
+    check(Cut::No, 2, 4, 100, Cut::No);
+    check(Cut::No, 4, 2, 100, Cut::Likely);
+    check(Cut::Likely, 4, 2, 1000, Cut::Likely);
+    check(Cut::Likely, 3, 3, 100, healing);
+    check(healing, 3, 3, 109, healing);
+    check(healing, 0, 6, 109, healing);
+    check(healing, 3, 3, 110, Cut::No);
+    check(healing, 4, 2, 105, Cut::Likely);
 }

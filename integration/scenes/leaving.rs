@@ -190,9 +190,9 @@ async fn web1_leaves_while_proxy2_is(gone_as: &str) {
     let held = slow(&world, "proxy2", 8000).await;
     let lb = &mut world.balancers.get_mut("proxy2").unwrap().process;
     if gone_as == "left" {
-        lb.terminate().unwrap()
+        lb.terminate().unwrap();
     } else {
-        lb.kill().unwrap()
+        lb.kill().unwrap();
     }
     lb.ended(PATIENCE).await.unwrap().expect("it ends");
     world.members("web1", &[("proxy2", gone_as)]).await;

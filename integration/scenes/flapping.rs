@@ -1,4 +1,4 @@
-//! A member that comes and goes, with traffic flowing.
+//! A member that comes and goes, or a service of it, with traffic flowing.
 
 use backchat::demo::Web;
 use serde_json::Value;
@@ -64,5 +64,43 @@ async fn a_member_that_is_restarted_again_and_again_is_not() {
         world.serves(&["web1", "web2"]).await;
         assert_eq!(status(&world).await["flapping"], Value::Array(Vec::new()));
     }
+    none_failed(traffic).await;
+}
+
+/// Its agent lives on and its server serves on; only the check of it cannot make up its mind.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_service_that_comes_and_goes_behind_a_living_agent_is_held_down() {
+    let mut world = World::with(&["web1", "web3"]).await;
+    let health = Web::start(([127, 0, 0, 1], 0).into(), "ok").await.expect("it listens");
+    let at = health.addr();
+    let check = format!("http://{at}/");
+    let pace = ["--check", &check, "--check-interval", "50ms", "--check-rise", "1", "--check-fall", "1"];
+    world.start_agent("web2", &pace).await;
+    world.serves(&["web1", "web2", "web3"]).await;
+    let traffic = world.traffic();
+    drop(health);
+    for nth in 1..=4 {
+        world.serves(&["web1", "web3"]).await;
+        let health = Web::start(at, "ok").await.expect("its port is free again");
+        if nth < 4 {
+            world.serves(&["web1", "web2", "web3"]).await;
+            assert_eq!(status(&world).await["flapping"], Value::Array(Vec::new()), "it is forgiven");
+        } else {
+            let held = || async {
+                let status = status(&world).await;
+                let flap = &status["flapping"][0];
+                let endpoint = flap["endpoints"][0] == "web/web2";
+                flap["node"] == "web2" && flap["service"] == "web" && flap["times"] == 4 && endpoint
+            };
+            world.eventually("web2's service is held down", held).await;
+            world.serves(&["web1", "web3"]).await;
+            world.members("proxy", &[("web2", "alive")]).await;
+            // By itself, when its time is over.
+            world.serves(&["web1", "web2", "web3"]).await;
+        }
+        drop(health);
+    }
+    world.serves(&["web1", "web3"]).await;
+    assert_eq!(status(&world).await["reloads"], 0, "{}", world.last_words());
     none_failed(traffic).await;
 }

@@ -50,8 +50,9 @@ fn sets(page: &mut Page, s: &Status) {
     page.gauges("rejections", "What members say that is not taken", rejections);
     let kept = s.held.iter().flat_map(|h| &h.endpoints);
     page.gauges("guard_held", "Endpoints that only the guard keeps", by_service(s, &kept));
-    let out = s.flapping.iter().flat_map(|f| &f.endpoints);
-    page.gauges("held_down", "Endpoints kept out as their member comes and goes", by_service(s, &out));
+    // One may be kept out for its member's sake and its service's.
+    let out: BTreeSet<_> = s.flapping.iter().flat_map(|f| &f.endpoints).collect();
+    page.gauges("held_down", "Endpoints kept out as they come and go", by_service(s, &out.iter().copied()));
 }
 
 fn plane(page: &mut Page, s: &Status) {

@@ -329,10 +329,12 @@ async fn metrics_hold_what_is_known() {
     let flapping = vec![model::Flapping {
         id: "f3c9a".into(),
         node: "web3".parse().unwrap(),
+        service: None,
         times: 4,
         within: Duration::from_secs(130),
         left: Duration::from_secs(16),
         endpoints: vec![model::EndpointId { service: "web".parse().unwrap(), endpoint: "web3".parse().unwrap() }],
+        let_in: false,
     }];
     let status = Status { plane, plane_up: true, observed_at, desired, held, flapping, ..Status::default() };
     let status = Status { steps: 5, failures: 1, reloads: 2, ..status };

@@ -29,7 +29,7 @@ pub struct Policy {
     pub allow_loopback: bool,
     /// How long a service without endpoints keeps its routes, and answers 503.
     pub keep_empty: Duration,
-    /// The longest time in which a member that comes and goes is held down; zero: never.
+    /// The longest time in which a member, or a service of it, that comes and goes is held down; zero: never.
     pub hold_down: Duration,
 }
 
@@ -235,7 +235,7 @@ fn hold_down(service: &ServiceName, draft: &mut Draft, flaps: &mut Flaps, now: M
             draft.service.endpoints.remove(&id.endpoint);
             draft.suspects.retain(|(_, suspect)| *suspect != id.endpoint);
         }
-        flaps.note(&node, id, nth < limit);
+        flaps.note(&node, &id, nth < limit, now);
     }
 }
 

@@ -1,10 +1,12 @@
-//! Members that come and go: how often each came back, and for how long it is held down for it.
+//! Members that come and go, and services of members that live: how often each came back, and for how long it is held
+//! down for it.
 //!
 //! A server that crashes again and again does harm each time it is let in, so it stays out for a while that doubles, as
 //! route flap damping (RFC 2439) and Kubernetes' restart backoff do. What follows from that for a service is for
 //! `desired` to say. Plain data and time as an argument; it must not know what is live.
 
 mod kept;
+mod offers;
 
 use std::{
     collections::{BTreeMap, BTreeSet, VecDeque},
@@ -12,7 +14,11 @@ use std::{
 };
 
 pub use self::kept::KeptFlap;
-use super::{EndpointId, Kind, Liveness, Member, Moment, NodeName, Since, Snapshot, SourceName, State, short_id};
+use self::offers::Offers;
+use super::{
+    EndpointId, Kind, Liveness, Member, Moment, NodeName, ServiceName, Since, Snapshot, SourceName, State, Target,
+    offers::MAX_OFFERS, short_id,
+};
 
 /// Returns this close together count together.
 const WINDOW: Duration = Duration::from_secs(120);
@@ -34,8 +40,10 @@ const MOST: usize = (ENOUGH / GRACEFUL) as usize;
 pub struct Flaps {
     /// The life of each member that was seen last, source by source.
     lives: BTreeMap<(SourceName, NodeName), Life>,
-    /// Those that came back lately.
-    nodes: BTreeMap<NodeName, Flap>,
+    /// How its services were then.
+    offers: BTreeMap<(SourceName, NodeName), Offers>,
+    /// Those that came back lately: members, and services of members.
+    all: BTreeMap<Target, Flap>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -55,7 +63,7 @@ enum End {
     Excused,
 }
 
-/// A member that came back lately.
+/// A member that came back lately, or a service of it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 struct Flap {
     /// When, and what each return weighs, oldest first.
@@ -74,42 +82,65 @@ struct Flap {
     let_in: BTreeSet<EndpointId>,
 }
 
-/// A member that is held down, as it is shown.
+/// A member that is held down, or a service of one that lives, as it is shown.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Flapping {
     /// By this it is let go: `f3c9`.
     pub id: String,
     /// Who.
     pub node: NodeName,
+    /// Which of its services, where the member itself stays.
+    pub service: Option<ServiceName>,
     /// How often it came back.
     pub times: u32,
     /// Within how long.
     pub within: Duration,
     /// For how much longer it is held down.
     pub left: Duration,
-    /// What is kept out; empty where too few others are ready.
+    /// What is kept out; empty while it is away, and where too few others are ready.
     pub endpoints: Vec<EndpointId>,
+    /// Whether it was let in all the same, as too few others are ready.
+    pub let_in: bool,
 }
 
 impl Flaps {
     /// What is known after a look at all members. `most` is the longest time in which one is held down; zero: never.
     #[must_use]
     pub fn seen(&self, snapshots: &[Snapshot], most: Duration, now: Moment) -> Self {
-        let mut next = Self { lives: BTreeMap::new(), nodes: self.nodes.clone() };
-        next.nodes.retain(|_, flap| flap.is_remembered(now));
-        next.nodes.values_mut().for_each(|flap| flap.forget(now));
+        let mut next = Self { all: self.all.clone(), ..Self::default() };
+        next.all.retain(|_, flap| flap.is_remembered(now));
+        next.all.values_mut().for_each(|flap| flap.forget(now));
         for snapshot in snapshots {
             for member in snapshot.members.values().filter(|m| !is_balancer(m)) {
-                let key = (snapshot.source.clone(), member.name.clone());
-                let before = self.lives.get(&key);
-                if let Some(weight) = before.and_then(|life| life.back(member)).filter(|_| !most.is_zero()) {
-                    let flap = next.nodes.entry(member.name.clone()).or_insert_with(|| Flap::new(now));
-                    flap.came_back(weight, most, now);
+                for (service, weight) in next.look(&snapshot.source, member, self) {
+                    next.came_back(Target { node: member.name.clone(), service }, weight, most, now);
                 }
-                next.lives.insert(key, Life::of(member, before));
             }
         }
         next
+    }
+
+    /// Takes note of a member; what of it is back since the look before, with what that weighs.
+    fn look(&mut self, source: &SourceName, member: &Member, before: &Self) -> Vec<(Option<ServiceName>, u32)> {
+        let key = (source.clone(), member.name.clone());
+        let life = before.lives.get(&key);
+        let mut back: Vec<_> =
+            life.and_then(|life| life.back(member)).map(|weight| (None, weight)).into_iter().collect();
+        self.lives.insert(key.clone(), Life::of(member, life));
+        if let Some(record) = &member.record {
+            let (offers, returned) = Offers::seen(record, before.offers.get(&key));
+            self.offers.insert(key, offers);
+            back.extend(returned.into_iter().map(|(service, weight)| (Some(service), weight)));
+        }
+        back
+    }
+
+    /// One is back. What is remembered of a member is bounded, whatever it calls its services.
+    fn came_back(&mut self, who: Target, weight: u32, most: Duration, now: Moment) {
+        let known = self.all.keys().filter(|other| other.node == who.node).count();
+        if !most.is_zero() && (known <= MAX_OFFERS || self.all.contains_key(&who)) {
+            self.all.entry(who).or_insert_with(|| Flap::new(now)).came_back(weight, most, now);
+        }
     }
 
     /// These failed because this node was cut off: it is not they that come and go.
@@ -121,23 +152,25 @@ impl Flaps {
         }
     }
 
-    /// For how much longer an endpoint of this node is to be kept out, if it is.
+    /// For how much longer an endpoint of this node is to be kept out, if it is: for the node's sake or its service's.
     pub fn holds(&self, node: &NodeName, id: &EndpointId, now: Moment) -> Option<Duration> {
-        let flap = self.nodes.get(node).filter(|flap| !flap.let_in.contains(id))?;
-        flap.left(now)
+        let flaps = both(node, id).into_iter().filter_map(|who| self.all.get(&who));
+        flaps.filter(|flap| !flap.let_in.contains(id)).filter_map(|flap| flap.left(now)).max()
     }
 
     /// Takes note of what is kept out, and of what is let in until the next return.
-    pub fn note(&mut self, node: &NodeName, id: EndpointId, kept_out: bool) {
-        if let Some(flap) = self.nodes.get_mut(node) {
-            let set = if kept_out { &mut flap.out } else { &mut flap.let_in };
-            set.insert(id);
+    pub fn note(&mut self, node: &NodeName, id: &EndpointId, kept_out: bool, now: Moment) {
+        for who in both(node, id) {
+            if let Some(flap) = self.all.get_mut(&who).filter(|flap| flap.left(now).is_some()) {
+                let set = if kept_out { &mut flap.out } else { &mut flap.let_in };
+                set.insert(id.clone());
+            }
         }
     }
 
-    /// Lets a member in. Whether there is one held down by this id. The next time it is held down longer all the same.
+    /// Lets one in. Whether there is one held down by this id. The next time it is held down longer all the same.
     pub fn release(&mut self, id: &str, now: Moment) -> bool {
-        let mut held = self.nodes.iter_mut().filter(|(node, flap)| flap_id(node) == id && flap.left(now).is_some());
+        let mut held = self.all.iter_mut().filter(|(who, flap)| flap_id(who) == id && flap.left(now).is_some());
         let released = held.next();
         if let Some((_, flap)) = released {
             (flap.until, flap.out) = (Some(now), BTreeSet::new());
@@ -148,26 +181,33 @@ impl Flaps {
 
     /// Those held down, by name.
     pub fn report(&self, now: Moment) -> Vec<Flapping> {
-        let one = |(node, flap): (&NodeName, &Flap)| {
+        let one = |(who, flap): (&Target, &Flap)| {
             flap.left(now).map(|left| Flapping {
-                id: flap_id(node),
-                node: node.clone(),
+                id: flap_id(who),
+                node: who.node.clone(),
+                service: who.service.clone(),
                 times: flap.times,
                 within: flap.since.age(now),
                 left,
                 endpoints: flap.out.iter().cloned().collect(),
+                let_in: flap.out.is_empty() && !flap.let_in.is_empty(),
             })
         };
-        self.nodes.iter().filter_map(one).collect()
+        self.all.iter().filter_map(one).collect()
     }
 
     /// How long until the next one is let in.
     pub fn next(&self, now: Moment) -> Option<Duration> {
-        self.nodes.values().filter_map(|flap| flap.left(now)).min()
+        self.all.values().filter_map(|flap| flap.left(now)).min()
     }
 }
 
 impl Flapping {
+    /// `web3`; `web3/web` where it is a service of it.
+    pub fn who(&self) -> Target {
+        Target { node: self.node.clone(), service: self.service.clone() }
+    }
+
     /// `4 times in 2 min`.
     pub fn how_often(&self) -> String {
         let seconds = self.within.as_secs();
@@ -176,8 +216,13 @@ impl Flapping {
     }
 }
 
-fn flap_id(node: &NodeName) -> String {
-    short_id('f', node.as_str())
+/// For whose sake this endpoint of the node may be kept out.
+fn both(node: &NodeName, id: &EndpointId) -> [Target; 2] {
+    [None, Some(id.service.clone())].map(|service| Target { node: node.clone(), service })
+}
+
+fn flap_id(who: &Target) -> String {
+    short_id('f', &who.to_string())
 }
 
 fn is_balancer(member: &Member) -> bool {

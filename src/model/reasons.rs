@@ -37,7 +37,8 @@ pub fn held_down(changes: &mut [Change], flapping: &[Flapping]) {
     for change in changes.iter_mut().filter(|c| c.kind == ChangeKind::Endpoint) {
         let flap = flapping.iter().find(|f| f.endpoints.iter().any(|id| id.to_string() == change.id));
         if let Some(flap) = flap {
-            let text = format!("came back {}", flap.how_often());
+            let who = flap.service.as_ref().map_or_else(String::new, |service| format!("{service} "));
+            let text = format!("{who}came back {}", flap.how_often());
             change.reason = Some(Reason { code: "flapping", node: Some(flap.node.to_string()), text });
         }
     }

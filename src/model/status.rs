@@ -34,7 +34,7 @@ pub struct Status {
     pub ledger: Option<Arc<Ledger>>,
     /// What the guard holds back.
     pub held: Vec<Held>,
-    /// Members that come and go, and are held down for it.
+    /// Members that come and go, and services of members that live, held down for it.
     pub flapping: Vec<Flapping>,
     /// What members said that was not taken.
     pub rejections: Vec<Rejection>,

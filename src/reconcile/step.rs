@@ -156,8 +156,8 @@ impl<D: Driver> Stepper<D> {
         }
         let begins = |f: &&Flapping| !self.status.flapping.iter().any(|old| (&old.id, old.times) == (&f.id, f.times));
         for flap in aim.flapping.iter().filter(begins) {
-            let (node, left, id) = (&flap.node, flap.left.as_secs_f32().ceil(), &flap.id);
-            tracing::warn!(%node, "came back {}: held down for {left} s; backchat release {id} lets it in", flap.how_often());
+            let (who, left, id) = (flap.who(), flap.left.as_secs_f32().ceil(), &flap.id);
+            tracing::warn!(%who, "came back {}: held down for {left} s; backchat release {id} lets it in", flap.how_often());
         }
         // A release lasts until the endpoint is out, however long it drains, or its member is back.
         self.released.retain(|id| live.endpoint(id).is_some() && aim.next.endpoint(id).is_none());

@@ -22,6 +22,8 @@ struct World {
     fails: bool,
     /// It does not answer.
     mute: bool,
+    /// How long a look at it takes.
+    far: Duration,
     applies: usize,
     /// How long an apply takes: it does its work at the end.
     slow: Duration,
@@ -48,6 +50,10 @@ impl Driver for Fake {
     }
 
     async fn observe(&mut self) -> Result<Desired, DriverError> {
+        let far = self.world().far;
+        if !far.is_zero() {
+            tokio::time::sleep(far).await;
+        }
         if self.world().mute {
             return Err(DriverError::Deadline { what: "get an answer".into(), limit: Duration::from_secs(1) });
         }
@@ -473,6 +479,62 @@ async fn a_member_that_flaps_is_let_in_by_hand() {
     rig.pass(Duration::from_millis(20)).await;
     assert_eq!(rig.served(), ["a", "b", "c"]);
     assert!(!rig.let_go(id).await, "there is nothing to release any more");
+}
+
+/// Its agent lives on, the service behind it does not: four times, a second apart.
+#[tokio::test(start_paused = true)]
+async fn a_service_that_flaps_behind_a_living_agent_is_held_down() {
+    let all = [member("a", 1), member("b", 2), member("c", 3)];
+    let rig = Rig::start(holding(&all), snapshot(all.clone(), true));
+    rig.pass(Duration::from_secs(1)).await;
+    for _ in 0..4 {
+        for healthy in [false, true] {
+            let mut a = all[0].clone();
+            a.record.as_mut().unwrap().services[0].healthy = healthy;
+            rig.members.send_replace(snapshot([a, all[1].clone(), all[2].clone()], true));
+            rig.pass(Duration::from_millis(500)).await;
+        }
+    }
+    assert_eq!(rig.served(), ["b", "c"]);
+    let flapping = rig.status.borrow().flapping[0].clone();
+    assert_eq!((flapping.who().to_string().as_str(), flapping.times, flapping.endpoints.len()), ("a/web", 4, 1));
+    assert!(rig.let_go(flapping.id).await);
+    rig.pass(Duration::from_millis(20)).await;
+    assert_eq!(rig.served(), ["a", "b", "c"]);
+}
+
+/// People who ask without end, each for a look that takes longer than changes are gathered.
+#[tokio::test(start_paused = true)]
+async fn whoever_asks_without_end_does_not_keep_the_loop_from_its_steps() {
+    let all = [member("a", 1), member("b", 2)];
+    let world = World { far: Duration::from_millis(5), ..holding(&all[..1]) };
+    let rig = Rig::start(world, snapshot(all[..1].to_vec(), true));
+    rig.pass(Duration::from_secs(1)).await;
+    let (queries, questions) = (rig.queries.clone(), rig.questions.clone());
+    let asks = async move {
+        loop {
+            let (answer, _told) = oneshot::channel();
+            queries.send(Query::Plan { assume: Vec::new(), answer }).await.unwrap();
+        }
+    };
+    let nags = async move {
+        loop {
+            let (answer, told) = oneshot::channel();
+            let question = Question { node: "a".parse().unwrap(), age: (1, 99), serves: false, answer };
+            questions.send(question).await.unwrap();
+            // It waits a little, and asks again.
+            let _late = tokio::time::timeout(Duration::from_millis(1), told).await;
+        }
+    };
+    let (asks, nags) = (tokio::spawn(asks), tokio::spawn(nags));
+    rig.pass(Duration::from_secs(1)).await;
+    let steps = rig.status.borrow().steps;
+    rig.members.send_replace(snapshot(all, true));
+    rig.pass(Duration::from_secs(1)).await;
+    assert_eq!(rig.served(), ["a", "b"]);
+    assert!(rig.status.borrow().steps - steps >= 5, "{steps} and then {}", rig.status.borrow().steps);
+    asks.abort();
+    nags.abort();
 }
 
 /// The guard keeps all of them, for it may be this node that is cut off; so their return is not their doing.

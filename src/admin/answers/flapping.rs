@@ -12,6 +12,9 @@ pub struct Flapping {
     pub id: String,
     /// Who.
     pub node: String,
+    /// Which of its services comes and goes, where the member itself stays.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub service: Option<String>,
     /// How often it came back.
     pub times: u32,
     /// Within how long, in milliseconds.
@@ -20,8 +23,11 @@ pub struct Flapping {
     pub why: String,
     /// For how much longer it is held down, in milliseconds.
     pub left_ms: u64,
-    /// What is kept out: `web/web3`; empty where too few others are ready.
+    /// What is kept out: `web/web3`; empty while it is away, and where too few others are ready.
     pub endpoints: Vec<String>,
+    /// Whether it was let in all the same, as too few others are ready.
+    #[serde(default)]
+    pub let_in: bool,
 }
 
 impl From<&model::Flapping> for Flapping {
@@ -29,11 +35,13 @@ impl From<&model::Flapping> for Flapping {
         Self {
             id: f.id.clone(),
             node: f.node.to_string(),
+            service: f.service.as_ref().map(ToString::to_string),
             times: f.times,
             within_ms: millis(f.within),
             why: f.how_often(),
             left_ms: millis(f.left),
             endpoints: f.endpoints.iter().map(ToString::to_string).collect(),
+            let_in: f.let_in,
         }
     }
 }

@@ -136,12 +136,13 @@ fn check(c: &Check) -> Option<Line> {
 
 fn flapping(f: &Flapping) -> Line {
     let left = f.left_ms.div_ceil(1000);
-    let held = if f.endpoints.is_empty() {
+    let held = if f.let_in {
         "let in all the same, for too few others are ready".to_owned()
     } else {
         format!("held down for {left} s more; 'backchat release {}' lets it in", f.id)
     };
-    Line::new(Mark::Warn, "flapping", format!("{}: {}; {held}", f.node, f.why))
+    let service = f.service.as_ref().map_or_else(String::new, |service| format!("/{service}"));
+    Line::new(Mark::Warn, "flapping", format!("{}{service}: {}; {held}", f.node, f.why))
 }
 
 fn held(hold: &Hold) -> Line {

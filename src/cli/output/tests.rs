@@ -182,13 +182,16 @@ fn status_says_what_is_wrong() {
     let flaps = |node: &str, endpoints: Vec<crate::model::EndpointId>| Flapping {
         id: "f3c9a".into(),
         node: node.parse().unwrap(),
+        service: None,
+        let_in: endpoints.is_empty(),
         times: 4,
         within: Duration::from_secs(130),
         left: Duration::from_millis(15_400),
         endpoints,
     };
     let out = crate::model::EndpointId { service: "web".parse().unwrap(), endpoint: "web3".parse().unwrap() };
-    let flapping = Status { flapping: vec![flaps("web3", vec![out]), flaps("db", Vec::new())], ..well.clone() };
+    let away = Flapping { service: Some("web".parse().unwrap()), let_in: false, ..flaps("web4", Vec::new()) };
+    let flapping = Status { flapping: vec![flaps("web3", vec![out]), flaps("db", Vec::new()), away], ..well.clone() };
     let all = [&well, &waiting, &ill, &down, &edited, &unread, &Status::default(), &flapping].map(shown);
     insta::assert_snapshot!("status", all.join("\n"));
 }

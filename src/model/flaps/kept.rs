@@ -2,19 +2,21 @@
 //! of the balancer three crashes are forgiven anew, unless somebody is known to come and go.
 
 use std::{
-    collections::{BTreeMap, BTreeSet, VecDeque},
+    collections::{BTreeSet, VecDeque},
     time::Duration,
 };
 
 use serde::{Deserialize, Serialize};
 
 use super::{FIRST, Flap, Flaps, NodeName};
-use crate::model::{Moment, Since};
+use crate::model::{Moment, ServiceName, Since, Target};
 
-/// A member that came back lately.
+/// A member that came back lately, or a service of it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct KeptFlap {
     node: NodeName,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    service: Option<ServiceName>,
     #[serde(default)]
     times: u32,
     #[serde(default)]
@@ -30,15 +32,16 @@ pub struct KeptFlap {
 impl Flaps {
     /// What is worth keeping, as it stands `now`.
     pub fn kept(&self, now: Moment) -> Vec<KeptFlap> {
-        let one = |(node, flap): (&NodeName, &Flap)| KeptFlap {
-            node: node.clone(),
+        let one = |(who, flap): (&Target, &Flap)| KeptFlap {
+            node: who.node.clone(),
+            service: who.service.clone(),
             times: flap.times,
             since_ms: millis(flap.since.age(now)),
             quiet_ms: millis(flap.quiet(now)),
             level: flap.level,
             left_ms: millis(flap.left(now).unwrap_or_default()),
         };
-        self.nodes.iter().filter(|(_, flap)| flap.level > 0).map(one).collect()
+        self.all.iter().filter(|(_, flap)| flap.level > 0).map(one).collect()
     }
 
     /// What was kept, `now` and so much later.
@@ -58,9 +61,9 @@ impl Flaps {
                 out: BTreeSet::new(),
                 let_in: BTreeSet::new(),
             };
-            (kept.node, flap)
+            (Target { node: kept.node, service: kept.service }, flap)
         };
-        Self { lives: BTreeMap::new(), nodes: kept.into_iter().map(one).collect() }
+        Self { all: kept.into_iter().map(one).collect(), ..Self::default() }
     }
 }
 

@@ -9,6 +9,10 @@ fn secs(n: u64) -> Moment {
     Duration::from_secs(n)
 }
 
+fn n() -> Target {
+    Target { node: "n".parse().unwrap(), service: None }
+}
+
 /// A cluster of one member, `n`, and what is known of its flaps.
 #[derive(Default)]
 struct Seen {
@@ -129,7 +133,7 @@ fn quiet_time_takes_it_back() {
     let mut seen = Seen::new();
     (1..=6).for_each(|_| seen.at(1).crash());
     seen.at(21 + 360).look(Liveness::Alive, State::Serving);
-    assert!(seen.flaps.nodes.is_empty(), "and forgotten");
+    assert!(seen.flaps.all.is_empty(), "and forgotten");
 }
 
 #[test]
@@ -147,9 +151,9 @@ fn only_who_comes_back_comes_back() {
     seen.look(Liveness::Failed, State::Serving);
     assert_ne!(seen.flaps, quiet);
     seen.look(Liveness::Alive, State::Serving);
-    assert_eq!(seen.flaps.nodes[&"n".parse().unwrap()].times, 1);
+    assert_eq!(seen.flaps.all[&n()].times, 1);
     seen.look(Liveness::Alive, State::Serving);
-    assert_eq!(seen.flaps.nodes[&"n".parse().unwrap()].times, 1, "once");
+    assert_eq!(seen.flaps.all[&n()].times, 1, "once");
 }
 
 /// No look fell into the time between: the new life is known, and the old one's last word.
@@ -159,7 +163,7 @@ fn what_happened_between_two_looks_is_made_out() {
         let mut seen = Seen::new();
         seen.epoch = 2;
         seen.look_at(seen.member(Liveness::Alive, (1, said)));
-        seen.flaps.nodes[&"n".parse().unwrap()].returns[0].1
+        seen.flaps.all[&n()].returns[0].1
     };
     assert_eq!([State::Serving, State::Draining, State::Left].map(weighs), [CRASH, GRACEFUL, GRACEFUL]);
 }

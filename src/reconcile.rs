@@ -50,14 +50,8 @@ pub async fn run<D: Driver>(
         tokio::select! {
             biased;
             () = stop.cancelled() => return stepper.into_driver(),
-            () = inbox.snapshots.changed() => schedule.changed(start.elapsed()),
-            Some(question) = recv(&mut inbox.questions) => { questions.ask(question); schedule.changed(start.elapsed()); }
-            Some(query) = recv(&mut inbox.queries) => {
-                stepper.answer(query, &inbox.snapshots.newest()).await;
-                schedule.changed(start.elapsed());
-            }
-            () = stepper.attention(), if looked => { looked = false; schedule.changed(start.elapsed()); }
-            () = tokio::time::sleep_until(start + schedule.due()) => {
+            // Before all that comes in: who asks without end does not keep the data plane from being followed up.
+            () = until(start + schedule.due()) => {
                 let began = start.elapsed();
                 looked = true;
                 // Cut off in the middle a step leaves what a crash would: the next daemon observes anew.
@@ -67,6 +61,13 @@ pub async fn run<D: Driver>(
                 let outcome = publish(&status, &mut stepper, result);
                 schedule.stepped(began, start.elapsed(), questions.hurry(outcome));
             }
+            () = inbox.snapshots.changed() => schedule.changed(start.elapsed()),
+            Some(question) = recv(&mut inbox.questions) => { questions.ask(question); schedule.changed(start.elapsed()); }
+            Some(query) = recv(&mut inbox.queries) => {
+                stepper.answer(query, &inbox.snapshots.newest()).await;
+                schedule.changed(start.elapsed());
+            }
+            () = stepper.attention(), if looked => { looked = false; schedule.changed(start.elapsed()); }
         }
     }
 }
@@ -74,6 +75,13 @@ pub async fn run<D: Driver>(
 /// Whether the data plane did not answer, as opposed to saying no.
 fn is_silence(error: &DriverError) -> bool {
     matches!(error, DriverError::Unreachable { .. } | DriverError::Start { .. } | DriverError::Deadline { .. })
+}
+
+/// Ends at once where the time has come: a new timer would wait for the runtime to look at its clock.
+async fn until(moment: Instant) {
+    if Instant::now() < moment {
+        tokio::time::sleep_until(moment).await;
+    }
 }
 
 /// A closed channel is silent for ever, it does not spin.

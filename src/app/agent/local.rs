@@ -24,7 +24,7 @@ use crate::{
     settings::Agent,
 };
 
-/// Orders that wait at the service; a signal beyond them is lost, as signals are.
+/// Orders that wait at the service. A signal beyond them is lost, as signals are; a word to stop never is.
 const ORDERS: usize = 16;
 
 /// The service and the checks, as they are at work.
@@ -107,7 +107,7 @@ impl Local {
                 Ok(()) = self.phase.changed() => return self.looked(),
                 Ok(()) = self.outcomes.changed() => return self.looked(),
                 ended = ended(&mut self.task) => return Event::Ended(ended),
-                signal = signal(&mut self.signals) => self.order(Order::Signal(signal)),
+                signal = signal(&mut self.signals) => self.hand_on(signal),
             }
         }
     }
@@ -120,14 +120,21 @@ impl Local {
     /// Stops the service; the next signal kills it. How it ended, where there is one.
     pub(super) async fn stop(&mut self, signals: &mut Stop) -> Option<Result<Ending, Error>> {
         self.task.as_ref()?;
-        self.order(Order::Stop);
+        // The order that is still to be given: signals may stand before it while the last run's descendants end.
+        let mut order = Some(Order::Stop);
         loop {
-            // Cancel-safe, both.
+            // Cancel-safe, all: who waits for room loses but its place in the queue.
             tokio::select! {
                 ended = ended(&mut self.task) => return Some(ended),
+                room = room(self.orders.as_ref()), if order.is_some() => {
+                    // No room will ever be: it has ended.
+                    if let (Some(room), Some(order)) = (room, order.take()) {
+                        room.send(order);
+                    }
+                }
                 signal = signals.recv() => {
                     tracing::warn!(signal, "the service is killed");
-                    self.order(Order::Kill);
+                    order = Some(Order::Kill);
                 }
             }
         }
@@ -140,9 +147,9 @@ impl Local {
         Event::Health(now)
     }
 
-    fn order(&self, order: Order) {
-        if self.orders.as_ref().is_some_and(|orders| orders.try_send(order).is_err()) {
-            tracing::debug!(?order, "the service takes no orders any more");
+    fn hand_on(&self, signal: rustix::process::Signal) {
+        if self.orders.as_ref().is_some_and(|orders| orders.try_send(Order::Signal(signal)).is_err()) {
+            tracing::debug!(?signal, "the service takes no more signals");
         }
     }
 }
@@ -153,6 +160,11 @@ async fn ended(task: &mut Option<JoinHandle<io::Result<Ending>>>) -> Result<Endi
     let ended = running.await;
     *task = None;
     ended.map_err(|_| Error::Task("the service's task"))?.map_err(Error::Service)
+}
+
+/// Room for one more order; none where nobody takes any.
+async fn room(orders: Option<&mpsc::Sender<Order>>) -> Option<mpsc::Permit<'_, Order>> {
+    orders?.reserve().await.ok()
 }
 
 async fn signal(signals: &mut Option<HandOn>) -> rustix::process::Signal {
@@ -199,5 +211,45 @@ fn reachable(advertised: IpAddr) -> IpAddr {
         (Ok(_), own) => own,
         (Err(_), IpAddr::V4(_)) => Ipv4Addr::LOCALHOST.into(),
         (Err(_), IpAddr::V6(_)) => Ipv6Addr::LOCALHOST.into(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    /// A service that takes no orders for a while, as where the last run's descendants are waited for.
+    fn busy(pause: Duration) -> Local {
+        let (orders, mut taken) = mpsc::channel(ORDERS);
+        let task = tokio::spawn(async move {
+            tokio::time::sleep(pause).await;
+            while let Some(Order::Signal(_)) = taken.recv().await {}
+            Ok(Ending::Exited(7))
+        });
+        let (endless, phase) = watch::channel(Phase::Down("is started again".into()));
+        Local {
+            offers: Vec::new(),
+            checked: Vec::new(),
+            task: Some(task),
+            orders: Some(orders),
+            signals: None,
+            phase,
+            outcomes: watch::channel(Vec::new()).1,
+            health: watch::channel(Vec::new()).0,
+            endless: Some(endless),
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_stop_is_not_lost_behind_signals() {
+        let (mut local, mut signals) = (busy(Duration::from_secs(3)), Stop::new().unwrap());
+        for _ in 0..2 * ORDERS {
+            local.hand_on(rustix::process::Signal::HUP);
+        }
+        let stopped = tokio::time::timeout(Duration::from_secs(60), local.stop(&mut signals)).await;
+        let stopped = stopped.expect("the service heard of it").expect("there is one");
+        assert_eq!(stopped.unwrap(), Ending::Exited(7));
     }
 }

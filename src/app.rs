@@ -103,6 +103,12 @@ impl Daemon {
         self.tasks.spawn(server.serve(sources, self.stop.clone()));
     }
 
+    /// Sees to what somebody asked for, until it is answered: the end does not wait for that.
+    fn answer(&self, work: impl Future<Output = ()> + Send + 'static) {
+        let stop = self.stop.clone();
+        self.tasks.spawn(async move { stop.run_until_cancelled(Box::pin(work)).await });
+    }
+
     /// A token that the next signal cancels: the graceful end is to be cut short.
     fn hurry(&self, signals: Stop) -> CancellationToken {
         let hurry = CancellationToken::new();

@@ -170,11 +170,11 @@ async fn reached(status: &mut watch::Receiver<Arc<Status>>) -> Result<(), Error>
 fn serve(command: admin::Command, daemon: &Daemon, queries: &mpsc::Sender<Query>) -> bool {
     let query = match command {
         admin::Command::Join { addrs, answer } => {
-            daemon.tasks.spawn(bridge::join(daemon.handle.clone(), addrs, answer));
+            daemon.answer(bridge::join(daemon.handle.clone(), addrs, answer));
             return false;
         }
         admin::Command::Order { ordering, answer } => {
-            daemon.tasks.spawn(orders::order(daemon.handle.clone(), ordering, answer));
+            daemon.answer(orders::order(daemon.handle.clone(), ordering, answer));
             return false;
         }
         admin::Command::Leave { answer } => {

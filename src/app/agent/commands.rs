@@ -9,10 +9,10 @@ use crate::{
 pub(super) fn serve(command: Command, daemon: &Daemon) -> bool {
     match command {
         Command::Join { addrs, answer } => {
-            daemon.tasks.spawn(bridge::join(daemon.handle.clone(), addrs, answer));
+            daemon.answer(bridge::join(daemon.handle.clone(), addrs, answer));
         }
         Command::Order { ordering, answer } => {
-            daemon.tasks.spawn(orders::order(daemon.handle.clone(), ordering, answer));
+            daemon.answer(orders::order(daemon.handle.clone(), ordering, answer));
         }
         Command::Leave { answer } => {
             let _nobody_waits = answer.send(());

@@ -35,7 +35,7 @@ pub(super) async fn carry_out(order: DrainOrder, daemon: &Daemon, voice: &mut Vo
     match obey(&wanted, &daemon.handle, voice).await {
         Ok(()) => {
             let handle = daemon.handle.clone();
-            daemon.tasks.spawn(async move {
+            daemon.answer(async move {
                 // Whoever asked may be gone.
                 let _nobody_waits = answer.send(Ok(followed(&handle, &wanted).await));
             });

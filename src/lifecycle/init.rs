@@ -3,10 +3,7 @@
 //!
 //! A process of its own, so that reaping every child never takes one away from the daemon's own waits.
 
-use std::{
-    io,
-    process::{Command, ExitCode},
-};
+use std::{io, process::ExitCode};
 
 use rustix::process::{Pid, WaitOptions, getpid, kill_process, wait};
 use tokio::signal::unix::{Signal, SignalKind, signal};
@@ -33,7 +30,7 @@ pub fn is_first_process() -> bool {
 pub async fn run() -> io::Result<ExitCode> {
     let mut children = signal(SignalKind::child())?;
     let mut handed_on = handed_on()?;
-    let child = Command::new(std::env::current_exe()?).args(std::env::args_os().skip(1)).spawn()?;
+    let child = child::this_program()?.args(std::env::args_os().skip(1)).spawn()?;
     let daemon = child::pid_of(child.id())?;
     loop {
         tokio::select! {

@@ -18,6 +18,7 @@ mod routes;
 pub mod since;
 pub mod status;
 pub mod verdicts;
+pub mod words;
 
 pub use backchat_contract::{
     Desired, Endpoint, EndpointAddr, EndpointId, EndpointName, EndpointState, HostPattern, NameError, NodeName,

@@ -5,7 +5,7 @@ use std::process::ExitCode;
 use backchat_contract::DriverError;
 
 use super::{client::ClientError, output};
-use crate::{app, cluster::keyring::KeyFileError, config::FileError, settings};
+use crate::{app, cluster::keyring::KeyFileError, config::FileError, model::words::without_errno, settings};
 
 /// The statuses; INTERFACE of every command.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -54,12 +54,6 @@ fn words(error: &anyhow::Error) -> String {
         }
     }
     without_errno(&words)
-}
-
-fn without_errno(text: &str) -> String {
-    let mut parts = text.split(" (os error ");
-    let first = parts.next().unwrap_or_default().to_owned();
-    parts.fold(first, |text, part| text + part.split_once(')').map_or("", |(_, rest)| rest))
 }
 
 fn status(error: &anyhow::Error) -> Exit {

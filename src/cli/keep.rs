@@ -6,7 +6,10 @@ use anyhow::Context as _;
 use rustix::process::Signal;
 
 use super::output;
-use crate::lifecycle::keeper::{self, Charge};
+use crate::{
+    lifecycle::keeper::{self, Charge},
+    model::words::without_errno,
+};
 
 /// What a shell answers where there is no such program.
 const NOT_FOUND: u8 = 127;
@@ -44,12 +47,8 @@ impl Flags {
 pub(super) fn start(flags: &Flags) -> ExitCode {
     let error = keeper::become_command(flags.under.unwrap_or_default(), &flags.command);
     let program = flags.command.first().cloned().unwrap_or_default();
-    output::complain(&format!("agent: cannot start {}: {}", program.display(), words(&error)));
+    output::complain(&format!("agent: cannot start {}: {}", program.display(), without_errno(&error.to_string())));
     ExitCode::from(if error.kind() == io::ErrorKind::NotFound { NOT_FOUND } else { NOT_STARTED })
-}
-
-fn words(error: &io::Error) -> String {
-    error.to_string().split(" (os error").next().unwrap_or_default().to_owned()
 }
 
 pub(super) async fn run(flags: Flags) -> anyhow::Result<ExitCode> {

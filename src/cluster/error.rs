@@ -2,7 +2,7 @@
 
 use std::{io, net::SocketAddr, path::PathBuf, time::Duration};
 
-use crate::model::NodeName;
+use crate::model::{NodeName, words::without_errno};
 
 /// Why the cluster could not be started, or ended. Each reads by itself.
 #[derive(Debug, thiserror::Error)]
@@ -83,6 +83,6 @@ pub(super) fn words(error: &io::Error) -> String {
         io::ErrorKind::PermissionDenied => "permission denied".into(),
         io::ErrorKind::ConnectionRefused => "connection refused".into(),
         io::ErrorKind::TimedOut => "no answer in time".into(),
-        _ => error.to_string(),
+        _ => without_errno(&error.to_string()),
     }
 }

@@ -4,7 +4,7 @@
 //! moment.
 
 use std::{
-    ffi::OsString,
+    ffi::{OsStr, OsString},
     io,
     os::{fd::OwnedFd, unix::net::UnixStream as StdStream},
     path::Path,
@@ -12,7 +12,7 @@ use std::{
     time::Duration,
 };
 
-use rustix::process::{Pid, Signal, kill_process_group};
+use rustix::process::{Pid, Signal, getpid, kill_process_group};
 use tokio::{
     io::{AsyncBufReadExt, BufReader, Lines},
     net::{
@@ -109,6 +109,14 @@ pub(super) fn this_program() -> io::Result<Command> {
     let mut command = Command::new(if path.exists() { path.as_path() } else { running });
     std::os::unix::process::CommandExt::arg0(&mut command, "backchat");
     Ok(command)
+}
+
+/// A program's command, its arguments to follow, that is killed when the thread that starts it ends, as all do with
+/// this process. By way of this program: what is to happen between fork and exec cannot be said without unsafe code.
+pub(super) fn bound_to_us(program: &OsStr) -> io::Result<Command> {
+    let mut starter = this_program()?;
+    starter.args(["keep", "--under", &getpid().as_raw_nonzero().to_string(), "--"]).arg(program);
+    Ok(starter)
 }
 
 /// A process id as signals take it.

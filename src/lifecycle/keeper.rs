@@ -6,6 +6,7 @@
 //! that the agent is gone. A line that goes says how the service ended. It must not know why.
 
 mod family;
+mod insistence;
 
 use std::{
     ffi::OsString,
@@ -35,11 +36,11 @@ use tokio::{
     time::Instant,
 };
 
-use self::family::signal_children;
+use self::{
+    family::{children, signal_children},
+    insistence::Insistence,
+};
 use super::{Ending, child, init};
-
-/// Between two rounds of SIGKILL, for those that were born or orphaned meanwhile.
-const AGAIN: Duration = Duration::from_millis(20);
 
 /// What a keeper keeps.
 #[derive(Clone, Debug)]
@@ -68,7 +69,7 @@ pub fn become_command(parent: i32, command: &[OsString]) -> io::Error {
 /// Runs the command, until neither it nor a descendant of it is left.
 ///
 /// # Errors
-/// Where it could not be started, or its end cannot be waited for.
+/// Where it could not be started, its end cannot be waited for, or what was killed does not end.
 pub async fn keep(charge: &Charge) -> io::Result<()> {
     let (orders, mut reports) = agent()?;
     // A session of its own: what a terminal sends reaches the agent alone, which drains first. Refused only where it
@@ -80,7 +81,7 @@ pub async fn keep(charge: &Charge) -> io::Result<()> {
     let children = signal(SignalKind::child())?;
     let service = start(&charge.command)?;
     reports.write_all(format!("started {}\n", service.as_raw_nonzero()).as_bytes()).await?;
-    let keeper = Keeper { service: Some(service), charge, reports, alarm: None, insists: false };
+    let keeper = Keeper { service: Some(service), charge, reports, alarm: None, insists: None };
     keeper.run(orders, children).await
 }
 
@@ -90,12 +91,11 @@ fn agent() -> io::Result<(OwnedReadHalf, OwnedWriteHalf)> {
     Ok(UnixStream::from_std(stream)?.into_split())
 }
 
-/// Starts the command by way of this program, which sees to it that it ends with us: what is to happen between fork
-/// and exec cannot be said without unsafe code.
+/// Starts the command, which is to end with us.
 fn start(command: &[OsString]) -> io::Result<Pid> {
-    let me = getpid().as_raw_nonzero().to_string();
-    let mut starter = child::this_program()?;
-    starter.args(["keep", "--under", &me, "--"]).args(command);
+    let Some((program, args)) = command.split_first() else { return Err(io::ErrorKind::InvalidInput.into()) };
+    let mut starter = child::bound_to_us(program)?;
+    starter.args(args);
     // A group of its own, so that it can be killed as one, and we stay.
     let child = starter.stdin(Stdio::null()).process_group(0).spawn()?;
     child::pid_of(child.id())
@@ -108,8 +108,8 @@ struct Keeper<'a> {
     reports: OwnedWriteHalf,
     /// When patience ends.
     alarm: Option<Instant>,
-    /// Whether it has: SIGKILL for all that is left.
-    insists: bool,
+    /// Once it has: SIGKILL for all that is left.
+    insists: Option<Insistence>,
 }
 
 impl Keeper<'_> {
@@ -123,9 +123,9 @@ impl Keeper<'_> {
                 _ = children.recv() => {}
                 read = orders.read(&mut byte), if agent_lives => {
                     agent_lives = read.is_ok_and(|count| count > 0);
-                    if agent_lives { self.order(i32::from(byte[0])) } else { self.orphaned() }
+                    if agent_lives { self.order(i32::from(byte[0]))? } else { self.orphaned() }
                 }
-                () = tokio::time::sleep_until(alarm.unwrap_or_else(Instant::now)), if alarm.is_some() => self.insist(),
+                () = tokio::time::sleep_until(alarm.unwrap_or_else(Instant::now)), if alarm.is_some() => self.insist()?,
             }
         }
         Ok(())
@@ -137,12 +137,13 @@ impl Keeper<'_> {
         self.patience();
     }
 
-    fn order(&mut self, number: i32) {
+    fn order(&mut self, number: i32) -> io::Result<()> {
         match Signal::from_named_raw(number) {
-            Some(Signal::KILL) => self.insist(),
+            Some(Signal::KILL) => return self.insist(),
             Some(signal) => self.tell(signal),
             None => {}
         }
+        Ok(())
     }
 
     /// Hands a signal on to the service alone: it knows best what its own children need.
@@ -158,11 +159,23 @@ impl Keeper<'_> {
         self.alarm = Some(soonest.min(Instant::now() + self.charge.grace));
     }
 
-    fn insist(&mut self) {
-        self.insists = true;
+    /// A round of SIGKILL; others follow, for those that were born or orphaned meanwhile.
+    fn insist(&mut self) -> io::Result<()> {
         self.group(Signal::KILL);
         signal_children(Signal::KILL);
-        self.alarm = Some(Instant::now() + AGAIN);
+        let now = Instant::now();
+        let next = self.insists.get_or_insert_with(|| Insistence::new(now)).next_round(now);
+        self.alarm = Some(next.ok_or_else(|| io::Error::other(left_behind(&children())))?);
+        Ok(())
+    }
+
+    /// Somebody ended: whom that one leaves behind is not to wait for the next round for long.
+    fn progressed(&mut self) {
+        if let Some(insists) = &mut self.insists {
+            let now = Instant::now();
+            *insists = Insistence::new(now);
+            self.alarm = insists.next_round(now);
+        }
     }
 
     fn group(&self, signal: Signal) {
@@ -176,7 +189,8 @@ impl Keeper<'_> {
         self.service_ended().await?;
         loop {
             match wait(WaitOptions::NOHANG) {
-                Ok(Some(_)) | Err(Errno::INTR) => {}
+                Ok(Some(_)) => self.progressed(),
+                Err(Errno::INTR) => {}
                 Ok(None) => return Ok(true),
                 Err(Errno::CHILD) => return Ok(false),
                 Err(error) => return Err(error.into()),
@@ -192,7 +206,7 @@ impl Keeper<'_> {
         let Some(status) = waitid(WaitId::Pid(service), look)? else { return Ok(()) };
         // A report that does not arrive: the agent is gone.
         let _gone = self.reports.write_all(Ending::from(status).line().as_bytes()).await;
-        let signal = if self.insists { Signal::KILL } else { self.charge.stop_signal };
+        let signal = if self.insists.is_some() { Signal::KILL } else { self.charge.stop_signal };
         let left = signal_children(signal);
         if left == 0 {
             self.group(signal);
@@ -202,4 +216,15 @@ impl Keeper<'_> {
         self.patience();
         Ok(())
     }
+}
+
+/// Those that SIGKILL does not end: they wait in the kernel, for a disk or a network share, and end when that answers; or
+/// they cannot be found.
+fn left_behind(pids: &[Pid]) -> String {
+    if pids.is_empty() {
+        return "processes of the service run on that cannot be found: /proc shows other processes than ours"
+            .to_owned();
+    }
+    let pids: Vec<_> = pids.iter().map(|pid| pid.as_raw_nonzero().to_string()).collect();
+    format!("processes of the service do not end by SIGKILL, the kernel holds them: {}", pids.join(", "))
 }

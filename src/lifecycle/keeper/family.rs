@@ -13,7 +13,7 @@ pub(super) fn signal_children(signal: Signal) -> usize {
 
 /// The children of this process, those that ended and were not reaped left out. None where /proc is not there, or
 /// shows another process namespace than ours: its numbers would be other processes'.
-fn children() -> Vec<Pid> {
+pub(super) fn children() -> Vec<Pid> {
     let me = getpid();
     let ours =
         fs::read_link("/proc/self").is_ok_and(|link| link.as_os_str() == me.as_raw_nonzero().to_string().as_str());

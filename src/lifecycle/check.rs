@@ -4,6 +4,7 @@
 
 mod exec;
 mod http;
+mod names;
 mod streak;
 mod target;
 mod tcp;
@@ -13,6 +14,7 @@ mod watch;
 
 use std::{net::IpAddr, time::Duration};
 
+use names::Names;
 pub use target::{Place, Target, TargetError};
 pub use watch::{Outcome, watch};
 
@@ -56,33 +58,48 @@ impl Default for Pace {
 struct Probe {
     check: Check,
     own: IpAddr,
+    names: Names,
     client: Option<reqwest::Client>,
+    shell: exec::Shell,
 }
 
 impl Probe {
-    fn new(check: Check, own: IpAddr) -> Self {
-        let client = matches!(check.target, Target::Http(..)).then(http::client).flatten();
-        Self { check, own, client }
+    fn new(check: Check, own: IpAddr, shell: exec::Shell) -> Self {
+        let names = Names::new();
+        let client = matches!(check.target, Target::Http(..)).then(|| http::client(&names)).flatten();
+        Self { check, own, names, client, shell }
     }
 
     /// One look; why it did not pass.
     async fn look(&self) -> Result<(), String> {
         let limit = self.check.pace.timeout;
-        let late = |_| Err(format!("no answer within {limit:?}"));
         match &self.check.target {
             // It has a time limit of its own, to kill by.
-            Target::Exec(command) => exec::look(command, limit).await,
+            Target::Exec(command) => exec::look(self.shell, command, limit).await,
             Target::Tcp(place) => {
                 let place = place.or(self.own, self.check.port);
-                let look = tokio::time::timeout(limit, tcp::look(&place)).await;
-                look.unwrap_or_else(late).map_err(|why| format!("tcp {place}: {why}"))
+                let look = self.in_time(tcp::look(&self.names, &place)).await;
+                look.map_err(|why| format!("tcp {place}: {why}"))
             }
             Target::Http(place, path) => {
                 let host = place.host().is_none().then_some(self.check.host.as_deref()).flatten();
                 let place = place.or(self.own, self.check.port);
-                let look = tokio::time::timeout(limit, http::look(self.client.as_ref(), &place, path, host)).await;
-                look.unwrap_or_else(late).map_err(|why| format!("http {place}{path}: {why}"))
+                let look = self.in_time(http::look(self.client.as_ref(), &place, path, host)).await;
+                look.map_err(|why| format!("http {place}{path}: {why}"))
             }
         }
+    }
+
+    async fn in_time(&self, look: impl Future<Output = Result<(), String>>) -> Result<(), String> {
+        let limit = self.check.pace.timeout;
+        let seen = match tokio::time::timeout(limit, look).await {
+            Ok(seen) => seen,
+            Err(_) if self.names.is_asked().await => Err(format!("the name is not resolved within {limit:?}")),
+            Err(_) => Err(format!("no answer within {limit:?}")),
+        };
+        if seen.is_err() {
+            self.names.forget().await;
+        }
+        seen
     }
 }

@@ -1,16 +1,17 @@
 //! A GET on a fresh connection. 2xx and 3xx pass; a redirect is not followed.
 
-use std::error::Error as _;
+use std::{error::Error as _, sync::Arc};
 
 use reqwest::{Client, header::HOST, redirect::Policy};
 
-use super::target::Addr;
+use super::{names::Names, target::Addr};
+use crate::model::words::without_errno;
 
-/// What asks: nothing kept open, no proxy in between. `None` where the system has no room for it.
-pub(super) fn client() -> Option<Client> {
+/// What asks: nothing kept open, no proxy in between, names from those that are known. `None` where the system has no room for it.
+pub(super) fn client(names: &Names) -> Option<Client> {
     let name = concat!("backchat/", env!("CARGO_PKG_VERSION"), " (check)");
     let client = Client::builder().redirect(Policy::none()).no_proxy().pool_max_idle_per_host(0).user_agent(name);
-    client.build().ok()
+    client.dns_resolver(Arc::new(names.clone())).build().ok()
 }
 
 /// One look; `host` is asked for where the place is an address of ours.
@@ -34,5 +35,5 @@ fn cause(error: &reqwest::Error) -> String {
         deepest = Some(next);
     }
     let text = deepest.map_or_else(|| error.to_string(), ToString::to_string);
-    text.split(" (os error").next().unwrap_or_default().to_lowercase()
+    without_errno(&text).to_lowercase()
 }

@@ -1,18 +1,18 @@
 //! A connect, closed at once.
 
+use std::net::SocketAddr;
+
 use tokio::net::TcpStream;
 
-use super::target::Addr;
+use super::{names::Names, target::Addr};
+use crate::model::words::without_errno;
 
-pub(super) async fn look(place: &Addr) -> Result<(), String> {
-    match TcpStream::connect((place.host.as_str(), place.port)).await {
-        Ok(_) => Ok(()),
-        Err(error) => Err(words(&error)),
-    }
+pub(super) async fn look(names: &Names, place: &Addr) -> Result<(), String> {
+    let found = names.of(&place.host).await.map_err(|error| words(&error))?;
+    let addrs: Vec<_> = found.into_iter().map(|ip| SocketAddr::new(ip, place.port)).collect();
+    TcpStream::connect(&*addrs).await.map(drop).map_err(|error| words(&error))
 }
 
-/// What went wrong, without an errno's number.
 fn words(error: &std::io::Error) -> String {
-    let text = error.to_string();
-    text.split(" (os error").next().unwrap_or_default().to_lowercase()
+    without_errno(&error.to_string()).to_lowercase()
 }

@@ -7,7 +7,7 @@ use tokio::{
     time::{Instant, sleep_until},
 };
 
-use super::{Check, Probe, streak::Streak};
+use super::{Check, Probe, exec::Shell, streak::Streak};
 use crate::lifecycle::Phase;
 
 /// From the first look to the second. Doubled after each that fails, up to the interval: a service that is up after
@@ -27,8 +27,11 @@ pub struct Outcome {
 
 /// Looks after the service, run by run, and reports whenever something is another; until nobody knows of runs any
 /// more. `own` is this node's address, for a target that names none.
-pub async fn watch(check: Check, own: IpAddr, mut phase: watch::Receiver<Phase>, report: impl Fn(Outcome)) {
-    let probe = Probe::new(check, own);
+pub async fn watch(check: Check, own: IpAddr, phase: watch::Receiver<Phase>, report: impl Fn(Outcome)) {
+    watch_with(Probe::new(check, own, Shell::Bound), phase, report).await;
+}
+
+pub(super) async fn watch_with(probe: Probe, mut phase: watch::Receiver<Phase>, report: impl Fn(Outcome)) {
     loop {
         let running = phase.wait_for(|phase| matches!(phase, Phase::Running(_))).await.map(|phase| phase.clone());
         let Ok(Phase::Running(run)) = running else { return };

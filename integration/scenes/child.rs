@@ -76,26 +76,34 @@ async fn check(world: &World, name: &str) -> Option<(bool, String)> {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_service_that_dies_is_out_at_once_and_its_agent_ends_as_it_did() {
     let mut world = World::with(&["web1"]).await;
-    let addr = world.start_agent_running("web2", &[], &WEB);
-    world.serves(&["web1", "web2"]).await;
+    let names = ["web2", "web3", "web4", "web5", "web6"];
+    let addrs = names.map(|name| world.start_agent_running(name, &[], &WEB));
+    world.serves(&["web1", "web2", "web3", "web4", "web5", "web6"]).await;
     let traffic = world.traffic();
-    let service = service_of(&world, "web2").expect("it runs");
+    let mut took = Vec::new();
+    for (name, addr) in names.into_iter().zip(addrs) {
+        took.push(killed_until_gone(&world, name, addr).await);
+        assert_eq!(code(&mut world, name).await, Some(128 + 9), "{}", world.last_words());
+        world.members("proxy", &[(name, "left")]).await;
+    }
+    took.sort();
+    let median = took[took.len() / 2];
+    println!("kill -9 of a service: its line deleted from HAProxy after {median:?} in the median of {took:?}");
+    // The issue asks for a tenth of a second, which the benchmark shows; machines that run tests are busy with others.
+    assert!(median < Duration::from_secs(1), "{took:?}\n{}", world.last_words());
+    none_failed(traffic).await;
+}
 
+/// Kills the service of this node; how long it takes until HAProxy has nothing there any more. Its own checks may be as
+/// quick to take it out; the server's line goes by our word alone.
+async fn killed_until_gone(world: &World, name: &str, addr: SocketAddr) -> Duration {
+    let service = service_of(world, name).expect("it runs");
+    let socket = world.run_dir("proxy").join("haproxy.sock");
     let killed = Instant::now();
     kill_pid(service).unwrap();
-    out(&world, addr).await;
-    let took = killed.elapsed();
-    // HAProxy's own checks may have been as quick; the server's line goes by our word alone.
-    let socket = world.run_dir("proxy").join("haproxy.sock");
     let gone = plane::wait(&socket, PATIENCE, |servers| servers.iter().all(|server| server.addr != addr)).await;
     assert!(gone.is_some(), "{addr} stays\n{}", world.last_words());
-    let gone = killed.elapsed();
-    println!("kill -9 of the service: out of HAProxy after {took:?}, its line deleted after {gone:?}");
-    // The issue asks for a tenth of a second until it is out; machines that run tests are slow.
-    assert!(gone < Duration::from_secs(5), "took {took:?}, {gone:?}\n{}", world.last_words());
-    assert_eq!(code(&mut world, "web2").await, Some(128 + 9), "{}", world.last_words());
-    world.members("proxy", &[("web2", "left")]).await;
-    none_failed(traffic).await;
+    killed.elapsed()
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -115,6 +123,45 @@ async fn nothing_outlives_an_agent_that_is_killed() {
     world.eventually("nobody is left", async || !family.iter().any(|pid| runs(*pid))).await;
     println!("kill -9 of the agent: the last of {} descendants ended after {:?}", family.len(), killed.elapsed());
     assert_eq!(code(&mut world, "web1").await, None);
+}
+
+/// A check's command that is under way when its agent is killed.
+#[tokio::test(flavor = "multi_thread")]
+async fn no_check_outlives_an_agent_that_is_killed() {
+    let mut world = World::new().await;
+    let told = world.folder.path().join("check");
+    let command = format!("exec:echo $$ >>{0}; exec tail -f {0}", told.display());
+    world.start_agent("web1", &["--check", &command, "--check-timeout", "10m"]).await;
+    let check = || fs::read_to_string(&told).ok()?.trim().parse().ok();
+    world.eventually("it looks", async || check().is_some_and(runs)).await;
+    let check = check().expect("it looks");
+    kill_pid(world.agents["web1"].process.pid()).unwrap();
+    world.eventually("its check ends with it", async || !runs(check)).await;
+}
+
+/// What SIGKILL does not end is waited for in D state: here, for a test's sake, it is what cannot be found.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_keeper_gives_up_what_it_cannot_end() {
+    if !rustix::process::geteuid().is_root() {
+        eprintln!("SKIPPED: a process namespace needs root");
+        return;
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let ready = folder.path().join("ready");
+    // Of its own accord it left the group, and /proc shows another namespace. It ends with this one.
+    let line = format!(
+        "setsid sh -c 'echo >{0}; exec sleep 600' & until test -s {0}; do sleep 0.01; done; exit 3",
+        ready.display()
+    );
+    let (_agent, theirs) = std::os::unix::net::UnixStream::pair().unwrap();
+    let mut keeper = tokio::process::Command::new("unshare");
+    keeper.args(["--fork", "--pid", "--kill-child"]).arg(backchat());
+    keeper.args(["keep", "--grace-ms", "100", "--", "sh", "-c", &line]);
+    keeper.stdin(std::os::fd::OwnedFd::from(theirs)).kill_on_drop(true);
+    let ended = tokio::time::timeout(2 * PATIENCE, keeper.output()).await;
+    let output = ended.expect("it does not look for ever").unwrap();
+    let said = String::from_utf8(output.stderr).unwrap();
+    assert!(output.status.code() == Some(1) && said.contains("that cannot be found"), "{}: {said}", output.status);
 }
 
 /// Whoever kills the keeper ends the service, and its agent knows.

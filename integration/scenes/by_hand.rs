@@ -169,31 +169,6 @@ async fn a_wait_ends_at_its_deadline_and_names_who_is_missing() {
     does(&world, "proxy", &["undrain", "web1", "--wait"], "web1 serves again; served by proxy\n").await;
 }
 
-/// Who still waits for what an order brings about does not hold up the end of the node that carries it out.
-#[tokio::test(flavor = "multi_thread")]
-async fn an_agent_that_ends_does_not_wait_for_those_who_wait() {
-    let mut world = World::with(&["web1"]).await;
-    let slow = format!("http://{}/slow?ms=60000", world.proxy().http);
-    let before = served(&world, "web1");
-    let request = tokio::spawn(reqwest::get(slow));
-    world.eventually("it is under way", || async { served(&world, "web1") > before }).await;
-    let admin = format!("unix:{}", world.run_dir("web1").join("admin.sock").display());
-    let words = ["drain", "web1", "--force", "--wait", "--timeout", "60s", "--admin", &admin];
-    let mut waits = tokio::process::Command::new(backchat()).args(words).kill_on_drop(true).spawn().unwrap();
-    world.eventually("it drains", async || member(&world, "proxy", "web1").await["state"] == "draining").await;
-    world.agents["web1"].process.terminate().unwrap();
-    let begun = async || world.agents["web1"].process.last_words(20).contains("draining, then leaving");
-    world.eventually("it has heard", begun).await;
-    world.agents["web1"].process.terminate().unwrap();
-    let agent = &mut world.agents.get_mut("web1").unwrap().process;
-    let status = agent.ended(PATIENCE).await.unwrap();
-    let said = agent.last_words(20);
-    assert_eq!(status.and_then(|s| s.code()), Some(0), "{said}");
-    assert!(said.contains("left the cluster") && !said.contains("did not end in time"), "{said}");
-    assert!(!waits.wait().await.unwrap().success(), "whoever asked is told that it came to nothing");
-    request.abort();
-}
-
 /// A balancer that restarts or joins keeps to what was drained before; an agent that restarts has forgotten it.
 #[tokio::test(flavor = "multi_thread")]
 async fn it_holds_for_balancers_to_come_and_as_long_as_the_agent_lives() {

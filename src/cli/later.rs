@@ -64,3 +64,22 @@ fn context(error: &Error, kind: ContextKind) -> Option<&str> {
         _ => None,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Who looks for a flag in the README shall find it there, or that it is still to come.
+    #[test]
+    fn the_readme_says_what_is_not_yet() {
+        let readme = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/README.md")).unwrap();
+        let (_, after) = readme.split_once("\n## Not yet\n").expect("its heading");
+        let section = after.split("\n## ").next().unwrap_or(after);
+        // What stands between two backquotes; `plan --out` is two words.
+        let said: Vec<_> = section.split('`').skip(1).step_by(2).flat_map(str::split_whitespace).collect();
+        let flags = FLAGS.iter().flat_map(|(_, flags, _)| *flags).copied();
+        let missing: Vec<_> =
+            flags.chain(COMMANDS.iter().map(|(name, _)| *name)).filter(|word| !said.contains(word)).collect();
+        assert!(missing.is_empty(), "README.md, Not yet, lacks {missing:?}");
+    }
+}

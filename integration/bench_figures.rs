@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use crate::{
     figures::{Figures, Unit},
-    table::{Goal, Row, render},
+    table::{Goal, Row, missed, render},
     wrk::{Report, parse},
 };
 
@@ -37,9 +37,20 @@ fn goals_are_judged() {
     judge(29.9, 1.0, Goal::Times(30.0), "1/29.9", false);
     judge(1.0, 1.5, Goal::AtMost(1.5), "1.50×", true);
     judge(1.0, 1.6, Goal::AtMost(1.5), "1.60×", false);
+    judge(1.0, 0.1, Goal::Within(Duration::from_millis(100)), "-", true);
+    judge(1.0, 0.11, Goal::Within(Duration::from_millis(100)), "-", false);
     judge(8.0, 0.0, Goal::Zero, "-", true);
     judge(8.0, 1.0, Goal::Zero, "-", false);
     judge(2.0, 4.0, Goal::None, "1/0.5", true);
+}
+
+#[test]
+fn what_is_missed_is_named() {
+    let row = |what, ours, goal| Row::alone(what, Figures::new(Unit::Seconds, [ours]), goal);
+    let tenth = Goal::Within(Duration::from_millis(100));
+    assert_eq!(missed(&[row("a", 0.1, tenth), row("b", 1.0, Goal::None)]), None);
+    let rows = [row("a", 0.2, tenth), row("b", 0.1, tenth), row("no ratio to nothing", 0.0, Goal::Times(1.0))];
+    assert_eq!(missed(&rows).as_deref(), Some("missed: a; no ratio to nothing"));
 }
 
 #[test]
@@ -48,6 +59,7 @@ fn the_columns_line_up() {
     let rows = [
         Row::new("join → answer", figures(1.08), figures(0.03), Goal::Times(30.0)),
         Row::new("x", figures(1.0), figures(0.5), Goal::Times(6.0)),
+        Row::alone("ours", figures(0.05), Goal::Within(Duration::from_millis(100))),
     ];
     insta::assert_snapshot!(render("Serf", &rows));
 }

@@ -127,9 +127,23 @@ impl<S: Side> World<S> {
     }
 
     fn seated(&self, seat: Seat, web: Web) -> Result<Member> {
-        let log = self.folder.path().join(format!("{}.log", seat.name));
-        let agent = Child::start(S::program(), self.side.agent(&seat)?, &log)?;
+        let agent = self.agent_at(&seat, &[])?;
         Ok(Member { agent, web, seat })
+    }
+
+    /// The agent of a seat alone, just started: it runs this command, where there is one.
+    pub(crate) fn agent_at(&self, seat: &Seat, command: &[String]) -> Result<Child> {
+        let mut args = self.side.agent(seat)?;
+        if !command.is_empty() {
+            args.push("--".into());
+            args.extend_from_slice(command);
+        }
+        Ok(Child::start(S::program(), args, &self.path(&format!("{}.log", seat.name)))?)
+    }
+
+    /// A file of this world.
+    pub(crate) fn path(&self, name: &str) -> PathBuf {
+        self.folder.path().join(name)
     }
 
     /// A web server that answers `name`.

@@ -132,12 +132,15 @@ impl Store {
 
     fn replace(&self, kept: &Kept) -> io::Result<()> {
         // Always the same name: what a crash or a full disk leaves of it is overwritten by the next attempt.
+        // One writer at a time: that of a life that was just cut short may still be at it.
+        let folder = File::open(&self.dir)?;
+        rustix::fs::flock(&folder, rustix::fs::FlockOperation::LockExclusive)?;
         let staged = self.dir.join(STAGED);
         let mut file = File::create(&staged)?;
         file.write_all(&serde_json::to_vec_pretty(kept)?)?;
         file.sync_all()?;
         fs::rename(&staged, self.dir.join(FILE))?;
-        File::open(&self.dir)?.sync_all()
+        folder.sync_all()
     }
 }
 

@@ -71,12 +71,15 @@ impl Store {
     /// Writes it whole or not at all; it lasts once this returns.
     fn write(&self, ledger: &Ledger, now: Moment) -> io::Result<()> {
         // Always the same name: what a kill or a full disk leaves of it is overwritten by the next attempt.
+        // One writer at a time: that of a life that was just cut short may still be at it.
+        let folder = File::open(&self.dir)?;
+        rustix::fs::flock(&folder, rustix::fs::FlockOperation::LockExclusive)?;
         let staged = self.dir.join(STAGED);
         let mut file = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&staged)?;
         file.write_all(&serde_json::to_vec_pretty(&Kept::of(ledger, now, uptime()))?)?;
         file.sync_all()?;
         fs::rename(&staged, self.path())?;
-        File::open(&self.dir)?.sync_all()
+        folder.sync_all()
     }
 
     fn path(&self) -> PathBuf {

@@ -24,7 +24,7 @@ pub(super) async fn worker_of(world: &World, balancer: &str) -> Option<u32> {
     info.lines().find_map(|line| line.strip_prefix("Pid: "))?.trim().parse().ok()
 }
 
-/// The lines of the servers, without what counts time.
+/// The lines of the servers, sorted, without what counts time: HAProxy lists them as they came, in the file or after it.
 pub(super) async fn servers(world: &World) -> Vec<String> {
     let state = show(world, "show servers state").await;
     let stable = |line: &str| {
@@ -37,7 +37,9 @@ pub(super) async fn servers(world: &World) -> Vec<String> {
         }
         fields.join(" ")
     };
-    state.lines().filter(|line| !line.is_empty()).map(stable).collect()
+    let mut lines: Vec<_> = state.lines().filter(|line| !line.is_empty()).map(stable).collect();
+    lines.sort();
+    lines
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -10,6 +10,7 @@ mod network;
 mod plane;
 mod profiles;
 mod records;
+mod report;
 mod suspicion;
 mod sweep;
 mod tcp;

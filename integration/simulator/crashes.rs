@@ -14,6 +14,10 @@ use super::{
     world::{World, ms, secs},
 };
 
+/// How soon a crash of one of a hundred is to be known, says the issue: out of the balancer, and to everybody.
+pub(super) const OUT: Duration = secs(2);
+pub(super) const EVERYWHERE: Duration = secs(6);
+
 /// How a node ends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum End {
@@ -51,6 +55,8 @@ impl Crashes {
         });
         world.until(secs(60), World::converged);
         world.equip(0);
+        // The same few crash again and again here, and are to serve each time.
+        world.hosts[0].plane.as_mut().unwrap().policy.hold_down = Duration::ZERO;
         world.hosts[0].watched = true;
         world.run(profile.exchange_period);
         Self { world, epoch: 1000, next: 0 }
@@ -123,14 +129,14 @@ impl Crashes {
     }
 }
 
-/// The bounds of issue and README: out of the balancer within two seconds, known to all within six.
+/// The bounds of issue and README, for each of a few; `make sweep` measures hundreds.
 #[track_caller]
 fn check(end: End, loss: f64, crashes: usize) {
     let mut cluster = Crashes::new(100, Profile::LAN, loss);
     for _ in 0..crashes {
         let times = cluster.crash(end);
         println!("{end:?} at a loss of {loss}: {times:?}");
-        assert!(times.out <= secs(2) && times.everywhere <= secs(6), "{end:?} at a loss of {loss}: {times:?}");
+        assert!(times.out <= OUT && times.everywhere <= EVERYWHERE, "{end:?} at a loss of {loss}: {times:?}");
     }
 }
 

@@ -15,6 +15,7 @@ pub(super) struct Plane {
     ledger: Ledger,
     held: Vec<Held>,
     cut: Cut,
+    pub(super) policy: Policy,
     pub(super) changes: Vec<Change>,
 }
 
@@ -31,7 +32,7 @@ impl Plane {
     /// What follows from a snapshot, applied at once.
     pub(super) fn follow(&mut self, snapshot: &Snapshot, now: Moment) {
         let known = std::slice::from_ref(snapshot);
-        let (next, ledger, _) = desired(known, &Policy::default(), &self.ledger, now);
+        let (next, ledger, _) = desired(known, &self.policy, &self.ledger, now);
         let (before, released) = ((std::mem::take(&mut self.held), self.cut), BTreeSet::new());
         let times = (Moment::ZERO, now);
         let evidence = Evidence::gather(known, &self.live, before, released, times, Windows::default());

@@ -2,7 +2,7 @@
 //!
 //! Minutes of it in every run of the tests, an hour of each in `make sweep`.
 
-use std::{fmt::Write, thread, time::Duration};
+use std::{fmt::Write, time::Duration};
 
 use backchat::{
     cluster::node::Effect,
@@ -10,7 +10,10 @@ use backchat::{
 };
 use rand::{RngExt, SeedableRng, rngs::StdRng};
 
-use super::world::{World, ms, secs};
+use super::{
+    report::{Job, Line, Table},
+    world::{World, ms, secs},
+};
 
 /// How long a node stands still and how long it then runs, in milliseconds: at any moment every twentieth
 /// stands still.
@@ -18,6 +21,17 @@ const STALL: std::ops::Range<u64> = 1000..3000;
 const BETWEEN: std::ops::Range<u64> = 20_000..56_000;
 /// How long after a stall its node may still be taken for one that stands still.
 const AFTER: Duration = ms(500);
+/// The shares of packets that are lost.
+const LOSSES: [f64; 4] = [0.05, 0.1, 0.2, 0.3];
+
+const HEAD: &[&str] =
+    &["nodes", "loss", "time", "stalls", "removed", "removed, stalled", "drained", "drained, stalled"];
+
+/// The table of an hour of each.
+pub(super) fn table() -> Table {
+    let cells = [3, 10, 100].into_iter().flat_map(|size| LOSSES.map(|loss| Cell { size, loss, time: secs(3600) }));
+    Table { head: HEAD, jobs: cells.map(|cell| -> Job { Box::new(move || cell.line()) }).collect() }
+}
 
 /// A cluster, its network, and for how long.
 #[derive(Clone, Copy, Debug)]
@@ -109,13 +123,17 @@ impl Cell {
         )
     }
 
+    /// The same, measured, and what is wrong with it.
+    fn line(self) -> Line {
+        let tally = self.run();
+        Line { row: self.row(&tally), wrong: tally.wrong() }
+    }
+
     #[track_caller]
     fn check(self) {
-        let tally = self.run();
-        println!("{}", self.row(&tally));
-        let gone = [tally.removed, tally.renewed].map(|count| (count.healthy, count.stalled));
-        // Not even those that stood still: three seconds are less than a suspicion lasts.
-        assert_eq!(gone, [(0, 0); 2], "{self:?}\n{}", tally.log);
+        let line = self.line();
+        println!("{}", line.row);
+        assert_eq!(line.wrong, None, "{self:?}");
     }
 }
 
@@ -143,6 +161,13 @@ impl Tally {
         }
         tally
     }
+
+    /// Who was taken for dead, if anybody. Not even those may be that stood still: three seconds are less than a
+    /// suspicion lasts.
+    fn wrong(&self) -> Option<String> {
+        let gone = [self.removed, self.renewed].iter().any(|count| count.healthy + count.stalled > 0);
+        gone.then(|| self.log.clone())
+    }
 }
 
 impl Count {
@@ -155,8 +180,6 @@ impl Count {
 fn around(stalls: &[Stall], node: usize, at: Moment) -> Option<Stall> {
     stalls.iter().copied().find(|stall| stall.node == node && stall.from <= at && at <= stall.to + AFTER)
 }
-
-const LOSSES: [f64; 4] = [0.05, 0.1, 0.2, 0.3];
 
 #[test]
 fn three_keep_one_another() {
@@ -175,13 +198,4 @@ fn ten_keep_one_another() {
 #[test]
 fn a_hundred_keep_one_another() {
     Cell { size: 100, loss: 0.2, time: secs(15) }.check();
-}
-
-#[test]
-#[ignore = "make sweep: some minutes"]
-fn an_hour_of_each() {
-    let cells = [3, 10, 100].into_iter().flat_map(|size| LOSSES.map(|loss| Cell { size, loss, time: secs(3600) }));
-    println!("| nodes | loss | time | stalls | removed | removed, stalled | drained | drained, stalled |");
-    println!("|---|---|---|---|---|---|---|---|");
-    thread::scope(|scope| cells.for_each(|cell| drop(scope.spawn(move || cell.check()))));
 }

@@ -42,7 +42,7 @@ bench: ## compare with Serf and a reload script, side by side; writes target/ben
 	@$(DEPS) bench
 	$(CARGO) bench $(SHIPPED) --bench bench -- $(ARGS)
 
-sweep: ## an hour of loss and stalls at 3, 10 and 100 simulated nodes, and the numbers of each profile
+sweep: ## an hour of loss and stalls at 3, 10 and 100 simulated nodes, the numbers of each profile; into target/sweep.md
 	@$(DEPS) test
 	$(CARGO) test --release --test integration -- --ignored --nocapture simulator::
 

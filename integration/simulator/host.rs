@@ -35,6 +35,13 @@ pub(super) struct Host {
     pub(super) up: bool,
 }
 
+impl Host {
+    /// Whether its process is still this one, and is to be woken for this.
+    pub(super) fn awaits(&self, process: u32, due: Moment) -> bool {
+        self.process == process && self.wake == Some(due)
+    }
+}
+
 /// What a simulated node says of itself.
 pub(super) fn record(kind: Kind, port: u32) -> RawRecord {
     let offer = RawOffer {

@@ -78,7 +78,7 @@ impl Ord for Queued {
 #[derive(Debug)]
 pub(super) enum Event {
     Packet { from: SocketAddr, to: SocketAddr, payload: Bytes },
-    Wake { host: usize, process: u32 },
+    Wake { host: usize, process: u32, due: Moment },
     Join { host: usize, process: u32 },
     Frame { step: Step, caller: SocketAddr, other: SocketAddr, bytes: Vec<u8> },
     Asked { host: usize, process: u32, who: Identity, outcome: Outcome },
@@ -276,7 +276,8 @@ impl World {
                 }
                 self.input(i, Input::Datagram { from, payload });
             }
-            Event::Wake { host, process } if self.hosts[host].process == process => {
+            // Unless it was set nearer since: each that counted nevertheless would set another.
+            Event::Wake { host, process, due } if self.hosts[host].awaits(process, due) => {
                 if self.is_stalled(host) {
                     // The packets that wait come first: see `Node::tick`.
                     return self.at(self.hosts[host].stalled + Duration::from_micros(1), event);
@@ -327,7 +328,7 @@ impl World {
         if host.wake.is_none_or(|wake| deadline < wake) {
             host.wake = Some(deadline);
             let process = host.process;
-            self.at(deadline, Event::Wake { host: i, process });
+            self.at(deadline, Event::Wake { host: i, process, due: deadline });
         }
     }
 

@@ -9,6 +9,7 @@ DEPS := packaging/install-deps.sh
 VERSIONS ?= 3.0 3.2
 # How long the chaos begins new rounds.
 TIME ?= 5m
+MINUTES ?= 60
 
 # What is handed out, and measured: static, and what an agent never runs last (see the two files).
 TARGET = $(shell packaging/target.sh)
@@ -42,9 +43,9 @@ bench: ## compare with Serf and a reload script, side by side; writes target/ben
 	@$(DEPS) bench
 	$(CARGO) bench $(SHIPPED) --bench bench -- $(ARGS)
 
-sweep: ## an hour of loss and stalls at 3, 10 and 100 simulated nodes, the numbers of each profile; into target/sweep.md
+sweep: ## loss and stalls at 3, 10 and 100 simulated nodes, and the numbers of each profile (MINUTES=60); into target/sweep.md
 	@$(DEPS) test
-	$(CARGO) test --release --test integration -- --ignored --nocapture simulator::
+	SWEEP_MINUTES=$(MINUTES) $(CARGO) test --release --test integration -- --ignored --nocapture simulator::
 
 chaos: ## disorder out of a seed on network namespaces, under load; as root (TIME=30m SEED=7, FROM=12 to begin there)
 	@$(DEPS) chaos

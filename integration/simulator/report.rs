@@ -19,13 +19,14 @@ pub(super) type Job = Box<dyn FnOnce() -> Line + Send>;
 /// A table that is still to be measured.
 pub(super) struct Table {
     pub(super) head: &'static [&'static str],
+    /// Those that take longest come last here, and are begun first.
     pub(super) jobs: Vec<Job>,
 }
 
 /// Measures all rows of all tables, on all cores.
 fn measure(jobs: Vec<Job>) -> Vec<Line> {
     let (all, start) = (jobs.len(), Instant::now());
-    let queue = Mutex::new(jobs.into_iter().enumerate());
+    let queue = Mutex::new(jobs.into_iter().enumerate().rev());
     let lines = Mutex::new(BTreeMap::new());
     let work = || {
         while let Some((i, job)) = next(&queue) {
@@ -41,7 +42,7 @@ fn measure(jobs: Vec<Job>) -> Vec<Line> {
     lines.into_inner().unwrap().into_values().collect()
 }
 
-/// The first that nobody took yet; the queue is free again when it is run.
+/// The next that nobody took yet; the queue is free again when it is run.
 fn next<T>(queue: &Mutex<impl Iterator<Item = T>>) -> Option<T> {
     queue.lock().unwrap().next()
 }

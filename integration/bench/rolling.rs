@@ -21,7 +21,7 @@ const SERVICES: [&str; 5] = ["blog", "cart", "docs", "shop", "wiki"];
 /// Members of each service.
 const MEMBERS: usize = 3;
 /// When no new restart begins: a side that is slow has done fewer then, which its row says.
-const LONGEST: Duration = Duration::from_secs(180);
+const LONGEST: Duration = Duration::from_secs(120);
 /// Between two looks at HAProxy. Fifteen members are watched: looking all the time would be the load itself.
 const LOOK: Duration = Duration::from_millis(20);
 

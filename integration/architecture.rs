@@ -35,12 +35,13 @@ const EDGES: &[(&str, &[&str])] = &[
     ("config", &["admin", "cluster", "lifecycle", "model"]),
     ("admin", &["model"]),
     ("source", &["model"]),
-    ("cluster", &["model"]),
-    ("reconcile", &["model"]),
+    ("cluster", &["data_dir", "model"]),
+    ("reconcile", &["data_dir", "model"]),
     ("lifecycle", &["model"]),
     ("drivers", &["model"]),
     ("model", &[]),
     ("demo", &[]),
+    ("data_dir", &[]),
 ];
 
 /// Files, or whole folders, that take time, randomness and bytes as arguments.

@@ -7,6 +7,7 @@
 //! | `cli` | arguments, output; the only place that prints |
 //! | `app` | the composition root: builds everything, spawns every task |
 //! | `admin`, `reconcile`, `cluster`, `lifecycle`, `drivers` | the parts, which do not know one another |
+//! | `data_dir` | how the files of `--data-dir` are written |
 //! | `demo` | a web server, traffic and child processes, for the demo, the tests and the benchmark; knows none of the above |
 //! | `model` | pure: what is known, what should be |
 //!
@@ -20,6 +21,7 @@ pub mod app;
 pub mod cli;
 pub mod cluster;
 pub mod config;
+pub mod data_dir;
 pub mod demo;
 pub mod drivers;
 pub mod lifecycle;

@@ -2,8 +2,7 @@
 //! without one, the wall clock in milliseconds orders the lives, and the join handshake corrects it.
 
 use std::{
-    fs::{self, File},
-    io::{self, Write},
+    fs, io,
     net::SocketAddr,
     path::{Path, PathBuf},
     sync::{Arc, Mutex, PoisonError},
@@ -12,11 +11,10 @@ use std::{
 use serde::{Deserialize, Serialize};
 
 use super::error::Error;
-use crate::model::NodeName;
+use crate::{data_dir, model::NodeName};
 
 const FORMAT: &str = "backchat.cluster/1";
 const FILE: &str = "cluster.json";
-const STAGED: &str = "cluster.json.staged";
 /// How many epochs are set aside beyond the one that is begun: a life ends and another begins each time a
 /// node is declared down and finds that out.
 const AHEAD: u64 = 64;
@@ -124,23 +122,11 @@ impl Store {
         memory.wanted = Some(kept.clone());
         if memory.written.as_ref() != Some(&kept) {
             let failed = |source| Error::State { action: "write", path: self.dir.join(FILE), source };
-            self.replace(&kept).map_err(failed)?;
+            let written = serde_json::to_vec_pretty(&kept).map_err(Into::into);
+            written.and_then(|text| data_dir::replace(&self.dir, FILE, &text)).map_err(failed)?;
             memory.written = Some(kept);
         }
         Ok(())
-    }
-
-    fn replace(&self, kept: &Kept) -> io::Result<()> {
-        // Always the same name: what a crash or a full disk leaves of it is overwritten by the next attempt.
-        // One writer at a time: that of a life that was just cut short may still be at it.
-        let folder = File::open(&self.dir)?;
-        rustix::fs::flock(&folder, rustix::fs::FlockOperation::LockExclusive)?;
-        let staged = self.dir.join(STAGED);
-        let mut file = File::create(&staged)?;
-        file.write_all(&serde_json::to_vec_pretty(kept)?)?;
-        file.sync_all()?;
-        fs::rename(&staged, self.dir.join(FILE))?;
-        folder.sync_all()
     }
 }
 
@@ -178,11 +164,11 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let store = Store::open(dir.path()).unwrap();
         // A folder in its way stands for every reason not to write.
-        fs::create_dir(dir.path().join(STAGED)).unwrap();
+        fs::create_dir(dir.path().join("cluster.json.staged")).unwrap();
         store.reserve(7).unwrap_err();
         store.reserve_first(7).unwrap_err();
-        fs::remove_dir(dir.path().join(STAGED)).unwrap();
-        fs::write(dir.path().join(STAGED), "{\"form").unwrap();
+        fs::remove_dir(dir.path().join("cluster.json.staged")).unwrap();
+        fs::write(dir.path().join("cluster.json.staged"), "{\"form").unwrap();
         store.remember(Vec::new()).unwrap();
         assert_eq!(store.read().unwrap(), Some(Kept::new(7 + AHEAD, Vec::new())));
     }

@@ -2,9 +2,8 @@
 //! that cannot be read or written costs what it would have told, never the start nor a step.
 
 use std::{
-    fs::{self, File, OpenOptions},
-    io::{self, Read as _, Write as _},
-    os::unix::fs::OpenOptionsExt as _,
+    fs::{self, File},
+    io::{self, Read as _},
     path::{Path, PathBuf},
     sync::Arc,
     time::Duration,
@@ -18,13 +17,15 @@ use tokio::{
 };
 use tokio_util::sync::CancellationToken;
 
-use crate::model::{
-    Ledger, Moment, Status,
-    ledger::kept::{Kept, Uptime},
+use crate::{
+    data_dir,
+    model::{
+        Ledger, Moment, Status,
+        ledger::kept::{Kept, Uptime},
+    },
 };
 
 const FILE: &str = "ledger.json";
-const STAGED: &str = "ledger.json.staged";
 /// Between two writes: members come and go faster than they are worth a flush of the disk.
 const GAP: Duration = Duration::from_secs(1);
 /// After a write that failed.
@@ -68,18 +69,8 @@ impl Store {
         Ledger::default()
     }
 
-    /// Writes it whole or not at all; it lasts once this returns.
     fn write(&self, ledger: &Ledger, now: Moment) -> io::Result<()> {
-        // Always the same name: what a kill or a full disk leaves of it is overwritten by the next attempt.
-        // One writer at a time: that of a life that was just cut short may still be at it.
-        let folder = File::open(&self.dir)?;
-        rustix::fs::flock(&folder, rustix::fs::FlockOperation::LockExclusive)?;
-        let staged = self.dir.join(STAGED);
-        let mut file = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&staged)?;
-        file.write_all(&serde_json::to_vec_pretty(&Kept::of(ledger, now, uptime()))?)?;
-        file.sync_all()?;
-        fs::rename(&staged, self.path())?;
-        folder.sync_all()
+        data_dir::replace(&self.dir, FILE, &serde_json::to_vec_pretty(&Kept::of(ledger, now, uptime()))?)
     }
 
     fn path(&self) -> PathBuf {

@@ -41,10 +41,10 @@ fn what_a_kill_left_of_a_write_is_overwritten() {
     // A folder in its way stands for the kill: the write gets as far as its staged file, and leaves it.
     fs::create_dir(store.path()).unwrap();
     store.write(&ledger("a"), Moment::ZERO).unwrap_err();
-    assert_eq!(files(dir.path()), [FILE, STAGED]);
+    assert_eq!(files(dir.path()), [FILE, "ledger.json.staged"]);
     fs::remove_dir(store.path()).unwrap();
-    let torn = fs::read(dir.path().join(STAGED)).unwrap().repeat(2);
-    fs::write(dir.path().join(STAGED), torn).unwrap();
+    let torn = fs::read(dir.path().join("ledger.json.staged")).unwrap().repeat(2);
+    fs::write(dir.path().join("ledger.json.staged"), torn).unwrap();
     store.write(&ledger("b"), Moment::ZERO).unwrap();
     assert_eq!(files(dir.path()), [FILE]);
     assert_eq!(store.recall(Moment::ZERO), ledger("b"));

@@ -104,8 +104,7 @@ async fn routes(State(sources): State<Sources>) -> Response {
 /// An agent is asked what only a balancer knows: say whom to ask.
 fn no_plane(sources: &Sources) -> Response {
     let members = sources.members();
-    let is_balancer = |m: &&model::Member| m.record.as_ref().is_some_and(|r| r.kind == model::Kind::Balancer);
-    let balancers: Vec<_> = members.members.values().filter(is_balancer).map(|m| m.name.as_str()).collect();
+    let balancers: Vec<_> = members.members.values().filter(|m| m.is_balancer()).map(|m| m.name.as_str()).collect();
     let whom = if balancers.is_empty() { "none is known".to_owned() } else { balancers.join(", ") };
     let text = format!("{} is an agent and drives no data plane; ask a balancer: {whom}", sources.me.node);
     error(StatusCode::NOT_FOUND, text)

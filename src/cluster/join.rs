@@ -16,7 +16,7 @@ pub(super) use joiner::{Found, Joiner};
 pub(super) use progress::Progress;
 
 use super::view::View;
-use crate::model::{Liveness, NodeName};
+use crate::model::{Member, NodeName};
 
 /// The first pause between two tries; each is twice the one before. Short: where everything starts at once, the
 /// seed is there a moment later.
@@ -109,7 +109,7 @@ fn cannot_look_up(addr: &JoinAddr, error: &io::Error) -> String {
 fn lives(view: &View, place: SocketAddr, found: Option<&Found>) -> bool {
     let living = |name: &NodeName| {
         let member = view.snapshot.members.get(name);
-        member.is_some_and(|m| matches!(m.liveness, Liveness::Alive | Liveness::Suspect))
+        member.is_some_and(Member::lives)
     };
     match found {
         Some(Found::Ourselves) => true,

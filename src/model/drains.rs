@@ -5,7 +5,7 @@ use std::{collections::BTreeSet, fmt, str::FromStr};
 
 use serde::{Deserialize, Serialize};
 
-use super::{Kind, Liveness, Member, NameError, NodeName, RawRecord, ServiceName, Snapshot, State};
+use super::{Liveness, NameError, NodeName, RawRecord, ServiceName, Snapshot, State};
 
 /// What was taken out by hand at one node; nothing by default.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -114,16 +114,16 @@ impl Target {
     pub fn check(&self, snapshot: &Snapshot) -> Result<(), Obstacle> {
         let node = &self.node;
         let Some(member) = snapshot.members.get(node) else {
-            let agents = snapshot.members.values().filter(|m| lives(m) && !is_balancer(m));
+            let agents = snapshot.members.values().filter(|m| m.lives() && !m.is_balancer());
             let agents: Vec<_> = agents.map(|m| m.name.as_str()).collect();
             let agents = if agents.is_empty() { "none".to_owned() } else { agents.join(", ") };
             return Err(Obstacle::Unknown(format!("no member is called {node}; there are {agents}")));
         };
-        if !lives(member) {
+        if !member.lives() {
             let why = format!("{node} is not alive, it {}: there is nothing to order", ended(member.liveness));
             return Err(Obstacle::Conflict(why));
         }
-        if is_balancer(member) {
+        if member.is_balancer() {
             return Err(Obstacle::Conflict(format!("{node} is a balancer: it offers no service")));
         }
         match (&self.service, &member.record) {
@@ -143,7 +143,7 @@ impl Target {
     }
 
     fn others_serve(&self, service: &str, snapshot: &Snapshot) -> bool {
-        let others = snapshot.members.values().filter(|m| m.name != self.node && lives(m) && !is_balancer(m));
+        let others = snapshot.members.values().filter(|m| m.name != self.node && m.lives() && !m.is_balancer());
         others.filter_map(|m| m.record.as_ref()).any(|record| is_ready(record, service))
     }
 }
@@ -152,14 +152,6 @@ impl Target {
 fn is_ready(record: &RawRecord, service: &str) -> bool {
     let healthy = |name: &str| record.services.iter().all(|offer| offer.name != name || offer.healthy);
     !record.is_draining(service) && services(record).any(|name| name == service && healthy(name))
-}
-
-fn lives(member: &Member) -> bool {
-    matches!(member.liveness, Liveness::Alive | Liveness::Suspect)
-}
-
-fn is_balancer(member: &Member) -> bool {
-    member.record.as_ref().is_some_and(|record| record.kind == Kind::Balancer)
 }
 
 fn ended(liveness: Liveness) -> &'static str {

@@ -88,7 +88,7 @@ impl Evidence {
         };
         let silent: BTreeSet<NodeName> =
             members().filter(|m| is_silent(m)).filter(counts).map(|m| m.name.clone()).chain(lost).collect();
-        let living = members().filter(|m| lives(m) && !silent.contains(&m.name)).count();
+        let living = members().filter(|m| m.lives() && !silent.contains(&m.name)).count();
         let cut = cut.next(silent.len(), living, (now, windows.failure));
         let answers = |m: &&Member| m.liveness == Liveness::Failed && m.verdict == Verdict::Answered && !has_left(m);
         let returns = |m: &&Member| matches!(cut, Cut::Healing(_)) || held.contains(&m.name);
@@ -97,7 +97,7 @@ impl Evidence {
             cut,
             returning: members().filter(answers).filter(returns).map(|m| m.name.clone()).collect(),
             living,
-            unread: members().filter(|m| lives(m) && m.record.is_none()).map(|m| m.name.clone()).collect(),
+            unread: members().filter(|m| m.lives() && m.record.is_none()).map(|m| m.name.clone()).collect(),
             unheard,
             serving: serving(snapshots, live, &silent),
             silent,
@@ -127,10 +127,6 @@ impl Cut {
 fn is_likely(silent: usize, living: usize) -> bool {
     let all = silent + living;
     (all >= 3 && silent * 2 > all) || (silent > 0 && living <= 1)
-}
-
-fn lives(m: &Member) -> bool {
-    matches!(m.liveness, Liveness::Alive | Liveness::Suspect)
 }
 
 /// Whether nothing proves the path to it. One that lives was asked before it is called silent: after a cut the first

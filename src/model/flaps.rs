@@ -16,7 +16,7 @@ use std::{
 pub use self::kept::KeptFlap;
 use self::offers::Offers;
 use super::{
-    EndpointId, Kind, Liveness, Member, Moment, NodeName, ServiceName, Since, Snapshot, SourceName, State, Target,
+    EndpointId, Liveness, Member, Moment, NodeName, ServiceName, Since, Snapshot, SourceName, State, Target,
     offers::MAX_OFFERS, short_id,
 };
 
@@ -111,7 +111,7 @@ impl Flaps {
         next.all.retain(|_, flap| flap.is_remembered(now));
         next.all.values_mut().for_each(|flap| flap.forget(now));
         for snapshot in snapshots {
-            for member in snapshot.members.values().filter(|m| !is_balancer(m)) {
+            for member in snapshot.members.values().filter(|m| !m.is_balancer()) {
                 for (service, weight) in next.look(&snapshot.source, member, self) {
                     next.came_back(Target { node: member.name.clone(), service }, weight, most, now);
                 }
@@ -225,10 +225,6 @@ fn flap_id(who: &Target) -> String {
     short_id('f', &who.to_string())
 }
 
-fn is_balancer(member: &Member) -> bool {
-    member.record.as_ref().is_some_and(|record| record.kind == Kind::Balancer)
-}
-
 impl Life {
     /// The member's life, and how it ended; what was excused stays so while it is gone.
     fn of(member: &Member, before: Option<&Self>) -> Self {
@@ -244,9 +240,8 @@ impl Life {
 
     /// What it weighs that the member is back, if it is: in another life, or in this one though it was down.
     fn back(&self, member: &Member) -> Option<u32> {
-        let lives = matches!(member.liveness, Liveness::Alive | Liveness::Suspect);
         let anew = member.epoch > self.epoch;
-        if !lives || !(anew || (self.end == End::Failed && member.epoch == self.epoch)) {
+        if !member.lives() || !(anew || (self.end == End::Failed && member.epoch == self.epoch)) {
             return None;
         }
         // A goodbye that no step saw may be what is still known of the life before.

@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, fmt, net::SocketAddr, sync::Arc, time::Duration
 
 use serde::{Deserialize, Serialize};
 
-use super::{NodeName, RawRecord};
+use super::{Kind, NodeName, RawRecord};
 
 /// A point on the monotonic clock: the time since this process began. Never the wall clock, which jumps.
 pub type Moment = Duration;
@@ -56,6 +56,25 @@ pub enum Liveness {
     Failed,
     /// It said goodbye.
     Left,
+}
+
+impl Member {
+    /// Whether it is there, by what is known.
+    pub fn lives(&self) -> bool {
+        self.liveness.lives()
+    }
+
+    /// Whether it stands beside a load balancer, by its own word.
+    pub fn is_balancer(&self) -> bool {
+        self.record.as_ref().is_some_and(|record| record.kind == Kind::Balancer)
+    }
+}
+
+impl Liveness {
+    /// Whether it stands for one that is there: a suspect is, until it is declared down.
+    pub fn lives(self) -> bool {
+        matches!(self, Self::Alive | Self::Suspect)
+    }
 }
 
 impl fmt::Display for Liveness {

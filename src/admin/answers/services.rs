@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use serde::{Deserialize, Serialize};
 
-use crate::model::{self, EndpointState, Liveness, Protocol, Snapshot, State};
+use crate::model::{self, EndpointState, Protocol, Snapshot, State};
 
 /// What is served.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -169,7 +169,7 @@ fn said_by(route: &model::Route, service: &model::ServiceName, members: &Snapsho
         let host_ok = o.hosts.iter().any(|h| h.eq_ignore_ascii_case(&host)) || (o.hosts.is_empty() && host == "*");
         o.name == service.as_str() && host_ok && o.path.as_deref().unwrap_or("/") == route.path.as_str()
     };
-    let living = members.members.values().filter(|m| matches!(m.liveness, Liveness::Alive | Liveness::Suspect));
+    let living = members.members.values().filter(|m| m.lives());
     let saying =
         living.filter(|m| m.record.as_ref().is_some_and(|r| r.state == State::Serving && r.services.iter().any(says)));
     saying.map(|m| m.name.to_string()).collect()

@@ -189,7 +189,7 @@ impl Status {
 
 /// By hand, at members that live.
 fn drained(members: &Snapshot) -> Vec<String> {
-    let living = members.members.values().filter(|m| matches!(m.liveness, Liveness::Alive | Liveness::Suspect));
+    let living = members.members.values().filter(|m| m.lives());
     let of = |m: &model::Member| {
         let by_hand = m.record.as_ref().map(|r| r.by_hand.clone()).unwrap_or_default();
         let services: Vec<_> = by_hand.services.iter().map(|service| format!("{}/{service}", m.name)).collect();

@@ -71,7 +71,7 @@ impl Entry {
 
     /// Whether it is one to talk to: alive or suspect, and not on its way out.
     pub(super) fn is_living(&self) -> bool {
-        matches!(self.liveness, Liveness::Alive | Liveness::Suspect)
+        self.liveness.lives()
     }
 }
 

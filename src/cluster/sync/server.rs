@@ -14,17 +14,14 @@ use super::{
     message::{DrainAsk, OrderAsk, Question, Reply},
     session::{STEP, Session, Speaker, SyncError},
 };
-use crate::{
-    cluster::{
-        DrainOrder, DrainQuestion, Wanted,
-        counters::Counters,
-        exchange::MAX_EXCHANGE,
-        identity::Identity,
-        mailbox::{Command, Mailbox},
-        orders,
-        wire::Rejected,
-    },
-    model::Liveness,
+use crate::cluster::{
+    DrainOrder, DrainQuestion, Wanted,
+    counters::Counters,
+    exchange::MAX_EXCHANGE,
+    identity::Identity,
+    mailbox::{Command, Mailbox},
+    orders,
+    wire::Rejected,
 };
 
 /// Streams that have not shown a key, at one time. More are closed at once: a flood must not keep the
@@ -143,9 +140,8 @@ impl Desk {
     async fn exchange(&self, session: &mut Session, joining: bool) -> Result<(), SyncError> {
         let caller = session.hello.from.clone();
         let known = self.mailbox.ask(|answer| Command::Known(caller.clone(), answer)).await?;
-        let other = known.as_ref().filter(|known| {
-            joining && known.identity.is_rival(&caller) && matches!(known.liveness, Liveness::Alive | Liveness::Suspect)
-        });
+        let other =
+            known.as_ref().filter(|known| joining && known.identity.is_rival(&caller) && known.liveness.lives());
         if let Some(other) = other
             && self.is_held(&other.identity).await
         {

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::*;
-use crate::model::{Moment, RawOffer, Verdict};
+use crate::model::{Kind, Member, Moment, RawOffer, Verdict};
 
 /// A member that lives and offers these services.
 fn member(name: &str, services: &[&str]) -> Member {

@@ -1,7 +1,7 @@
 //! Lives that come and go, on a clock of seconds.
 
 use super::*;
-use crate::model::{RawRecord, Verdict};
+use crate::model::{Kind, RawRecord, Verdict};
 
 const MOST: Duration = Duration::from_secs(300);
 

@@ -14,6 +14,7 @@ mod init;
 mod leaving;
 mod namespaces;
 mod plane;
+mod proxy;
 mod recorder;
 mod restarts;
 mod serving;

@@ -7,10 +7,13 @@ use backchat::demo::{
     child::{kill_pid, parent_of},
     plane, ports,
 };
-use rustix::process::{Pid, Signal, kill_process};
+use rustix::process::Signal;
 use tokio::time::Instant;
 
-use super::world::{PATIENCE, World, backchat, none_failed};
+use super::{
+    signals::send,
+    world::{PATIENCE, World, backchat, none_failed},
+};
 
 /// The web server of these tests, as the child itself.
 const WEB: [&str; 5] = ["BACKCHAT", "demo-web", "--kept", "--listen=ADDR", "--name=NAME"];
@@ -44,10 +47,6 @@ fn runs(pid: u32) -> bool {
     fs::read_to_string(format!("/proc/{pid}/status")).is_ok_and(|status| !status.contains("State:\tZ"))
 }
 
-fn send(pid: u32, signal: Signal) {
-    kill_process(Pid::from_raw(pid.try_into().unwrap()).unwrap(), signal).expect("it runs");
-}
-
 /// The one process that an agent's keeper has started.
 fn service_of(world: &World, name: &str) -> Option<u32> {
     let keeper = children_of(world.agents[name].process.pid()).first().copied()?;
@@ -57,13 +56,6 @@ fn service_of(world: &World, name: &str) -> Option<u32> {
 async fn code(world: &mut World, name: &str) -> Option<i32> {
     let status = world.agents.get_mut(name).unwrap().process.ended(PATIENCE).await.unwrap();
     status.unwrap_or_else(|| panic!("{name} runs on\n{}", world.last_words())).code()
-}
-
-/// Waits until HAProxy sends nothing there any more; how long that took.
-async fn out(world: &World, addr: SocketAddr) -> Duration {
-    let socket = world.run_dir("proxy").join("haproxy.sock");
-    let out = plane::wait(&socket, PATIENCE, |servers| !plane::takes(servers, addr)).await;
-    out.unwrap_or_else(|| panic!("{addr} stays in\n{}", world.last_words()))
 }
 
 /// Why the agent offers its service or not, as its status says.
@@ -185,7 +177,7 @@ async fn nothing_outlives_a_keeper_that_is_killed() {
     world.eventually("the service ends with its keeper", async || !runs(service)).await;
     send(agent, Signal::CONT);
     world.eventually("nobody is left", async || !family.iter().any(|pid| runs(*pid))).await;
-    out(&world, addr).await;
+    world.out(addr).await;
     assert_eq!(code(&mut world, "web1").await, Some(128 + 9), "{}", world.last_words());
 }
 
@@ -199,7 +191,7 @@ async fn a_leave_drains_first_and_passes_the_status_on() {
     let traffic = world.traffic();
     let family = descendants_of(world.agents["web2"].process.pid());
     world.agents["web2"].process.terminate().unwrap();
-    out(&world, addr).await;
+    world.out(addr).await;
     assert_eq!(code(&mut world, "web2").await, Some(7), "{}", world.last_words());
     assert!(!family.iter().any(|pid| runs(*pid)), "nothing of it is left when the agent has ended");
     let words = world.agents["web2"].process.last_words(10);
@@ -259,7 +251,7 @@ async fn what_fails_its_check_is_withdrawn_until_it_passes() {
     world.serves(&["web1", "web2"]).await;
     let traffic = world.traffic();
     fs::remove_file(&fine).unwrap();
-    out(&world, world.agents["web2"].web.as_ref().expect("it serves on").addr()).await;
+    world.out(world.agents["web2"].web.as_ref().expect("it serves on").addr()).await;
     world.serves(&["web1"]).await;
     let told = async || {
         check(&world, "web2").await.is_some_and(|(up, why)| !up && why.contains("exit status: 3: gone fishing"))
@@ -282,7 +274,7 @@ async fn a_service_that_fails_is_started_again_after_growing_pauses() {
     let mut before = service_of(&world, "web2").expect("it runs");
     for pause in ["100ms", "200ms"] {
         kill_pid(before).unwrap();
-        out(&world, addr).await;
+        world.out(addr).await;
         world.serves(&["web1", "web2"]).await;
         let again = async || service_of(&world, "web2").is_some_and(|pid| pid != before);
         world.eventually("another one runs", again).await;
@@ -357,7 +349,7 @@ async fn nginx_is_run_and_leaves_no_worker() {
     assert_eq!(family.len(), 4, "keeper, master, two workers");
     kill_pid(agent).unwrap();
     world.eventually("no worker is left", async || !family.iter().any(|pid| runs(*pid))).await;
-    out(&world, addr).await;
+    world.out(addr).await;
     none_failed(traffic).await;
 }
 

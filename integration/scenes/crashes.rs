@@ -13,10 +13,13 @@ use std::{
 use axum::http::Request;
 use backchat::demo::{Child, Client, Traffic, Web, plane, ports, traffic::Load};
 use bytes::Bytes;
-use rustix::process::{Pid, Signal, kill_process};
+use rustix::process::Signal;
 use tokio::{runtime::Runtime, task::JoinSet};
 
-use super::world::{PATIENCE, World, none_failed};
+use super::{
+    signals::send,
+    world::{PATIENCE, World, none_failed},
+};
 
 /// "Within about a second", on a machine that is busy with other tests.
 const ABOUT_A_SECOND: Duration = Duration::from_secs(4);
@@ -77,12 +80,6 @@ async fn hosts(names: &[&str]) -> (World, Vec<Host>, Deeds) {
     (world, hosts, deeds)
 }
 
-/// How long it takes until HAProxy sends nothing there.
-async fn out(world: &World, addr: SocketAddr) -> Option<Duration> {
-    let socket = world.run_dir("proxy").join("haproxy.sock");
-    plane::wait(&socket, PATIENCE, |servers| !plane::takes(servers, addr)).await
-}
-
 /// What HAProxy has at an address; by name.
 async fn at(world: &World, addr: SocketAddr) -> Vec<String> {
     let servers = plane::servers(&world.run_dir("proxy").join("haproxy.sock")).await.unwrap_or_default();
@@ -98,7 +95,7 @@ async fn agent_and_service_die_together_and_no_idempotent_request_is_lost() {
         let busy = traffic.counts().by(name);
         traffic.wait(PATIENCE, |counts| counts.by(name) > busy + 16).await.expect("it is asked");
         hosts[dead].kill();
-        let took = out(&world, hosts[dead].addr).await.expect("it is out");
+        let took = world.out(hosts[dead].addr).await;
         assert!(took < ABOUT_A_SECOND, "{name} was out after {took:?} only\n{}", world.last_words());
         world.members("proxy", &[(name, "failed")]).await;
         let gone = || async { at(&world, hosts[dead].addr).await.is_empty() };
@@ -156,7 +153,7 @@ async fn a_post_is_never_carried_out_twice() {
         world.eventually("posts are carried out", || async { deeds.lock().unwrap().len() > done + 100 }).await;
         hosts[dead].kill();
         crashes += 1;
-        out(&world, hosts[dead].addr).await.expect("it is out");
+        world.out(hosts[dead].addr).await;
     }
     let done = deeds.lock().unwrap().len();
     world.eventually("posts go on", || async { deeds.lock().unwrap().len() > done + 100 }).await;
@@ -215,8 +212,8 @@ async fn a_suspicion_of_one_that_answers_the_balancer_changes_nothing() {
     world.serves(&["web1", "web2", "web3"]).await;
     let traffic = world.traffic();
     let addr = world.agents["web1"].web.as_ref().unwrap().addr();
-    let pid = Pid::from_raw(world.agents["web1"].process.pid().try_into().unwrap()).unwrap();
-    kill_process(pid, Signal::STOP).unwrap();
+    let pid = world.agents["web1"].process.pid();
+    send(pid, Signal::STOP);
     let answered = || async {
         let members = world.json("proxy", &["members"]).await.unwrap_or_default();
         let all = members["members"].as_array().cloned().unwrap_or_default();
@@ -225,7 +222,7 @@ async fn a_suspicion_of_one_that_answers_the_balancer_changes_nothing() {
     world.eventually("web1 is a suspect that answered", answered).await;
     let servers = plane::servers(&world.run_dir("proxy").join("haproxy.sock")).await.unwrap();
     assert!(plane::takes(&servers, addr), "{servers:?}\n{}", world.last_words());
-    kill_process(pid, Signal::CONT).unwrap();
+    send(pid, Signal::CONT);
     world.members("proxy", &[("web1", "alive")]).await;
     world.serves(&["web1", "web2", "web3"]).await;
     let words = world.balancers["proxy"].process.last_words(200);
@@ -243,7 +240,7 @@ async fn of_two_members_at_one_address_the_newest_serves() {
     let mut twin = world.agent("twin", ports::free().unwrap(), addr.port(), &[]);
     world.eventually("the twin has it", || async { at(&world, addr).await == ["twin"] }).await;
     let refused = || async {
-        let status = world.json("proxy", &["status"]).await.unwrap_or_default();
+        let status = world.status().await;
         let refused = &status["rejections"][0];
         refused["node"] == "web1" && refused["code"] == "duplicate"
     };

@@ -8,11 +8,11 @@ use std::{
     process::Command,
 };
 
-use backchat::demo::{child::kill_pid, ports};
+use backchat::demo::child::kill_pid;
 use rustix::process::getuid;
 use serde_json::Value;
 
-use super::world::{PATIENCE, World, backchat, get, none_failed};
+use super::world::{PATIENCE, World, free, get, none_failed};
 
 /// A mount that goes with its holder; declared after the world, it goes before the world's folder does.
 struct Mount(PathBuf);
@@ -77,32 +77,13 @@ fn is_whole(world: &World) -> bool {
     passes && files(world)[0].lines().last().is_some_and(|line| line.starts_with("# backchat: end of file"))
 }
 
-/// What `status` prints for people, and its exit code.
-async fn status(world: &World) -> (String, Option<i32>) {
-    let admin = format!("unix:{}", world.run_dir("proxy").join("admin.sock").display());
-    let output = tokio::process::Command::new(backchat()).args(["status", "--admin", &admin]).output().await.unwrap();
-    (String::from_utf8_lossy(&output.stdout).into_owned(), output.status.code())
-}
-
 /// Waits until a line of `status` has all of these words.
 async fn says(world: &World, words: &[&str]) {
     let said = || async {
-        let (text, _) = status(world).await;
+        let (text, _) = world.status_text().await;
         text.lines().any(|line| words.iter().all(|word| line.contains(word)))
     };
     world.eventually(&format!("status says {words:?}"), said).await;
-}
-
-async fn converges(world: &World) {
-    let done = |status: Value| status["converged"] == true && status["error"].is_null();
-    let converged = || async { world.json("proxy", &["status"]).await.is_some_and(done) };
-    world.eventually("the lb has converged", converged).await;
-}
-
-async fn kill_lb(world: &mut World) {
-    let lb = &mut world.balancers.get_mut("proxy").unwrap().process;
-    lb.kill().unwrap();
-    lb.ended(PATIENCE).await.unwrap().expect("it was killed");
 }
 
 /// It drains, leaves and ends well.
@@ -121,23 +102,19 @@ async fn endpoints_flow(world: &mut World, words: &[&str]) {
     world.start_agent("web3", &[]).await;
     world.serves(&["web1", "web2", "web3"]).await;
     says(world, words).await;
-    assert_eq!(status(world).await.1, Some(1), "status fails");
+    assert_eq!(world.status_text().await.1, Some(1), "status fails");
     leaves(world, "web2").await;
     world.serves(&["web1", "web3"]).await;
 
     // A new structure is wanted, by a new lb: it adopts, and changes nothing.
-    kill_lb(world).await;
-    let other = listener();
+    world.kill_lb().await;
+    let other = free().to_string();
     world.restart_balancer_with("proxy", &["--listen", &other]);
     says(world, words).await;
     world.serves(&["web1", "web3"]).await;
     none_failed(traffic).await;
     assert_eq!(files(world), before, "a file changed");
     assert!(is_whole(world));
-}
-
-fn listener() -> String {
-    ports::free().expect("a free port").to_string()
 }
 
 async fn on_a_disk() -> Option<(World, Mount)> {
@@ -148,7 +125,7 @@ async fn on_a_disk() -> Option<(World, Mount)> {
         world.start_agent(name, &[]).await;
     }
     world.serves(&["web1", "web2"]).await;
-    converges(&world).await;
+    world.converges().await;
     Some((world, disk))
 }
 
@@ -160,7 +137,7 @@ async fn a_full_disk_holds_back_no_endpoint_and_cuts_no_file() {
     endpoints_flow(&mut world, &words).await;
     disk.free();
     world.serves(&["web1", "web3"]).await;
-    converges(&world).await;
+    world.converges().await;
     assert!(is_whole(&world));
     assert!(files(&world)[0].contains("server web3 "), "it was written once there was room");
 }
@@ -178,14 +155,14 @@ async fn a_haproxy_killed_on_a_full_disk_comes_back() {
     world.eventually("HAProxy answers again", || async { get(http, "any.example").await.is_some() }).await;
     world.serves(&["web1", "web2", "web3"]).await;
     disk.free();
-    converges(&world).await;
+    world.converges().await;
     assert!(files(&world)[0].contains("server web3 "));
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_folder_that_cannot_be_written_holds_back_no_endpoint() {
     let mut world = World::with(&["web1", "web2"]).await;
-    converges(&world).await;
+    world.converges().await;
     let Some(mount) = Mount::read_only(&world.run_dir("proxy")) else { return };
     // A new lb needs the folder for its own socket: it is the one that runs which meets this.
     let before = files(&world);
@@ -197,7 +174,7 @@ async fn a_folder_that_cannot_be_written_holds_back_no_endpoint() {
     world.serves(&["web1", "web3"]).await;
     assert_eq!(files(&world), before);
     drop(mount);
-    converges(&world).await;
+    world.converges().await;
     none_failed(traffic).await;
     assert!(files(&world)[0].contains("server web3 "));
 }
@@ -212,7 +189,7 @@ fn edit(path: &Path, text: &str) {
 #[tokio::test(flavor = "multi_thread")]
 async fn an_edited_file_holds_back_structure_alone_until_it_is_forced() {
     let mut world = World::with(&["web1", "web2"]).await;
-    converges(&world).await;
+    world.converges().await;
     let config = world.run_dir("proxy").join("haproxy.cfg");
     let edited = files(&world)[0].replace("retries 3", "retries 4");
     edit(&config, &edited);
@@ -223,8 +200,8 @@ async fn an_edited_file_holds_back_structure_alone_until_it_is_forced() {
     world.serves(&["web1", "web2", "web3"]).await;
 
     // A structure that is needed waits, and says so; nothing is written over.
-    kill_lb(&mut world).await;
-    let other = listener();
+    world.kill_lb().await;
+    let other = free().to_string();
     world.restart_balancer_with("proxy", &["--listen", &other]);
     says(&world, &["waiting", &remedy, "needed: settings or template changed"]).await;
     leaves(&mut world, "web2").await;
@@ -232,11 +209,11 @@ async fn an_edited_file_holds_back_structure_alone_until_it_is_forced() {
     assert_eq!(fs::read_to_string(&config).unwrap(), edited);
     assert!(get(other.parse().unwrap(), "any.example").await.is_none(), "the listener came");
 
-    kill_lb(&mut world).await;
+    world.kill_lb().await;
     world.restart_balancer_with("proxy", &["--listen", &other, "--force"]);
     let listens = || async { get(other.parse().unwrap(), "any.example").await.is_some_and(|(s, _)| s == 200) };
     world.eventually("the structure came", listens).await;
-    converges(&world).await;
+    world.converges().await;
     none_failed(traffic).await;
     assert!(is_whole(&world) && files(&world)[0].contains("retries 3"));
     let kept = fs::read_to_string(world.run_dir("proxy").join("haproxy.cfg.edited")).unwrap();
@@ -247,7 +224,7 @@ async fn an_edited_file_holds_back_structure_alone_until_it_is_forced() {
 #[tokio::test(flavor = "multi_thread")]
 async fn an_edit_that_is_undone_blocks_no_more() {
     let mut world = World::with(&["web1"]).await;
-    converges(&world).await;
+    world.converges().await;
     let config = world.run_dir("proxy").join("haproxy.cfg");
     let ours = files(&world)[0].clone();
     edit(&config, &format!("{ours}# mine\n"));
@@ -257,8 +234,8 @@ async fn an_edit_that_is_undone_blocks_no_more() {
     assert!(!files(&world)[0].contains("server web2 "));
     edit(&config, &ours);
     world.eventually("the file is written", || async { files(&world)[0].contains("server web2 ") }).await;
-    converges(&world).await;
-    assert_eq!(status(&world).await.1, Some(0));
+    world.converges().await;
+    assert_eq!(world.status_text().await.1, Some(0));
 }
 
 /// Agents and the lb start and run without what they would have kept, and keep it once there is room.

@@ -5,9 +5,9 @@
 
 use std::{collections::BTreeSet, os::unix::process::ExitStatusExt as _, path::Path};
 
-use backchat::demo::{Child, child::kill_pid, ports};
+use backchat::demo::{Child, child::kill_pid};
 
-use super::world::{PATIENCE, World, get, none_failed};
+use super::world::{PATIENCE, World, free, get, none_failed};
 
 /// Every point of a push, in the order in which it passes them.
 const PUSH: &[&str] = &["push:begin", "push:some", "push:end"];
@@ -26,17 +26,6 @@ fn arm(world: &mut World, words: &str) {
 
 fn disarm(world: &mut World) {
     world.prefixes.clear();
-}
-
-/// One more listener: only a new structure brings it.
-fn listener() -> String {
-    ports::free().expect("a free port").to_string()
-}
-
-async fn kill_lb(world: &mut World) {
-    let lb = &mut world.balancers.get_mut("proxy").unwrap().process;
-    lb.kill().unwrap();
-    lb.ended(PATIENCE).await.unwrap().expect("it was killed");
 }
 
 /// Waits until the lb has died at its failpoint.
@@ -78,16 +67,11 @@ async fn nothing_is_lost(world: &mut World, point: &str, before: &[&str], after:
     disarm(world);
     world.restart_balancer_with("proxy", flags);
     world.serves(after).await;
-    converges(world).await;
+    world.converges().await;
     let counts = traffic.stop().await;
     assert_eq!(counts.failures(), 0, "killed at {point}: {counts}\n{}", world.last_words());
     assert_eq!(leftovers(world), [""; 0], "killed at {point}");
     drop(alone);
-}
-
-async fn converges(world: &World) {
-    let done = || async { world.json("proxy", &["status"]).await.is_some_and(|status| status["converged"] == true) };
-    world.eventually("the lb has converged", done).await;
 }
 
 /// The endpoints of service `web`, live or desired.
@@ -120,11 +104,11 @@ fn leftovers(world: &World) -> Vec<String> {
 async fn killed_at_each_step_of_a_new_structure() {
     for point in FILES.iter().chain(RELOAD) {
         let mut world = World::with(&["web1", "web2"]).await;
-        converges(&world).await;
+        world.converges().await;
         let traffic = world.traffic();
-        kill_lb(&mut world).await;
+        world.kill_lb().await;
         arm(&mut world, &format!("{point}=return"));
-        let other = listener();
+        let other = free().to_string();
         world.restart_balancer_with("proxy", &["--listen", &other]);
         dies(&mut world, point).await;
         none_failed(traffic).await;
@@ -136,9 +120,9 @@ async fn killed_at_each_step_of_a_new_structure() {
 async fn killed_at_each_step_of_a_push() {
     for point in PUSH.iter().chain(FILES) {
         let mut world = World::with(&["web1", "web2"]).await;
-        converges(&world).await;
+        world.converges().await;
         let traffic = world.traffic();
-        kill_lb(&mut world).await;
+        world.kill_lb().await;
         arm(&mut world, &format!("{point}=return"));
         world.restart_balancer("proxy");
         world.start_agent("web3", &[]).await;
@@ -155,8 +139,8 @@ async fn killed_while_files_of_before_are_taken_in() {
         let (skip, name) = point.split_once("->").map_or(("", point), |(skip, name)| (skip, name));
         let arrow = if skip.is_empty() { "" } else { "->" };
         let mut world = World::with(&["web1", "web2"]).await;
-        converges(&world).await;
-        kill_lb(&mut world).await;
+        world.converges().await;
+        world.kill_lb().await;
         let run_dir = world.run_dir("proxy");
         for file in ["haproxy.cfg", "hosts.map", "services.map"] {
             let place = run_dir.join(file);
@@ -166,7 +150,7 @@ async fn killed_while_files_of_before_are_taken_in() {
         }
         std::fs::remove_dir_all(run_dir.join("files")).unwrap();
         arm(&mut world, &format!("{name}={skip}{arrow}return"));
-        let other = listener();
+        let other = free().to_string();
         world.restart_balancer_with("proxy", &["--listen", &other]);
         dies(&mut world, point).await;
         nothing_is_lost(&mut world, point, &["web1", "web2"], &["web1", "web2"], &["--listen", &other]).await;
@@ -177,9 +161,9 @@ async fn killed_while_files_of_before_are_taken_in() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_plan_that_is_held_up_does_no_harm() {
     let mut world = World::with(&["web1", "web2"]).await;
-    converges(&world).await;
+    world.converges().await;
     let traffic = world.traffic();
-    kill_lb(&mut world).await;
+    world.kill_lb().await;
     // Nothing is to be done after the restart: the first push is web3's.
     arm(&mut world, "push:begin=1*sleep(3000)");
     world.restart_balancer("proxy");

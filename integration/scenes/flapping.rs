@@ -5,10 +5,6 @@ use serde_json::Value;
 
 use super::world::{PATIENCE, World, none_failed};
 
-async fn status(world: &World) -> Value {
-    world.json("proxy", &["status"]).await.unwrap_or_default()
-}
-
 /// Agent and web server are killed, the balancer takes them out, and both come back.
 async fn crash_and_return(world: &mut World, name: &str) {
     let at = world.agents[name].web.as_ref().expect("it serves").addr();
@@ -28,11 +24,11 @@ async fn a_member_that_comes_and_goes_is_held_down_and_no_request_is_lost() {
     for _ in 0..3 {
         crash_and_return(&mut world, "web1").await;
         world.serves(&["web1", "web2", "web3"]).await;
-        assert_eq!(status(&world).await["flapping"], Value::Array(Vec::new()), "it is forgiven");
+        assert_eq!(world.status().await["flapping"], Value::Array(Vec::new()), "it is forgiven");
     }
     crash_and_return(&mut world, "web1").await;
     let held = || async {
-        let status = status(&world).await;
+        let status = world.status().await;
         let flap = &status["flapping"][0];
         flap["node"] == "web1" && flap["times"] == 4 && flap["endpoints"][0] == "web/web1"
     };
@@ -42,12 +38,12 @@ async fn a_member_that_comes_and_goes_is_held_down_and_no_request_is_lost() {
     world.members("proxy", &[("web1", "alive")]).await;
     world.serves(&["web1", "web2", "web3"]).await;
     crash_and_return(&mut world, "web1").await;
-    world.eventually("web1 is held down again", || async { status(&world).await["flapping"][0]["times"] == 5 }).await;
-    let id = status(&world).await["flapping"][0]["id"].as_str().unwrap().to_owned();
+    world.eventually("web1 is held down again", || async { world.status().await["flapping"][0]["times"] == 5 }).await;
+    let id = world.status().await["flapping"][0]["id"].as_str().unwrap().to_owned();
     let released = world.json("proxy", &["release", &id]).await.expect("release answers");
     assert_eq!(released["hold"], id.as_str());
     world.serves(&["web1", "web2", "web3"]).await;
-    assert_eq!(status(&world).await["reloads"], 0, "{}", world.last_words());
+    assert_eq!(world.status().await["reloads"], 0, "{}", world.last_words());
     none_failed(traffic).await;
 }
 
@@ -62,7 +58,7 @@ async fn a_member_that_is_restarted_again_and_again_is_not() {
         agent.process.ended(PATIENCE).await.unwrap().expect("it leaves");
         world.restart_agent("web1", &[]);
         world.serves(&["web1", "web2"]).await;
-        assert_eq!(status(&world).await["flapping"], Value::Array(Vec::new()));
+        assert_eq!(world.status().await["flapping"], Value::Array(Vec::new()));
     }
     none_failed(traffic).await;
 }
@@ -93,10 +89,10 @@ async fn a_service_that_comes_and_goes_behind_a_living_agent_is_held_down() {
         let health = Web::start(at, "ok").await.expect("its port is free again");
         if nth < 4 {
             endpoints(&world, 3).await;
-            assert_eq!(status(&world).await["flapping"], Value::Array(Vec::new()), "it is forgiven");
+            assert_eq!(world.status().await["flapping"], Value::Array(Vec::new()), "it is forgiven");
         } else {
             let held = || async {
-                let status = status(&world).await;
+                let status = world.status().await;
                 let flap = &status["flapping"][0];
                 let endpoint = flap["endpoints"][0] == "web/web2";
                 flap["node"] == "web2" && flap["service"] == "web" && flap["times"] == 4 && endpoint
@@ -110,6 +106,6 @@ async fn a_service_that_comes_and_goes_behind_a_living_agent_is_held_down() {
         drop(health);
     }
     world.serves(&["web1", "web3"]).await;
-    assert_eq!(status(&world).await["reloads"], 0, "{}", world.last_words());
+    assert_eq!(world.status().await["reloads"], 0, "{}", world.last_words());
     none_failed(traffic).await;
 }

@@ -9,9 +9,12 @@ use backchat::demo::{
     plane::ask,
     ports,
 };
-use rustix::process::{Pid, Signal, kill_process};
+use rustix::process::Signal;
 
-use super::world::{PATIENCE, backchat, get};
+use super::{
+    signals::send,
+    world::{PATIENCE, backchat, get},
+};
 
 /// The processes whose parent this is.
 fn children_of(parent: u32) -> Vec<u32> {
@@ -68,7 +71,7 @@ async fn the_first_process_hands_signals_on_and_reaps_orphans() {
     eventually("another HAProxy runs", async || worker(&socket).await.is_some_and(|pid| pid != before)).await;
     eventually("no zombie is left", async || !children_of(first).into_iter().any(is_zombie)).await;
 
-    kill_process(Pid::from_raw(i32::try_from(first).unwrap()).unwrap(), Signal::TERM).unwrap();
+    send(first, Signal::TERM);
     let status = outside.ended(PATIENCE).await.unwrap().expect("it ends");
     assert_eq!(status.code(), Some(0), "{}", outside.last_words(20));
 }

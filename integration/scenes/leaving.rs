@@ -6,21 +6,19 @@
 use std::{net::SocketAddr, time::Duration};
 
 use backchat::demo::{Traffic, Web, child::kill_pid, plane, traffic::Load};
-use rustix::process::{Pid, Signal, kill_process};
+use rustix::process::Signal;
 use tokio::{task::JoinHandle, time::Instant};
 
-use super::world::{Agent, PATIENCE, World, none_failed};
+use super::{
+    signals::send,
+    world::{Agent, PATIENCE, World, none_failed},
+};
 
 /// By how much an answer may seem later than the end of the agent that waited for it: two tasks of a busy machine. Far
 /// less than what the slow requests take.
 const SLACK: Duration = Duration::from_millis(1500);
 /// Longer than any scene takes.
 const FOR_GOOD: u64 = 60_000;
-
-fn send(pid: u32, signal: Signal) {
-    let pid = Pid::from_raw(pid.try_into().unwrap()).expect("a child has a process id");
-    kill_process(pid, signal).expect("it runs");
-}
 
 /// Clients that keep their connection and clients that do not, at each of these balancers.
 fn traffic(world: &World, balancers: &[&str]) -> Vec<Traffic> {

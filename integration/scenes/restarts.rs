@@ -15,7 +15,7 @@ use super::{
     plane::{backend_of, servers, show, worker_of},
     recorder::Recorder,
     signals::send,
-    world::{PATIENCE, World, backchat, get, none_failed},
+    world::{PATIENCE, World, get, none_failed},
 };
 
 /// SIGKILL for a balancer and its HAProxy at once, and nothing left in the run folder: what a reboot leaves.
@@ -60,7 +60,7 @@ async fn crash(mut agent: Child) {
 
 /// Whether `web9` is refused, which it is said to be once it is known.
 async fn refused(world: &World) -> bool {
-    let status = world.json("proxy", &["status"]).await.unwrap_or_default();
+    let status = world.status().await;
     status["rejections"].as_array().is_some_and(|all| all.iter().any(|r| r["node"] == "web9"))
 }
 
@@ -107,7 +107,7 @@ const RESTARTS: usize = 100;
 async fn a_hundred_restarts_under_load_change_nothing() {
     let mut world = World::with(&["web1", "web2", "web3"]).await;
     world.eventually("all is settled", || settled(&world)).await;
-    kill_lb(&mut world).await;
+    world.kill_lb().await;
     let socket = |name: &str| Recorder::before(&world.run_dir("proxy").join(name)).unwrap();
     let (runtime, master) = (socket("haproxy.sock"), socket("master.sock"));
     let before = (servers(&world).await, worker_of(&world, "proxy").await, files(&world));
@@ -118,14 +118,14 @@ async fn a_hundred_restarts_under_load_change_nothing() {
         world.restart_balancer_with("proxy", &["--join", &joined]);
         if round % 5 == 0 {
             world.eventually("it is settled again", || settled(&world)).await;
-            let status = world.json("proxy", &["status"]).await.unwrap_or_default();
+            let status = world.status().await;
             assert!(status["last_apply"].is_null() && status["held"] == serde_json::json!([]), "{status}");
         } else {
             // After its first word, its second, and so on: beyond what it has to ask until it is settled.
             let said = asks(begun + 1 + round % 24);
             world.eventually("it has asked so much", || async { said(runtime.count()) }).await;
         }
-        kill_lb(&mut world).await;
+        world.kill_lb().await;
     }
     let changing =
         |recorder: &Recorder| recorder.asked().into_iter().filter(|line| !is_question(line)).collect::<Vec<_>>();
@@ -141,15 +141,9 @@ async fn a_hundred_restarts_under_load_change_nothing() {
     assert!(changing(&runtime).iter().any(|line| line.starts_with("add server")), "{:?}", changing(&runtime));
 }
 
-async fn kill_lb(world: &mut World) {
-    let lb = world.balancers.get_mut("proxy").unwrap();
-    lb.process.kill().unwrap();
-    lb.process.ended(PATIENCE).await.unwrap().expect("it was killed");
-}
-
 /// Whether the balancer knows its three agents, and has nothing left to do.
 async fn settled(world: &World) -> bool {
-    let status = world.json("proxy", &["status"]).await.unwrap_or_default();
+    let status = world.status().await;
     status["synced"] == true && status["converged"] == true && status["members"]["alive"] == 4
 }
 
@@ -202,7 +196,7 @@ async fn a_worker_or_master_killed_again_and_again_is_replaced_with_all_its_serv
 #[tokio::test(flavor = "multi_thread")]
 async fn a_reload_by_hand_loses_no_request_and_the_new_worker_is_driven() {
     let mut world = World::with(&["web1", "web2"]).await;
-    world.eventually("all is settled", || converged(&world)).await;
+    world.converges().await;
     let traffic = world.traffic();
     let (before, (master, worker)) = (servers(&world).await, master_and_worker(&world).await);
     let begun = Instant::now();
@@ -222,18 +216,11 @@ async fn a_reload_by_hand_loses_no_request_and_the_new_worker_is_driven() {
     none_failed(traffic).await;
 }
 
-async fn converged(world: &World) -> bool {
-    let status = world.json("proxy", &["status"]).await.unwrap_or_default();
-    status["converged"] == true && status["up"] == true
-}
-
 /// Whether `status` fails, with a line that says it of the data plane.
 async fn said_to_fail(world: &World) -> Option<String> {
-    let admin = format!("unix:{}", world.run_dir("proxy").join("admin.sock").display());
-    let output = tokio::process::Command::new(backchat()).args(["status", "--admin", &admin]).output().await.unwrap();
-    let text = String::from_utf8_lossy(&output.stdout).into_owned();
+    let (text, code) = world.status_text().await;
     let line = text.lines().find(|line| line.starts_with("FAIL  data plane"))?.to_owned();
-    (output.status.code() == Some(1)).then_some(line)
+    (code == Some(1)).then_some(line)
 }
 
 /// A stopped HAProxy takes every command and answers none. The balancer says so, is itself a member like any other
@@ -263,7 +250,7 @@ async fn a_stopped_haproxy_is_said_holds_up_no_gossip_and_heals() {
     send(worker, Signal::CONT);
     world.serves(&["web1", "web3"]).await;
     let begun = Instant::now();
-    world.eventually("status is well", || converged(&world)).await;
+    world.converges().await;
     assert!(begun.elapsed() < NOTICED, "after {:?}", begun.elapsed());
     assert_eq!(worker_of(&world, "proxy").await, Some(worker), "it was let go on, not replaced");
 }
@@ -281,7 +268,7 @@ async fn a_kept_haproxy_is_adopted_by_the_next_lb_and_follows_its_flags() {
     end_lb(&mut world).await;
     world.restart_balancer_with("proxy", &["--on-exit", "keep"]);
     world.members("proxy", &[("web1", "alive"), ("web2", "alive")]).await;
-    world.eventually("it is driven", || converged(&world)).await;
+    world.converges().await;
     assert_eq!(master_and_worker(&world).await, (master, worker), "it was not adopted as it was");
     none_failed(traffic).await;
 
@@ -318,7 +305,7 @@ async fn a_port_that_somebody_else_has_is_refused_at_the_start() {
 
     // Its own HAProxy serves at one, somebody else at the other: that one is refused all the same.
     let theirs = Web::start(([127, 0, 0, 1], 0).into(), "theirs").await.unwrap();
-    kill_lb(&mut world).await;
+    world.kill_lb().await;
     let listen = theirs.addr().to_string();
     world.restart_balancer_with("proxy", &["--listen", &listen]);
     let lb = &mut world.balancers.get_mut("proxy").unwrap().process;
@@ -332,7 +319,7 @@ async fn a_port_that_somebody_else_has_is_refused_at_the_start() {
 #[tokio::test(flavor = "multi_thread")]
 async fn who_went_while_the_lb_was_away_is_out_when_it_is_back() {
     let mut world = World::with(&["web1", "web2", "web3", "web4"]).await;
-    kill_lb(&mut world).await;
+    world.kill_lb().await;
     world.agents["web2"].process.terminate().unwrap();
     world.crash("web3");
     world.members("web1", &[("web2", "left"), ("web3", "failed")]).await;

@@ -252,7 +252,8 @@ impl World {
     }
 }
 
-fn free() -> SocketAddr {
+/// An address on loopback that nobody has.
+pub(super) fn free() -> SocketAddr {
     ports::free().expect("a free port")
 }
 

@@ -24,17 +24,16 @@ mod schedule;
 mod world;
 
 use std::{
-    io::Read as _,
     path::Path,
     process::{ExitCode, Stdio},
     time::Duration,
 };
 
 use anyhow::{Context as _, Result};
+use backchat::demo::child::input_closed;
 use tokio::{
     process::Command,
     signal::unix::{SignalKind, signal},
-    sync::oneshot,
     time::timeout,
 };
 
@@ -138,16 +137,4 @@ async fn inside(names: Names, time: Duration, seed: u64, from: u32, program: &Pa
             Ok(ExitCode::FAILURE)
         }
     }
-}
-
-/// Resolves when standard input ends: the outer half is gone, or wants this one to end.
-fn input_closed() -> oneshot::Receiver<()> {
-    let (tell, told) = oneshot::channel();
-    std::thread::spawn(move || {
-        let mut sink = [0; 64];
-        while std::io::stdin().read(&mut sink).is_ok_and(|read| read > 0) {}
-        // Nobody waits any more where the run ended by itself.
-        let _ = tell.send(());
-    });
-    told
 }

@@ -1,16 +1,13 @@
 //! `backchat demo-web`: the web server of the demo, as a process of its own, so that `kill -9` is what it is. Hidden:
 //! it serves nothing of use.
 
-use std::{io::Read as _, net::SocketAddr};
+use std::net::SocketAddr;
 
 use anyhow::Context as _;
-use tokio::{
-    signal::unix::{SignalKind, signal},
-    sync::oneshot,
-};
+use tokio::signal::unix::{SignalKind, signal};
 
 use super::Exit;
-use crate::demo::Web;
+use crate::demo::{Web, child::input_closed};
 
 /// A web server that answers its name
 #[derive(clap::Args)]
@@ -41,16 +38,4 @@ pub(super) async fn run(flags: Flags) -> anyhow::Result<Exit> {
     }
     web.stop().await?;
     Ok(Exit::Done)
-}
-
-/// Resolves when standard input ends. A thread of its own: tokio's reader would hold up the end of the program.
-fn input_closed() -> oneshot::Receiver<()> {
-    let (tell, told) = oneshot::channel();
-    std::thread::spawn(move || {
-        let mut sink = [0; 64];
-        while std::io::stdin().read(&mut sink).is_ok_and(|read| read > 0) {}
-        // Nobody waits any more where the server ends by itself.
-        let _ = tell.send(());
-    });
-    told
 }

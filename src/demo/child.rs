@@ -3,14 +3,17 @@
 use std::{
     ffi::OsStr,
     fs::{self, File},
-    io,
+    io::{self, Read as _},
     path::{Path, PathBuf},
     process::{ExitStatus, Stdio},
     time::Duration,
 };
 
 use rustix::process::{Pid, Signal, kill_process};
-use tokio::process::{ChildStdin, Command};
+use tokio::{
+    process::{ChildStdin, Command},
+    sync::oneshot,
+};
 
 /// A running process. Dropped, it is killed.
 #[derive(Debug)]
@@ -147,6 +150,19 @@ pub fn parent_of(pid: u32) -> Option<u32> {
 pub fn kill_pid(pid: u32) -> io::Result<()> {
     let pid = pid_from(pid).ok_or(io::ErrorKind::InvalidInput)?;
     Ok(kill_process(pid, Signal::KILL)?)
+}
+
+/// The other side of [`Child::start`], in the process that was started: resolves when standard input ends, for whoever
+/// started it is gone. A thread of its own reads: tokio's reader would hold up the end of the program.
+pub fn input_closed() -> oneshot::Receiver<()> {
+    let (tell, told) = oneshot::channel();
+    std::thread::spawn(move || {
+        let mut sink = [0; 64];
+        while io::stdin().read(&mut sink).is_ok_and(|read| read > 0) {}
+        // Nobody waits any more where the program ends by itself.
+        let _ = tell.send(());
+    });
+    told
 }
 
 fn pid_from(raw: u32) -> Option<Pid> {

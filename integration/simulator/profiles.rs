@@ -9,9 +9,6 @@ use super::{
     report::{Job, Line, Table},
 };
 
-/// How often each is measured.
-const TIMES: usize = 100;
-
 const HEAD: &[&str] = &[
     "profile, members",
     "process dead: out",
@@ -52,25 +49,25 @@ struct Numbers {
     told: Vec<(Duration, Duration)>,
 }
 
-/// The table of all of them.
-pub(super) fn table() -> Table {
-    let job = |case: Case| -> Job { Box::new(move || case.line()) };
+/// The table of all of them, each measured so many times.
+pub(super) fn table(times: usize) -> Table {
+    let job = |case: Case| -> Job { Box::new(move || case.line(times)) };
     Table { head: HEAD, jobs: CASES.map(job).into() }
 }
 
 impl Case {
-    fn line(self) -> Line {
-        let numbers = self.measure();
+    fn line(self, times: usize) -> Line {
+        let numbers = self.measure(times);
         // That much is promised of this one; the others are only shown.
         let is_bounded = self.profile == Profile::LAN && self.size == 100;
         Line { row: self.row(&numbers), wrong: numbers.late().filter(|_| is_bounded) }
     }
 
-    fn measure(self) -> Numbers {
+    fn measure(self, times: usize) -> Numbers {
         let mut cluster = Crashes::new(self.size, self.profile, self.loss);
-        let mut crashes = |end| (0..TIMES).map(|_| cluster.crash(end)).collect();
+        let mut crashes = |end| (0..times).map(|_| cluster.crash(end)).collect();
         let (refused, silent) = (crashes(End::Process), crashes(End::Host));
-        let told = (0..TIMES).map(|_| cluster.tell()).collect();
+        let told = (0..times).map(|_| cluster.tell()).collect();
         Numbers { refused, silent, told }
     }
 

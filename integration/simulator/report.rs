@@ -1,10 +1,41 @@
-//! What `make sweep` measures: the README's tables of the simulator, written to `target/sweep.md` to be pasted.
+//! What `make sweep` measures: the README's tables of the simulator, written to `target/sweep.md` to be pasted. Every
+//! run of the tests measures a taste of the same, by the same promises.
 //!
 //! All rows are measured and written before any of them fails the test: an hour's work is not lost for one.
 
-use std::{collections::BTreeMap, fmt::Write as _, fs, path::Path, sync::Mutex, thread, time::Instant};
+use std::{
+    collections::BTreeMap,
+    env,
+    fmt::Write as _,
+    fs,
+    path::{Path, PathBuf},
+    sync::Mutex,
+    thread,
+    time::{Duration, Instant},
+};
 
-use super::{profiles, sweep};
+use super::{profiles, sweep, world::secs};
+
+/// How much is measured.
+struct Scale {
+    /// The virtual time of each cell of the sweep.
+    time: Duration,
+    /// How often each number of a profile is measured.
+    times: usize,
+    file: PathBuf,
+}
+
+impl Scale {
+    /// As many minutes as `SWEEP_MINUTES` says, with all that the README shows; a taste where it is not set.
+    fn asked() -> Self {
+        let folder = Path::new(env!("CARGO_TARGET_TMPDIR"));
+        let Ok(minutes) = env::var("SWEEP_MINUTES") else {
+            return Self { time: secs(5), times: 1, file: folder.join("sweep.md") };
+        };
+        let minutes: u64 = minutes.parse().expect("SWEEP_MINUTES is no number");
+        Self { time: secs(minutes * 60), times: 100, file: folder.with_file_name("sweep.md") }
+    }
+}
 
 /// A row of a table, and which promise it breaks.
 #[derive(Debug)]
@@ -70,11 +101,11 @@ fn report(tables: Vec<Table>) -> (String, Vec<String>) {
 }
 
 #[test]
-#[ignore = "make sweep: many minutes"]
 fn the_tables_of_the_readme() {
-    let (text, wrong) = report(vec![profiles::table(), sweep::table()]);
+    let scale = Scale::asked();
+    let (text, wrong) = report(vec![profiles::table(scale.times), sweep::table(scale.time)]);
     println!("\n{text}");
-    fs::write(Path::new(env!("CARGO_TARGET_TMPDIR")).with_file_name("sweep.md"), text).unwrap();
+    fs::write(scale.file, text).unwrap();
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
 }
 

@@ -2,7 +2,7 @@
 //!
 //! Minutes of it in every run of the tests, an hour of each in `make sweep`.
 
-use std::{env, fmt::Write, time::Duration};
+use std::{fmt::Write, time::Duration};
 
 use backchat::{
     cluster::node::Effect,
@@ -27,10 +27,8 @@ const LOSSES: [f64; 4] = [0.05, 0.1, 0.2, 0.3];
 const HEAD: &[&str] =
     &["nodes", "loss", "time", "stalls", "removed", "removed, stalled", "drained", "drained, stalled"];
 
-/// The table of an hour of each, or of as many minutes as are asked for.
-pub(super) fn table() -> Table {
-    let minutes = env::var("SWEEP_MINUTES").map_or(60, |minutes| minutes.parse().expect("SWEEP_MINUTES is no number"));
-    let time = secs(minutes * 60);
+/// The table of all of them, each for this long.
+pub(super) fn table(time: Duration) -> Table {
     let cells = [3, 10, 100].into_iter().flat_map(|size| LOSSES.map(|loss| Cell { size, loss, time }));
     Table { head: HEAD, jobs: cells.map(|cell| -> Job { Box::new(move || cell.line()) }).collect() }
 }

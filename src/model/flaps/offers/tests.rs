@@ -106,6 +106,9 @@ fn a_service_at_two_ports_is_one() {
         seen.says(port, healthy);
     }
     assert_eq!(seen.times(), 1);
+    seen.says(81, false);
+    seen.says(81, true);
+    assert_eq!(seen.times(), 2, "it is up only where it is so at each");
 }
 
 #[test]

@@ -5,35 +5,25 @@
 //! route flap damping (RFC 2439) and Kubernetes' restart backoff do. What follows from that for a service is for
 //! `desired` to say. Plain data and time as an argument; it must not know what is live.
 
+mod damping;
 mod kept;
+mod life;
 mod offers;
 
 use std::{
-    collections::{BTreeMap, BTreeSet, VecDeque},
+    collections::{BTreeMap, BTreeSet},
     time::Duration,
 };
 
 pub use self::kept::KeptFlap;
-use self::offers::Offers;
-use super::{
-    EndpointId, Liveness, Member, Moment, NodeName, ServiceName, Since, Snapshot, SourceName, State, Target,
-    offers::MAX_OFFERS, short_id,
+use self::{
+    damping::Flap,
+    life::{End, Life},
+    offers::Offers,
 };
-
-/// Returns this close together count together.
-const WINDOW: Duration = Duration::from_secs(120);
-/// What the returns within [`WINDOW`] weigh where a member flaps: four crashes.
-const ENOUGH: u32 = 40;
-/// A return after it went without a word. The first three are forgiven: a crash, and a supervisor that tries again.
-const CRASH: u32 = 10;
-/// A return after a goodbye. Forty within two minutes are no deployment any more.
-const GRACEFUL: u32 = 1;
-/// The first time in which it is held down; each further one is twice as long.
-const FIRST: Duration = Duration::from_secs(5);
-/// Each such time without a return, and not held down, takes one doubling back.
-const QUIET: Duration = Duration::from_secs(120);
-/// Returns that are kept of one member: as many as it takes.
-const MOST: usize = (ENOUGH / GRACEFUL) as usize;
+use super::{
+    EndpointId, Member, Moment, NodeName, ServiceName, Snapshot, SourceName, Target, offers::MAX_OFFERS, short_id,
+};
 
 /// How often members came back.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -44,42 +34,6 @@ pub struct Flaps {
     offers: BTreeMap<(SourceName, NodeName), Offers>,
     /// Those that came back lately: members, and services of members.
     all: BTreeMap<Target, Flap>,
-}
-
-#[derive(Clone, Debug, PartialEq, Eq)]
-struct Life {
-    epoch: u64,
-    end: End,
-}
-
-/// How a life ended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum End {
-    /// Not yet.
-    Open,
-    /// It was declared down.
-    Failed,
-    /// It said that it goes, or it is this node that was cut off.
-    Excused,
-}
-
-/// A member that came back lately, or a service of it.
-#[derive(Clone, Debug, PartialEq, Eq)]
-struct Flap {
-    /// When, and what each return weighs, oldest first.
-    returns: VecDeque<(Moment, u32)>,
-    /// How often since `since`, when it all began.
-    times: u32,
-    since: Since,
-    last: Since,
-    /// How often it was held down in a row.
-    level: u32,
-    /// Until when it is.
-    until: Option<Moment>,
-    /// What is kept out.
-    out: BTreeSet<EndpointId>,
-    /// What was let in all the same, for it was needed.
-    let_in: BTreeSet<EndpointId>,
 }
 
 /// A member that is held down, or a service of one that lives, as it is shown.
@@ -223,96 +177,6 @@ fn both(node: &NodeName, id: &EndpointId) -> [Target; 2] {
 
 fn flap_id(who: &Target) -> String {
     short_id('f', &who.to_string())
-}
-
-impl Life {
-    /// The member's life, and how it ended; what was excused stays so while it is gone.
-    fn of(member: &Member, before: Option<&Self>) -> Self {
-        let before = before.filter(|life| life.epoch == member.epoch).map(|life| life.end);
-        let end = match member.liveness {
-            _ if says_goodbye(member) => End::Excused,
-            Liveness::Failed if before == Some(End::Excused) => End::Excused,
-            Liveness::Failed => End::Failed,
-            Liveness::Alive | Liveness::Suspect | Liveness::Left => End::Open,
-        };
-        Self { epoch: member.epoch, end }
-    }
-
-    /// What it weighs that the member is back, if it is: in another life, or in this one though it was down.
-    fn back(&self, member: &Member) -> Option<u32> {
-        let anew = member.epoch > self.epoch;
-        if !member.lives() || !(anew || (self.end == End::Failed && member.epoch == self.epoch)) {
-            return None;
-        }
-        // A goodbye that no step saw may be what is still known of the life before.
-        let left = anew && member.record.as_ref().is_some_and(|r| r.epoch < member.epoch && r.state != State::Serving);
-        Some(if left || self.end == End::Excused { GRACEFUL } else { CRASH })
-    }
-}
-
-/// Whether the member, in this life, drains or has left.
-fn says_goodbye(member: &Member) -> bool {
-    let said = member.record.as_ref().filter(|record| record.epoch >= member.epoch);
-    member.liveness == Liveness::Left || said.is_some_and(|record| record.state != State::Serving)
-}
-
-impl Flap {
-    fn new(now: Moment) -> Self {
-        Self {
-            returns: VecDeque::new(),
-            times: 0,
-            since: Since::now(now),
-            last: Since::now(now),
-            level: 0,
-            until: None,
-            out: BTreeSet::new(),
-            let_in: BTreeSet::new(),
-        }
-    }
-
-    fn came_back(&mut self, weight: u32, most: Duration, now: Moment) {
-        self.times = self.times.saturating_add(1);
-        (self.level, self.last) = (self.level_at(now), Since::now(now));
-        self.returns.push_back((now, weight));
-        if self.returns.len() > MOST {
-            self.returns.pop_front();
-        }
-        self.forget(now);
-        let sum: u32 = self.returns.iter().map(|(_, weight)| weight).sum();
-        // Who was held down a short while ago has no three crashes free.
-        if sum >= ENOUGH || (self.level > 0 && weight >= CRASH) {
-            let length = FIRST.saturating_mul(1 << self.level.min(16)).min(most);
-            self.level += u32::from(length < most);
-            self.until = Some(now + length);
-            (self.out, self.let_in) = (BTreeSet::new(), BTreeSet::new());
-        }
-    }
-
-    /// What is kept out is said anew by every look.
-    fn forget(&mut self, now: Moment) {
-        self.returns.retain(|(at, _)| now.saturating_sub(*at) < WINDOW);
-        self.out.clear();
-    }
-
-    fn left(&self, now: Moment) -> Option<Duration> {
-        self.until.and_then(|until| until.checked_sub(now)).filter(|left| !left.is_zero())
-    }
-
-    /// How many doublings are left after the quiet time so far.
-    fn level_at(&self, now: Moment) -> u32 {
-        let quiet = self.quiet(now).as_secs() / QUIET.as_secs();
-        self.level.saturating_sub(u32::try_from(quiet).unwrap_or(u32::MAX))
-    }
-
-    /// Since when it has neither come back nor been held down.
-    fn quiet(&self, now: Moment) -> Duration {
-        let free = self.until.map_or(Duration::MAX, |until| now.saturating_sub(until));
-        self.last.age(now).min(free)
-    }
-
-    fn is_remembered(&self, now: Moment) -> bool {
-        self.last.age(now) < WINDOW || self.level_at(now) > 0
-    }
 }
 
 #[cfg(test)]

@@ -8,7 +8,10 @@ use std::{
 
 use serde::{Deserialize, Serialize};
 
-use super::{FIRST, Flap, Flaps, NodeName};
+use super::{
+    Flaps, NodeName,
+    damping::{FIRST, Flap},
+};
 use crate::model::{Moment, ServiceName, Since, Target};
 
 /// A member that came back lately, or a service of it.

@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 
-use super::{CRASH, GRACEFUL};
+use super::damping::{CRASH, GRACEFUL};
 use crate::model::{RawRecord, ServiceName, State, offers::MAX_OFFERS};
 
 /// The services of one life of a member, as they were seen last.

@@ -1,7 +1,10 @@
 //! Lives that come and go, on a clock of seconds.
 
-use super::*;
-use crate::model::{Kind, RawRecord, Verdict};
+use super::{
+    damping::{CRASH, GRACEFUL},
+    *,
+};
+use crate::model::{Kind, Liveness, RawRecord, State, Verdict};
 
 const MOST: Duration = Duration::from_secs(300);
 

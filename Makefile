@@ -13,8 +13,8 @@ MINUTES ?= 60
 
 # What is handed out, and measured: static, and what an agent never runs last (see the two files).
 TARGET = $(shell packaging/target.sh)
-LAYOUT := "-Csymbol-mangling-version=v0", "-Clink-arg=-Wl,-T,$(CURDIR)/packaging/layout.ld"
-SHIPPED = --profile shipped --target $(TARGET) --config 'build.rustflags=[$(LAYOUT)]'
+RUSTFLAGS_SHIPPED = $(or $(shell packaging/rustflags.sh $(TARGET)),$(error packaging/rustflags.sh failed))
+SHIPPED = --profile shipped --target $(TARGET) --config 'build.rustflags=[$(RUSTFLAGS_SHIPPED)]'
 
 .DEFAULT_GOAL := help
 .PHONY: help demo test test-versions bench sweep chaos lint dist
@@ -23,25 +23,27 @@ help: ## list these commands
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | while IFS="$$(printf '\t')" read -r name what; do \
 		printf 'make %-14s %s\n' "$$name" "$$what"; done
 
-demo: ## agents join, drain and crash beside a real HAProxy under traffic (ARGS=--keep leaves it running)
-	@$(DEPS) demo
+demo: ## agents join, drain and crash beside a real load balancer (ARGS="--driver nginx|openresty"; ARGS=--keep leaves it running)
+	@$(DEPS) demo-$(or $(filter nginx openresty,$(subst =, ,$(ARGS))),haproxy)
 	$(CARGO) run --release --bin backchat -- demo $(ARGS)
 
-test: ## all tests, on the installed HAProxy
+test: ## all tests, on the installed HAProxy and nginx
 	@$(DEPS) test
 	$(CARGO) test --workspace
 
-test-versions: ## the tests again on HAProxy 3.0 and 3.2, out of Debian trees under trees/
+test-versions: ## the tests again on HAProxy 3.0 and 3.2, nginx 1.26 and 1.30, out of Debian trees under trees/
 	@$(DEPS) test-versions
 	@for version in $(VERSIONS); do \
-		haproxy="$$(integration/trees.sh $$version)" || exit 1; \
-		echo "== HAProxy $$version: $$haproxy"; \
-		BACKCHAT_HAPROXY="$$haproxy" $(CARGO) test --workspace || exit 1; \
+		wrappers="$$(integration/trees.sh $$version)" || exit 1; \
+		set -- $$wrappers; \
+		echo "== HAProxy $$version: $$1, nginx: $$2"; \
+		BACKCHAT_HAPROXY="$$1" BACKCHAT_NGINX="$$2" $(CARGO) test --workspace || exit 1; \
 	done
 
-bench: ## compare with Serf and a reload script, side by side; writes target/bench.md
+bench: ## compare with Serf and a reload script, side by side; writes target/bench.md; and what a plan costs
 	@$(DEPS) bench
 	$(CARGO) bench $(SHIPPED) --bench bench -- $(ARGS)
+	$(CARGO) bench $(SHIPPED) --bench plan
 
 sweep: ## loss and stalls at 3, 10 and 100 simulated nodes, and the numbers of each profile (MINUTES=60); into target/sweep.md
 	@$(DEPS) test

@@ -30,18 +30,19 @@ const EDGES: &[(&str, &[&str])] = &[
         ],
     ),
     ("app", &["settings", "admin", "source", "cluster", "reconcile", "lifecycle", "drivers", "model"]),
-    ("settings", &["config", "admin", "cluster", "lifecycle", "model"]),
+    ("settings", &["config", "admin", "source", "cluster", "lifecycle", "model"]),
     // The words that flags and files use are those of the parts.
-    ("config", &["admin", "cluster", "lifecycle", "model"]),
-    ("admin", &["model"]),
+    ("config", &["admin", "source", "cluster", "lifecycle", "model"]),
+    ("admin", &["private_file", "model"]),
     ("source", &["model"]),
-    ("cluster", &["data_dir", "model"]),
+    ("cluster", &["data_dir", "private_file", "model"]),
     ("reconcile", &["data_dir", "model"]),
     ("lifecycle", &["model"]),
     ("drivers", &["model"]),
     ("model", &[]),
     ("demo", &[]),
     ("data_dir", &[]),
+    ("private_file", &[]),
 ];
 
 /// Files, or whole folders, that take time, randomness and bytes as arguments.
@@ -52,6 +53,20 @@ const PURE: &[&str] = &[
     "src/cluster/wire",
     "src/reconcile/schedule",
     "drivers/contract/src",
+    "drivers/nginx/src/ages",
+    "drivers/nginx/src/config",
+    "drivers/nginx/src/layout",
+    "drivers/nginx/src/lines",
+    "drivers/nginx/src/names",
+    "drivers/nginx/src/observe",
+    "drivers/nginx/src/paths",
+    "drivers/nginx/src/plan",
+    "drivers/nginx/src/routes",
+    "drivers/openresty/src/config",
+    "drivers/openresty/src/observe",
+    "drivers/openresty/src/plan",
+    "drivers/openresty/src/state",
+    "drivers/openresty/src/table",
     "drivers/haproxy/src/layout",
     "drivers/haproxy/src/plan",
     "drivers/haproxy/src/protocol",
@@ -157,7 +172,7 @@ fn failpoints_do_not_ship() {
     let manifest = fs::read_to_string(root().join("Cargo.toml")).expect("the manifest is readable");
     let (before, after) = manifest.split_once("\n[dev-dependencies]").expect("there are dependencies of tests");
     assert!(!before.contains("failpoints") && after.contains("failpoints"), "Cargo.toml");
-    for driver in ["template", "haproxy"] {
+    for driver in ["template", "haproxy", "nginx", "openresty"] {
         let path = format!("drivers/{driver}/Cargo.toml");
         let manifest = fs::read_to_string(root().join(&path)).expect("the manifest is readable");
         assert!(!manifest.contains("default ="), "{path} has features that are on by themselves");

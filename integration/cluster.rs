@@ -6,6 +6,7 @@ pub(crate) mod hostile;
 mod joins;
 mod lives;
 mod names;
+mod observer;
 mod orders;
 mod peer;
 mod strangers;

@@ -39,9 +39,9 @@ fn what_is_wrong_has_a_status_and_one_line() {
     let key = "agent: 0.0.0.0:7946 needs a key: 'backchat keygen --out key', then --key-file key; or --insecure\n";
     check(&mut backchat(&["agent", "--run-dir", "/nowhere"]), 78, key);
     check(
-        &mut backchat(&["lb", "--insecure", "--driver", "nginx", "--run-dir", "/nowhere"]),
+        &mut backchat(&["lb", "--insecure", "--driver", "openresty", "--attach", "--run-dir", "/nowhere"]),
         64,
-        "lb: --driver: not yet: haproxy is the only one\n",
+        "lb: --attach needs --nginx-include FILE --nginx-conf FILE --pid-file FILE\n",
     );
     check(
         &mut backchat(&["agent", "--config", "/nowhere/b.toml"]),
@@ -105,7 +105,7 @@ fn wrong_usage_is_64() {
 #[test]
 fn nobody_there_is_69() {
     let folder = tempfile::tempdir().unwrap();
-    for command in ["members", "services", "routes", "status", "plan", "leave"] {
+    for command in ["members", "services", "routes", "status", "watch", "plan", "leave"] {
         let admin = format!("unix:{}/admin.sock", folder.path().display());
         let (status, error) = fails(&mut backchat(&[command, "--admin", &admin]));
         assert_eq!(status, Some(69), "{error}");
@@ -130,7 +130,7 @@ fn flags_environment_and_file_lie_upon_one_another() {
     let flagged = [&config[..], &["--bind", "10.255.0.3:3"]].concat();
     needs_key(backchat(&flagged).env("BACKCHAT_BIND", "10.255.0.2:2"), "10.255.0.3:3");
     std::fs::write(&file, "node = \"a\"\njion = []\n").unwrap();
-    let error = format!("agent: {}:2: unknown key 'jion'; did you mean 'join'?\n", file.display());
+    let error = format!("agent: {}:2:1: unknown key 'jion'; did you mean 'join'?\n", file.display());
     check(&mut backchat(&config), 78, &error);
 }
 
@@ -182,6 +182,44 @@ async fn commands_that_act_answer_in_json_too() {
     assert_eq!((status, &left["format"], &left["node"]), (Some(0), &"backchat.leave/1".into(), &"web1".into()));
     let ended = agent.ended(PATIENCE).await.unwrap().expect("it leaves");
     assert_eq!(ended.code(), Some(0), "{}", agent.last_words(10));
+}
+
+/// Beyond loopback there is a token or no daemon; who says it is answered, who does not is told what is missing.
+#[tokio::test]
+async fn a_token_lets_in_over_tcp() {
+    let folder = Folder::new("backchat-commands-").unwrap();
+    let path = |name: &str| folder.path().join(name).display().to_string();
+    let port = backchat::demo::ports::free().unwrap().port();
+    let everywhere = format!("0.0.0.0:{port}");
+    let mut args = vec!["agent", "--node", "web1", "--bind", "127.0.0.1:0", "--admin", &everywhere];
+    let (run_dir, token, other) = (path("run"), path("token"), path("other"));
+    args.extend(["--run-dir", &run_dir]);
+    let why = "is not on loopback: it needs --admin-token-file; or use unix:PATH or loopback";
+    check(&mut backchat(&args), 78, &format!("agent: admin {everywhere} {why}\n"));
+    for file in [&token, &other] {
+        assert!(backchat(&["keygen", "--out", file]).output().unwrap().status.success());
+    }
+    args.extend(["--admin-token-file", &token]);
+    std::fs::set_permissions(&token, std::fs::Permissions::from_mode(0o640)).unwrap();
+    let exposed = format!("its mode is 640, so others may read it; run 'chmod 600 {token}'\n");
+    check(&mut backchat(&args), 78, &format!("agent: read token file {token}: {exposed}"));
+    std::fs::set_permissions(&token, std::fs::Permissions::from_mode(0o600)).unwrap();
+    let program = Path::new(env!("CARGO_BIN_EXE_backchat"));
+    let agent = Child::start(program, &args, &folder.path().join("log")).unwrap();
+    let admin = format!("127.0.0.1:{port}");
+    let ask = |words: &[&str]| json(&[&["members", "--admin", &admin, "-o", "json"], words].concat());
+    let began = Instant::now();
+    while ask(&["--admin-token-file", &token]).0 != Some(0) {
+        assert!(began.elapsed() < PATIENCE, "it does not answer: {}", agent.last_words(10));
+    }
+    let named = backchat(&["members", "--admin", &admin]).env("BACKCHAT_ADMIN_TOKEN_FILE", &token).output().unwrap();
+    assert_eq!(named.status.code(), Some(0), "{named:?}");
+    for words in [&[][..], &["--admin-token-file", &other]] {
+        let (status, error) = fails(&mut backchat(&[&["members", "--admin", &admin], words].concat()));
+        let needed =
+            "members: a token is needed: say the daemon's by --admin-token-file, or as 'Authorization: Bearer'\n";
+        assert_eq!((status, error.as_str()), (Some(69), needed));
+    }
 }
 
 #[test]

@@ -1,12 +1,14 @@
 //! What every driver must do, whatever its data plane: the same cases, each run on a real one.
 //!
 //! A driver joins by a [`rig::Rig`] of its own and one `conformance!` list. The data plane's binary is found in
-//! PATH, or named by an environment variable (`BACKCHAT_HAPROXY`).
+//! PATH, or named by an environment variable (`BACKCHAT_HAPROXY`, `BACKCHAT_NGINX`, `BACKCHAT_OPENRESTY`).
 
 mod bench;
 mod endpoints;
 mod haproxy;
 mod life;
+mod nginx;
+mod openresty;
 mod rig;
 mod routes;
 mod structure;

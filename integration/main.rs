@@ -7,8 +7,15 @@ mod cluster;
 mod commands;
 mod conformance;
 mod demo;
+mod errors;
+mod laws;
 mod layout;
+mod offline;
+mod packaging;
+mod quoting;
 mod scenes;
+mod schema;
+mod signal;
 mod simulator;
 
 #[path = "bench/figures.rs"]

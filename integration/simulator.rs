@@ -1,6 +1,7 @@
 //! Clusters of pure nodes on a virtual clock, with a network that delays, loses, splits and stalls. Seeded:
 //! a failure comes back with its seed.
 
+mod checks;
 mod crashes;
 mod cures;
 mod cuts;

@@ -1,13 +1,13 @@
 #!/bin/sh
-# Makes the HAProxy versions that this Debian does not carry: a small Debian tree for each, and a wrapper that
+# Makes the HAProxy and nginx versions that this Debian does not carry: a small Debian tree for each, and a wrapper that
 # runs the tree's binary by the tree's own loader and libraries. No chroot, so that ports, sockets and files are
 # the same for all, and running needs no root. (Making a tree does: debootstrap.)
 #
 # usage: integration/trees.sh [3.0|3.2 …]
 #
-# Prints the wrappers' paths on standard output, one a line, and what it does on standard error. What is there
-# already is used. BACKCHAT_TREES: the folder (trees/ beside this repo's Cargo.toml); BACKCHAT_MIRROR: the Debian
-# mirror (the one apt uses).
+# Prints the paths of both wrappers of each, HAProxy's and nginx's, on standard output, one a line, and what it does on
+# standard error. What is there already is used. BACKCHAT_TREES: the folder (trees/ beside this repo's Cargo.toml);
+# BACKCHAT_MIRROR: the Debian mirror (the one apt uses).
 set -eu
 
 repo=$(cd "$(dirname "$0")/.." && pwd)
@@ -37,10 +37,11 @@ provide() {
     wrapper=$trees/bin/haproxy-$1
     [ -x "$trees/$suite/usr/sbin/haproxy" ] || make_tree "$suite"
     wrap "$trees/$suite" usr/sbin/haproxy "$wrapper"
-    wrap "$trees/$suite" usr/sbin/nginx "$trees/bin/nginx-$suite"
+    wrap_nginx "$trees/$suite" "$trees/bin/nginx-$suite"
     found=$("$wrapper" -v | sed -n 's/^HAProxy version \([0-9]*\.[0-9]*\).*/\1/p')
     [ "$found" = "$1" ] || fail "$suite carries HAProxy ${found:-of no known version} now, not $1" 1
     echo "$wrapper"
+    echo "$trees/bin/nginx-$suite"
 }
 
 make_tree() {
@@ -80,6 +81,20 @@ exec "$loader" --argv0 "\$0" --library-path "${libraries%:}" "$1/$2" "\$@"
 END
     chmod 755 "$3.new"
     mv "$3.new" "$3"
+}
+
+# wrap_nginx TREE WRAPPER. nginx says by its title who is a master and who only ends what it has, and writes it over its
+# arguments; the kernel shows what stands at their beginning, which are the loader's: so the title stands there already.
+wrap_nginx() {
+    loader=$(ls "$1"/lib64/ld-linux*.so.* "$1"/lib/ld-linux*.so.* 2>/dev/null | head -n 1)
+    [ -n "$loader" ] || fail "no loader in $1" 1
+    libraries=$(printf '%s:' "$1"/usr/lib/*-linux-gnu*)
+    cat >"$2.new" <<END
+#!/bin/bash
+exec -a "nginx: master process \$0 \$*" "$loader" --library-path "${libraries%:}" "$1/usr/sbin/nginx" "\$@"
+END
+    chmod 755 "$2.new"
+    mv "$2.new" "$2"
 }
 
 as_root() {

@@ -1,7 +1,7 @@
 #!/bin/sh
 # Installs what `make demo|test|test-versions|bench|chaos` needs beside Rust, and only what is missing.
 #
-# usage: packaging/install-deps.sh [--print] demo|test|test-versions|bench|chaos …
+# usage: packaging/install-deps.sh [--print] build|demo|demo-nginx|demo-openresty|test|test-versions|bench|chaos …
 #
 # Debian and its kin only; elsewhere it names what to install and fails. It never starts a service:
 # while apt runs, a policy-rc.d answers 101 ("do not start"), and is taken away again afterwards.
@@ -13,7 +13,7 @@ policy_is_ours=no
 main() {
     print=no
     [ "${1:-}" = --print ] && { print=yes; shift; }
-    [ $# -gt 0 ] || fail "usage: install-deps.sh [--print] demo|test|test-versions|bench|chaos …" 64
+    [ $# -gt 0 ] || fail "usage: install-deps.sh [--print] build|demo|demo-nginx|demo-openresty|test|test-versions|bench|chaos …" 64
     for purpose in "$@"; do need_for "$purpose"; done
 
     require_rust
@@ -33,26 +33,35 @@ main() {
 
 packages=
 reasons=
+# Searched too: haproxy and ip live in sbin, off many users' PATH.
+folders=${BACKCHAT_DEPS_FOLDERS-/usr/local/sbin:/usr/sbin:/sbin:/usr/local/openresty/bin}
 
 # What each purpose needs, and why.
 need_for() {
     case $1 in
-    demo)
+    build)
         need cc gcc "compiles and links the program"
         need_file /usr/include/stdlib.h libc6-dev "what the linker needs of the C library"
+        ;;
+    demo | demo-haproxy)
+        need_for build
         need haproxy haproxy "the load balancer that the demo drives"
+        ;;
+    demo-nginx)
+        need_for build
+        need nginx nginx-light "the load balancer that the demo drives"
+        ;;
+    demo-openresty)
+        need_for build
+        need_lua
         ;;
     test)
         need_for demo
         need ip iproute2 "network namespaces, for the test of a split cluster"
         need nft nftables "loses packets, for the same test"
-        need nginx nginx-light "a service with children of its own, for the test of an agent that runs it"
+        need nginx nginx-light "the other load balancer, and a service with children of its own"
+        need_lua
         need faketime faketime "lets a daemon's wall clock jump, for the tests of clocks"
-        ;;
-    chaos)
-        need_for demo
-        need ip iproute2 "network namespaces: a host each"
-        need nft nftables "cuts cables and loses packets"
         ;;
     chaos)
         need_for demo
@@ -68,22 +77,36 @@ need_for() {
         need_for demo
         need serf serf "what backchat is compared with"
         need wrk wrk "the keep-alive clients"
+        need nginx nginx-light "the other load balancer"
+        need_lua
         ;;
-    *) fail "no such purpose: $1 (demo, test, test-versions, bench, chaos)" 64 ;;
+    *) fail "no such purpose: $1 (build, demo, demo-nginx, demo-openresty, test, test-versions, bench, chaos)" 64 ;;
     esac
 }
 
-# need COMMAND PACKAGE WHY. System folders are searched too: haproxy and ip live in sbin, off many users' PATH.
+# need COMMAND PACKAGE WHY
 need() {
-    (PATH=$PATH:/usr/local/sbin:/usr/sbin:/sbin; command -v "$1" >/dev/null 2>&1) || add "$2" "$3"
+    found "$1" || add "$2" "$3"
+}
+
+found() {
+    (PATH=$PATH:$folders; command -v "$1" >/dev/null 2>&1)
+}
+
+# OpenResty, which Debian does not have, or its Lua module beside nginx.
+need_lua() {
+    found openresty && return
+    need nginx nginx-light "the load balancer that runs OpenResty's module"
+    need_file /usr/lib/nginx/modules/ngx_http_lua_module.so libnginx-mod-http-lua "Lua for nginx, as OpenResty has it"
 }
 
 need_file() {
     [ -e "$1" ] || add "$2" "$3"
 }
 
+# A bare return would hand on the status of whatever found the thing missing, and end the script by it.
 add() {
-    case " $packages " in *" $1 "*) return ;; esac
+    case " $packages " in *" $1 "*) return 0 ;; esac
     packages="$packages $1"
     reasons="$reasons  $1: $2\n"
 }

@@ -5,23 +5,28 @@
 mod agent;
 mod bridge;
 mod lb;
+pub mod offline;
 mod orders;
+mod rehearsal;
 
 use std::{io, net::SocketAddr, time::Duration};
 
 use backchat_contract::DriverError;
+use futures_util::FutureExt as _;
 use tokio::task::JoinHandle;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 pub use agent::agent;
 pub use lb::lb;
+pub use rehearsal::dry_run;
 
 use crate::{
-    admin::{self, BindError, Server},
+    admin::{self, BindError, Server, Token, TokenError},
     cluster::{self, Cluster, Handle, Keyring, keyring::KeyFileError},
     lifecycle::signals::Stop,
     model::Kind,
     settings::{Common, KeySource},
+    source::file::Unread,
 };
 
 /// How long tasks may take to end once they were told to.
@@ -39,6 +44,15 @@ pub enum Error {
     /// The admin socket.
     #[error(transparent)]
     Admin(#[from] BindError),
+    /// No member could be asked who is there, for a dry run.
+    #[error(transparent)]
+    Unheard(#[from] cluster::Unheard),
+    /// The admin API's token.
+    #[error(transparent)]
+    Token(#[from] TokenError),
+    /// A file that lists services.
+    #[error(transparent)]
+    Source(#[from] Unread),
     /// The data plane.
     #[error("failed to {0}")]
     Driver(#[from] DriverError),
@@ -78,6 +92,8 @@ pub enum Error {
 /// What both daemons have: a place in the cluster, an admin server, and the means to end.
 struct Daemon {
     handle: Handle,
+    /// Whether it takes part in the cluster.
+    gossips: bool,
     cluster: JoinHandle<Result<(), cluster::Error>>,
     tasks: TaskTracker,
     /// Cancelled when the end begins: no longer ready.
@@ -89,12 +105,19 @@ struct Daemon {
 impl Daemon {
     /// Makes the run folder, binds the gossip sockets and the admin socket, and sets the cluster going.
     async fn start(common: &Common, kind: Kind, first: cluster::Announcement) -> Result<(Self, Server), Error> {
+        let token = common.admin_token_file.as_deref().map(Token::load).transpose()?;
         run_dir(common).await?;
-        let server = Server::bind(&common.admin).await?;
-        let (cluster, handle) = Cluster::bind(cluster_settings(common, kind)?).await?;
+        let server = Server::bind(&common.admin).await?.asking_for(token);
         let (tasks, stop) = (TaskTracker::new(), CancellationToken::new());
-        let cluster = tasks.spawn(cluster.run(first, stop.clone()));
-        let daemon = Self { handle, cluster, tasks, stopping: CancellationToken::new(), stop };
+        let settings = cluster_settings(common, kind)?;
+        let (handle, cluster) = if common.gossip {
+            let (cluster, handle) = Cluster::bind(settings).await?;
+            (handle, tasks.spawn(cluster.run(first, stop.clone())))
+        } else {
+            (Handle::alone(&settings), tasks.spawn(stop.clone().cancelled_owned().map(Ok)))
+        };
+        let gossips = common.gossip;
+        let daemon = Self { handle, gossips, cluster, tasks, stopping: CancellationToken::new(), stop };
         Ok((daemon, server))
     }
 
@@ -119,6 +142,9 @@ impl Daemon {
 
     /// Tells the cluster goodbye, unless that takes longer than `limit`.
     async fn leave(&self, limit: Duration) {
+        if !self.gossips {
+            return;
+        }
         match tokio::time::timeout(limit, self.handle.leave()).await {
             Ok(Ok(())) => tracing::info!("left the cluster"),
             Ok(Err(error)) => tracing::warn!("failed to leave the cluster: {error}"),

@@ -3,13 +3,16 @@
 //! Arguments become a `Job` with all its settings checked, and only then anything starts.
 
 mod agent;
+mod apply;
 mod client;
 mod completions;
+mod config;
 mod connection;
 mod demo;
 mod demo_web;
 mod drain;
 mod exit;
+mod explain;
 mod join;
 mod keep;
 mod keygen;
@@ -24,10 +27,12 @@ mod release;
 mod routes;
 mod services;
 mod status;
+mod template;
 #[cfg(test)]
 mod tests;
 mod usage;
 mod version;
+mod watch;
 
 use std::{ffi::OsString, process::ExitCode};
 
@@ -56,22 +61,27 @@ Start here:
   backchat status                                                    ask the daemon of this host
 
 Exit status: 0 done, 1 failed, 2 changes (plan), 64 wrong usage, 69 daemon or data plane not reached,
-75 held, not synced or not drained in time, 78 bad configuration.";
+75 held, not synced, not drained in time, or the plan has changed, 78 bad configuration.";
 
 #[derive(Subcommand)]
 enum Command {
     Agent(Box<agent::Flags>),
     Lb(Box<lb::Flags>),
     Plan(plan::Flags),
+    Apply(apply::Flags),
     Members(members::Flags),
     Services(services::Flags),
     Routes(routes::Flags),
+    Explain(explain::Flags),
     Status(status::Flags),
+    Watch(watch::Flags),
     Join(join::Flags),
     Leave(leave::Flags),
     Drain(drain::DrainFlags),
     Undrain(drain::UndrainFlags),
     Release(release::Flags),
+    Template(template::Flags),
+    Config(config::Flags),
     Keygen(keygen::Flags),
     Demo(demo::Flags),
     #[command(hide = true)]
@@ -188,15 +198,20 @@ impl Command {
             Self::Agent(_) => "agent",
             Self::Lb(_) => "lb",
             Self::Plan(_) => "plan",
+            Self::Apply(_) => "apply",
             Self::Members(_) => "members",
             Self::Services(_) => "services",
             Self::Routes(_) => "routes",
+            Self::Explain(_) => "explain",
             Self::Status(_) => "status",
+            Self::Watch(_) => "watch",
             Self::Join(_) => "join",
             Self::Leave(_) => "leave",
             Self::Drain(_) => "drain",
             Self::Undrain(_) => "undrain",
             Self::Release(_) => "release",
+            Self::Template(_) => "template",
+            Self::Config(_) => "config",
             Self::Keygen(_) => "keygen",
             Self::Demo(_) => "demo",
             Self::DemoWeb(_) => "demo-web",
@@ -209,15 +224,20 @@ impl Command {
     async fn run(self) -> anyhow::Result<Exit> {
         match self {
             Self::Plan(flags) => plan::run(flags).await,
+            Self::Apply(flags) => apply::run(flags).await,
             Self::Members(flags) => members::run(flags).await,
             Self::Services(flags) => services::run(flags).await,
             Self::Routes(flags) => routes::run(flags).await,
+            Self::Explain(flags) => explain::run(flags).await,
             Self::Status(flags) => status::run(flags).await,
+            Self::Watch(flags) => watch::run(flags).await,
             Self::Join(flags) => join::run(flags).await,
             Self::Leave(flags) => leave::run(flags).await,
             Self::Drain(flags) => drain::drain(flags).await,
             Self::Undrain(flags) => drain::undrain(flags).await,
             Self::Release(flags) => release::run(flags).await,
+            Self::Template(flags) => template::run(flags).await,
+            Self::Config(flags) => config::run(flags).await,
             Self::Keygen(flags) => keygen::run(&flags),
             Self::Demo(flags) => demo::run(flags).await,
             Self::DemoWeb(flags) => demo_web::run(flags).await,

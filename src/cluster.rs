@@ -3,6 +3,7 @@
 //! `node` and `records` and `wire` are pure; one task owns them and does the IO. It must not know what a
 //! balancer does with the members.
 
+mod alone;
 mod cbor;
 mod counters;
 mod drained;
@@ -17,6 +18,7 @@ mod label;
 mod mailbox;
 pub mod message;
 pub mod node;
+mod observer;
 mod orders;
 pub mod profile;
 pub mod records;
@@ -35,6 +37,7 @@ pub use handle::{Announcement, DrainQuestion, Handle};
 pub use join::{DEFAULT_PORT, JoinAddr, JoinAddrError};
 pub use keyring::{Fingerprint, Key, Keyring};
 pub use label::ClusterLabel;
+pub use observer::{Observer, Unheard};
 pub use orders::{DrainOrder, OrderError, Ordered, Wanted};
 pub use profile::Profile;
 pub use settings::Settings;

@@ -10,13 +10,15 @@ mod file;
 mod lb;
 mod offer;
 mod values;
+mod whose;
 
 pub use agent::{Agent, Own as AgentOwn};
 pub use common::{Common, ProfileName};
-pub use file::{FileError, read};
-pub use lb::{DriverName, Lb, OnExit, Own as LbOwn};
+pub use file::{FileError, blame, read};
+pub use lb::{DriverName, Lb, OnExit, OpenrestyMode, Own as LbOwn, PlanFormat};
 pub use offer::Offer;
 pub use values::{Bind, LogFilter, LogFormat, Reachable, Span, Tag, Text, ValueError};
+pub use whose::{Daemon, whose};
 
 /// A layer of configuration: what a flag, the environment or a file said, and nothing else.
 pub trait Layer: Sized + clap::Args {

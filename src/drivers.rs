@@ -1,20 +1,46 @@
 //! The one list of drivers, and the templates that the program carries for them.
 
+pub mod offline;
+
 use std::{
-    fs,
     net::SocketAddr,
     path::{Path, PathBuf},
 };
 
 use backchat_contract::DriverError;
-use backchat_haproxy::{
-    AttachedSettings, HaproxyDriver, ManagedSettings, Template, config::ConfigSettings, listeners, paths::Paths,
-};
+use backchat_haproxy::{AttachedSettings, HaproxyDriver, Template};
+use backchat_nginx::NginxDriver;
+use backchat_openresty::OpenrestyDriver;
+pub use backchat_template::read_template;
 
 /// HAProxy's file, unless the operator gives another.
 pub const HAPROXY_TEMPLATE: &str = include_str!("../templates/haproxy.cfg.jinja");
 
-/// What an operator says of a HAProxy of ours.
+/// nginx's file, unless the operator gives another.
+pub const NGINX_TEMPLATE: &str = include_str!("../templates/nginx.conf.jinja");
+
+/// Our file in an nginx of somebody else's, unless the operator gives another.
+pub const NGINX_INCLUDE_TEMPLATE: &str = include_str!("../templates/nginx-include.conf.jinja");
+
+/// Our file in an OpenResty of somebody else's, unless the operator gives another.
+pub const OPENRESTY_INCLUDE_TEMPLATE: &str = include_str!("../templates/openresty-include.conf.jinja");
+
+/// OpenResty's file, unless the operator gives another.
+pub const OPENRESTY_TEMPLATE: &str = include_str!("../templates/openresty.conf.jinja");
+
+/// The Lua that OpenResty's file takes in.
+pub const BALANCER: &str = include_str!("../templates/balancer.lua");
+
+/// The templates that the program carries: the driver (or its part) that they are shown by, and the text.
+pub const TEMPLATES: &[(&str, &str)] = &[
+    ("haproxy", HAPROXY_TEMPLATE),
+    ("nginx", NGINX_TEMPLATE),
+    ("nginx-include", NGINX_INCLUDE_TEMPLATE),
+    ("openresty", OPENRESTY_TEMPLATE),
+    ("openresty-include", OPENRESTY_INCLUDE_TEMPLATE),
+];
+
+/// What an operator says of a data plane of ours.
 #[derive(Clone, Debug)]
 pub struct Managed<'a> {
     /// The program: a path, or a name that `$PATH` finds.
@@ -23,41 +49,211 @@ pub struct Managed<'a> {
     pub listen: &'a [SocketAddr],
     /// A template of the operator's own.
     pub template: Option<&'a Path>,
-    /// Backends declared ahead.
-    pub spares: usize,
     /// Where its files and sockets lie.
     pub run_dir: &'a Path,
+    /// Whether it is only read, for a dry run: then nothing is kept of a template either.
+    pub rehearsal: bool,
 }
 
-/// A HAProxy of ours.
-pub fn managed(wanted: &Managed<'_>) -> Result<HaproxyDriver, DriverError> {
+/// A HAProxy of ours, with so many backends declared ahead.
+pub fn haproxy(wanted: &Managed<'_>, spares: usize) -> Result<HaproxyDriver, DriverError> {
+    HaproxyDriver::managed(haproxy_settings(wanted, spares)?)
+}
+
+fn haproxy_settings(wanted: &Managed<'_>, spares: usize) -> Result<backchat_haproxy::ManagedSettings, DriverError> {
+    use backchat_haproxy::{ManagedSettings, config::ConfigSettings, paths::Paths};
     let paths = Paths::new(&absolute(wanted.run_dir)?)?;
-    let config = ConfigSettings::new(template(wanted.template)?, paths, wanted.listen.to_vec());
-    HaproxyDriver::managed(ManagedSettings {
+    let config = ConfigSettings::new(
+        template(wanted.template, "haproxy.cfg.jinja", HAPROXY_TEMPLATE)?,
+        paths,
+        wanted.listen.to_vec(),
+    );
+    Ok(ManagedSettings {
         program: wanted.program.display().to_string(),
-        spares: wanted.spares,
+        spares,
+        template_file: wanted.template.filter(|_| !wanted.rehearsal).map(absolute).transpose()?,
         ..ManagedSettings::new(config)
     })
 }
 
 /// The first address of these where somebody else listens: HAProxy would share it, and nobody would notice.
-pub fn taken(wanted: &Managed<'_>) -> Result<Option<SocketAddr>, DriverError> {
+pub fn taken_from_haproxy(wanted: &Managed<'_>) -> Result<Option<SocketAddr>, DriverError> {
+    use backchat_haproxy::{listeners, paths::Paths};
     Ok(listeners::taken(&Paths::new(&absolute(wanted.run_dir)?)?, wanted.listen))
 }
 
 /// A HAProxy of somebody else's.
-pub fn attached(socket: &Path) -> HaproxyDriver {
+pub fn attached_haproxy(socket: &Path) -> HaproxyDriver {
     HaproxyDriver::attached(AttachedSettings::new(socket.to_owned()))
 }
 
-fn template(path: Option<&Path>) -> Result<Template, DriverError> {
-    let Some(path) = path else {
-        return Ok(Template { name: "haproxy.cfg.jinja".into(), text: HAPROXY_TEMPLATE.into() });
-    };
-    let text = fs::read_to_string(path).map_err(DriverError::file("read", path))?;
+/// An nginx of ours.
+pub fn nginx(wanted: &Managed<'_>) -> Result<NginxDriver, DriverError> {
+    Ok(NginxDriver::managed(nginx_settings(wanted)?))
+}
+
+/// An nginx of somebody else's.
+#[derive(Clone, Debug)]
+pub struct AttachedNginx<'a> {
+    /// The program that checks its configuration: a path, or a name that `$PATH` finds.
+    pub program: &'a Path,
+    /// Whether that one was named; else the one that its master was started from does, once it runs.
+    pub is_named: bool,
+    /// The file that is ours.
+    pub include: &'a Path,
+    /// Its main configuration.
+    pub conf: &'a Path,
+    /// Where its master's pid stands.
+    pub pid_file: &'a Path,
+    /// Where our file listens for HTTP, if anywhere.
+    pub listen: &'a [SocketAddr],
+    /// A template of the operator's own.
+    pub template: Option<&'a Path>,
+    /// Where our sockets lie.
+    pub run_dir: &'a Path,
+    /// Whether it is only read, for a dry run.
+    pub rehearsal: bool,
+}
+
+/// An nginx of somebody else's.
+pub fn attached_nginx(wanted: &AttachedNginx<'_>) -> Result<NginxDriver, DriverError> {
+    Ok(NginxDriver::attached(attached_nginx_settings(wanted)?))
+}
+
+fn attached_nginx_settings(wanted: &AttachedNginx<'_>) -> Result<backchat_nginx::AttachedSettings, DriverError> {
+    use backchat_nginx::{AttachedSettings, config::ConfigSettings, paths::Paths};
+    let paths = Paths::new(&absolute(wanted.run_dir)?)?;
+    let template = template(wanted.template, "nginx-include.conf.jinja", NGINX_INCLUDE_TEMPLATE)?;
+    let config = ConfigSettings::new(template, paths, wanted.listen.to_vec());
+    let [include, conf, pid_file] = [wanted.include, wanted.conf, wanted.pid_file].map(absolute);
+    let program = wanted.program.display().to_string();
+    let mut settings = AttachedSettings::new(config, program, include?, conf?, pid_file?)?;
+    settings.attached.is_named = wanted.is_named;
+    settings.template_file = wanted.template.filter(|_| !wanted.rehearsal).map(absolute).transpose()?;
+    Ok(settings)
+}
+
+/// The first address of these where somebody else listens.
+pub fn taken_from_nginx(wanted: &Managed<'_>) -> Result<Option<SocketAddr>, DriverError> {
+    Ok(nginx_settings(wanted)?.taken())
+}
+
+fn nginx_settings(wanted: &Managed<'_>) -> Result<backchat_nginx::ManagedSettings, DriverError> {
+    use backchat_nginx::{ManagedSettings, config::ConfigSettings, paths::Paths};
+    let paths = Paths::new(&absolute(wanted.run_dir)?)?;
+    let template = template(wanted.template, "nginx.conf.jinja", NGINX_TEMPLATE)?;
+    let config = ConfigSettings::new(template, paths, wanted.listen.to_vec());
+    Ok(ManagedSettings {
+        program: wanted.program.display().to_string(),
+        template_file: wanted.template.filter(|_| !wanted.rehearsal).map(absolute).transpose()?,
+        ..ManagedSettings::new(config)
+    })
+}
+
+/// How an OpenResty of ours is run: by the program that was named, else by the first that has Lua.
+pub async fn openresty_settings(
+    wanted: &Managed<'_>,
+    named: Option<&Path>,
+) -> Result<backchat_openresty::ManagedSettings, DriverError> {
+    use backchat_openresty::program;
+    let named = named.map(|path| path.display().to_string());
+    openresty_of(wanted, program::find(named.as_deref()).await?)
+}
+
+fn openresty_of(
+    wanted: &Managed<'_>,
+    found: backchat_openresty::program::Program,
+) -> Result<backchat_openresty::ManagedSettings, DriverError> {
+    use backchat_openresty::{ManagedSettings, Paths, config::ConfigSettings};
+    let paths = Paths::new(&absolute(wanted.run_dir)?)?;
+    let template = template(wanted.template, "openresty.conf.jinja", OPENRESTY_TEMPLATE)?;
+    let config = ConfigSettings::new(template, BALANCER.into(), paths, wanted.listen.to_vec());
+    let template_file = wanted.template.filter(|_| !wanted.rehearsal).map(absolute).transpose()?;
+    Ok(ManagedSettings { template_file, ..ManagedSettings::new(config, found) })
+}
+
+/// An OpenResty of ours, driven by Lua.
+pub fn openresty(settings: backchat_openresty::ManagedSettings) -> Result<OpenrestyDriver, DriverError> {
+    OpenrestyDriver::managed(settings)
+}
+
+/// The program of an OpenResty of somebody else's: the one that was named, else that of the one which runs, else the
+/// first that is here.
+pub async fn openresty_of_theirs(named: Option<&Path>, pid_file: &Path) -> Result<PathBuf, DriverError> {
+    let named = named.map(|path| path.display().to_string());
+    Ok(backchat_openresty::program::find_theirs(named.as_deref(), pid_file).await?.into())
+}
+
+/// An OpenResty of somebody else's, driven by Lua.
+pub fn attached_openresty(wanted: &AttachedNginx<'_>) -> Result<OpenrestyDriver, DriverError> {
+    OpenrestyDriver::attached(attached_openresty_settings(wanted)?)
+}
+
+fn attached_openresty_settings(
+    wanted: &AttachedNginx<'_>,
+) -> Result<backchat_openresty::AttachedSettings, DriverError> {
+    use backchat_openresty::{AttachedSettings, Paths, config::ConfigSettings};
+    let paths = Paths::new(&absolute(wanted.run_dir)?)?;
+    let template = template(wanted.template, "openresty-include.conf.jinja", OPENRESTY_INCLUDE_TEMPLATE)?;
+    let config = ConfigSettings::new(template, BALANCER.into(), paths, wanted.listen.to_vec());
+    let [include, conf, pid_file] = [wanted.include, wanted.conf, wanted.pid_file].map(absolute);
+    let program = wanted.program.display().to_string();
+    let mut settings = AttachedSettings::new(config, program, include?, conf?, pid_file?)?;
+    settings.attached.is_named = wanted.is_named;
+    settings.template_file = wanted.template.filter(|_| !wanted.rehearsal).map(absolute).transpose()?;
+    Ok(settings)
+}
+
+/// The program of an OpenResty that is driven as an nginx is: the one that was named, else the first that is here.
+pub async fn openresty_without_lua(named: Option<&Path>) -> Result<PathBuf, DriverError> {
+    let named = named.map(|path| path.display().to_string());
+    Ok(backchat_openresty::program::find_any(named.as_deref()).await?.into())
+}
+
+/// The operator's template, else ours.
+fn template(path: Option<&Path>, name: &str, ours: &str) -> Result<Template, DriverError> {
+    let Some(path) = path else { return Ok(Template { name: name.into(), text: ours.into() }) };
+    let text = read_template(path).map_err(DriverError::file("read", path))?;
     Ok(Template { name: path.display().to_string(), text })
 }
 
 fn absolute(path: &Path) -> Result<PathBuf, DriverError> {
     std::path::absolute(path).map_err(DriverError::file("find", path))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Whichever data plane it is: the operator's template is read, and followed from then on.
+    #[tokio::test]
+    async fn the_operators_template_is_followed() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("my.jinja");
+        std::fs::write(&file, "mine").unwrap();
+        let template = Some(file.as_path());
+        let wanted =
+            Managed { program: Path::new("nginx"), listen: &[], template, run_dir: folder.path(), rehearsal: false };
+        let ours = nginx_settings(&wanted).unwrap();
+        let [include, conf, pid_file] = ["b.conf", "nginx.conf", "nginx.pid"].map(|name| folder.path().join(name));
+        let attached = AttachedNginx {
+            program: wanted.program,
+            is_named: true,
+            include: &include,
+            conf: &conf,
+            pid_file: &pid_file,
+            listen: &[],
+            template,
+            run_dir: folder.path(),
+            rehearsal: false,
+        };
+        let theirs = attached_nginx_settings(&attached).unwrap();
+        let their_lua = attached_openresty_settings(&attached).unwrap();
+        let named = std::env::var_os("BACKCHAT_OPENRESTY").map(PathBuf::from);
+        let lua = openresty_settings(&wanted, named.as_deref()).await.unwrap();
+        let templates = [ours.config.template, theirs.config.template, lua.config.template, their_lua.config.template];
+        assert_eq!(templates.map(|template| template.text), ["mine"; 4]);
+        let files = [ours.template_file, theirs.template_file, lua.template_file, their_lua.template_file];
+        assert_eq!(files, [(); 4].map(|()| Some(file.clone())));
+    }
 }

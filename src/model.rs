@@ -1,13 +1,19 @@
 //! What is known and what should be: plain data and pure functions. Knows no IO, no clock, no async.
 
+pub mod checks;
 pub mod desired;
 pub mod drains;
+pub mod events;
 pub mod evidence;
+pub mod fate;
+pub mod fingerprint;
 pub mod flaps;
 pub mod guard;
 mod health;
+mod histogram;
 mod ids;
 pub mod ledger;
+mod listed;
 pub mod member;
 pub mod offers;
 pub mod owner;
@@ -15,26 +21,35 @@ pub mod proposal;
 pub mod reasons;
 pub mod record;
 mod routes;
+pub mod routing;
 pub mod since;
 pub mod status;
+pub mod tally;
 pub mod verdicts;
 pub mod words;
 
 pub use backchat_contract::{
     Desired, Endpoint, EndpointAddr, EndpointId, EndpointName, EndpointState, HostPattern, NameError, NodeName,
-    PathPrefix, Protocol, Route, Service, ServiceName, Weight,
+    PathPrefix, Plane, Protocol, Route, Service, ServiceName, Weight,
 };
+pub use checks::Checks;
 pub use desired::{Policy, desired};
 pub use drains::{Drains, Obstacle, Order, Target};
+pub use events::{Event, What};
 pub use evidence::{Cut, Evidence, Windows};
+pub use fingerprint::Fingerprint;
 pub use flaps::Flapping;
 pub use guard::guard;
 pub use health::Health;
+pub use histogram::Histogram;
 use ids::short_id;
 pub use ledger::Ledger;
+pub use listed::{Listed, ListedEndpoint};
 pub use member::{Liveness, Member, Moment, Snapshot, SourceName, Verdict};
-pub use proposal::{Assumption, Proposal, Ready};
+pub use proposal::{Applied, Assumption, NoProposal, Proposal, Ready, Unapplied};
 pub use record::{Kind, RawOffer, RawRecord, State};
+pub use routing::{Request, Routing};
 pub use since::Since;
-pub use status::{LastApply, Status};
+pub use status::{Approval, LastApply, SourceState, Status};
+pub use tally::Tally;
 pub use verdicts::{Held, Rejection};

@@ -1,13 +1,15 @@
 //! The loop that brings the data plane to the desired set. What it publishes of itself is `model::status`.
 //!
-//! Level-triggered: a wake-up carries no meaning, each step reads the newest state and observes before it
-//! acts. It must not know where snapshots come from, nor which driver it has.
+//! Level-triggered: a wake-up carries no meaning, each step reads the newest state and observes before it acts; but for
+//! news of a source, where the data plane takes a change only over what was read last. It must not know where snapshots come from, nor which driver it has.
 
 pub mod inbox;
 pub mod keeper;
 mod questions;
+mod rehearsal;
 pub mod schedule;
 mod step;
+mod tally;
 
 use std::{sync::Arc, time::SystemTime};
 
@@ -20,13 +22,14 @@ use tokio_util::sync::CancellationToken;
 
 pub use self::{
     inbox::{Inbox, Query, Question},
+    rehearsal::Rehearsal,
     schedule::Pace,
     step::Settings,
 };
 use self::{
     questions::Questions,
     schedule::{Outcome, Schedule},
-    step::Stepper,
+    step::{Stepped, Stepper},
 };
 use crate::model::Status;
 
@@ -39,11 +42,14 @@ pub async fn run<D: Driver>(
     status: watch::Sender<Arc<Status>>,
     (start, stop): (Instant, CancellationToken),
 ) -> D {
+    let settings = if driver.endpoints_reload() { settings.of_reloads() } else { settings };
     let mut schedule = Schedule::new(settings.pace);
     let mut questions = Questions::default();
     let mut stepper = Stepper::new(driver, settings, std::mem::take(&mut inbox.kept), start);
     // Attention stays due until a step has looked: asked again before that, it would keep the step from coming.
     let mut looked = true;
+    // Since when a source has said something that no step has followed.
+    let mut unfollowed = None;
     loop {
         // Every arm is cancel-safe: watches and channels keep what was not taken, the driver's attention says so
         // of itself, and a sleep has no state.
@@ -56,16 +62,33 @@ pub async fn run<D: Driver>(
                 looked = true;
                 // Cut off in the middle a step leaves what a crash would: the next daemon observes anew.
                 let known = inbox.snapshots.newest();
-                let stepping = stop.run_until_cancelled(stepper.step(&known, &mut questions));
+                let (since, applies) = (unfollowed.take(), stepper.status.tally.applies);
+                let stepping = stop.run_until_cancelled(stepper.step(&known, &mut questions, since.is_some()));
                 let Some(result) = stepping.await else { return stepper.into_driver() };
+                let tally = &mut stepper.status.tally;
+                unfollowed = tally::had_effect(tally, since, applies, result.is_err(), start.elapsed());
                 let outcome = publish(&status, &mut stepper, result);
                 schedule.stepped(began, start.elapsed(), questions.hurry(outcome));
             }
-            () = inbox.snapshots.changed() => schedule.changed(start.elapsed()),
+            () = inbox.snapshots.changed() => {
+                unfollowed.get_or_insert(start.elapsed());
+                schedule.changed(start.elapsed());
+            }
             Some(question) = recv(&mut inbox.questions) => { questions.ask(question); schedule.changed(start.elapsed()); }
             Some(query) = recv(&mut inbox.queries) => {
-                stepper.answer(query, &inbox.snapshots.newest()).await;
-                schedule.changed(start.elapsed());
+                let (began, known) = (start.elapsed(), inbox.snapshots.newest());
+                let answering = stop.run_until_cancelled(stepper.answer(query, &known, &mut questions));
+                let Some(answered) = answering.await else { return stepper.into_driver() };
+                match answered {
+                    None => schedule.changed(start.elapsed()),
+                    Some(Stepped { result, tell }) => {
+                        looked = true;
+                        let outcome = publish(&status, &mut stepper, result);
+                        schedule.stepped(began, start.elapsed(), questions.hurry(outcome));
+                        // Who is told that it was done and asks for the status shall find it there.
+                        tell();
+                    }
+                }
             }
             () = stepper.attention(), if looked => { looked = false; schedule.changed(start.elapsed()); }
         }
@@ -119,8 +142,9 @@ fn publish<D: Driver>(
             Outcome::Failed
         }
     };
-    stepper.status.observed_at =
-        if outcome == Outcome::Failed { stepper.status.observed_at } else { Some(SystemTime::now()) };
+    let now = Some(SystemTime::now());
+    stepper.status.stepped_at = now;
+    stepper.status.observed_at = if outcome == Outcome::Failed { stepper.status.observed_at } else { now };
     status.send_replace(Arc::new(stepper.status.clone()));
     outcome
 }

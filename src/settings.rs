@@ -15,7 +15,7 @@ use std::net::SocketAddr;
 pub use agent::Agent;
 pub use common::{Common, KeySource, Log};
 pub use host::Host;
-pub use lb::{Lb, Managed, OnExit, Plane, Run};
+pub use lb::{AttachedNginx, Lb, Managed, OnExit, OpenrestyMode, PlanFormat, Plane, Run};
 
 use crate::{admin, model::NameError};
 
@@ -35,7 +35,7 @@ pub enum Error {
     #[error("admin socket {0}: {1}")]
     AdminSocket(String, admin::AddrError),
     /// Anybody on the network could command the node.
-    #[error("admin {0} is not on loopback, which needs --admin-token-file: not yet; use unix:PATH or loopback")]
+    #[error("admin {0} is not on loopback: it needs --admin-token-file; or use unix:PATH or loopback")]
     AdminBeyondLoopback(admin::Addr),
     /// Two flags that say different things, or one that needs another.
     #[error("{0}")]

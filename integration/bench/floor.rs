@@ -1,17 +1,15 @@
 //! The floor: how long the driver takes to push endpoints, against the same commands sent raw over the socket.
 
 use std::{
-    collections::BTreeMap,
-    net::{Ipv4Addr, SocketAddr},
+    net::Ipv4Addr,
     path::PathBuf,
     time::{Duration, Instant},
 };
 
 use anyhow::{Context as _, Result, bail, ensure};
 use backchat::{
-    demo::{Web, child::Folder, plane, ports},
+    demo::{Web, child::Folder, plane::haproxy, ports},
     drivers::{self, Managed},
-    model::{Desired, Endpoint, EndpointAddr, EndpointState, Service, Weight},
 };
 use backchat_contract::{Driver, Mode, Step};
 use backchat_haproxy::HaproxyDriver;
@@ -20,14 +18,7 @@ use tokio::{
     net::UnixStream,
 };
 
-use crate::{figures::Figures, side::haproxy};
-
-/// So many endpoints over so many backends.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Load {
-    pub(crate) endpoints: usize,
-    pub(crate) backends: usize,
-}
+use crate::{figures::Figures, load::Load, side::haproxy};
 
 /// Raw and driven, each repetition on a HAProxy of its own.
 pub(crate) async fn measure(load: Load, rounds: usize) -> Result<(Figures, Figures)> {
@@ -37,7 +28,7 @@ pub(crate) async fn measure(load: Load, rounds: usize) -> Result<(Figures, Figur
     for _ in 0..rounds {
         let (took, commands) = Box::pin(drive(load, web.addr().port())).await?;
         driven.push(took);
-        raw.push(send(load, &commands).await?);
+        raw.push(Box::pin(send(load, &commands)).await?);
     }
     let Load { endpoints, backends } = load;
     eprintln!("    floor  {endpoints} endpoints over {backends} backends: raw {raw:.2?}, driver {driven:.2?}");
@@ -99,9 +90,14 @@ impl Stage {
     async fn new(load: Load) -> Result<Self> {
         let folder = Folder::new("backchat-floor-")?;
         let run_dir = folder.path().to_owned();
-        let managed =
-            Managed { program: &haproxy(), listen: &[ports::free()?], template: None, spares: 32, run_dir: &run_dir };
-        let mut driver = drivers::managed(&managed)?;
+        let managed = Managed {
+            program: &haproxy(),
+            listen: &[ports::free()?],
+            template: None,
+            run_dir: &run_dir,
+            rehearsal: false,
+        };
+        let mut driver = drivers::haproxy(&managed, 32)?;
         driver.ensure().await?;
         let empty = load.desired(0, 0)?;
         loop {
@@ -117,28 +113,8 @@ impl Stage {
 
     /// Checks that HAProxy has what was pushed, and ends it.
     async fn end(mut self, load: Load) -> Result<()> {
-        let shown = plane::servers(&self.socket).await?.len();
+        let shown = haproxy::servers(&self.socket).await?.len();
         ensure!(shown == load.endpoints, "HAProxy has {shown} servers of {}", load.endpoints);
         self.driver.stop(Duration::from_secs(1)).await.context("stop HAProxy")
-    }
-}
-
-impl Load {
-    /// The backends with this many endpoints shared out among them.
-    fn desired(self, endpoints: usize, port: u16) -> Result<Desired> {
-        let mut services = BTreeMap::new();
-        for backend in 0..self.backends {
-            services.insert(format!("service{backend}").parse()?, Service::default());
-        }
-        let mut desired = Desired { services, routes: BTreeMap::new() };
-        for number in 0..endpoints {
-            let service = desired.services.get_mut(&format!("service{}", number % self.backends).parse()?);
-            let ip = Ipv4Addr::from_bits(Ipv4Addr::new(127, 1, 0, 1).to_bits() + u32::try_from(number)?);
-            let addr = EndpointAddr::try_from(SocketAddr::from((ip, port)))?;
-            let endpoint = Endpoint { addr, weight: Weight::DEFAULT, state: EndpointState::Ready };
-            let endpoints = &mut service.context("a backend just made")?.endpoints;
-            endpoints.insert(format!("node{number}").parse()?, endpoint);
-        }
-        Ok(desired)
     }
 }

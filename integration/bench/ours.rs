@@ -1,35 +1,96 @@
-//! Our side: `backchat lb` beside HAProxy, `backchat agent` beside each web server.
+//! Our side: `backchat lb` beside a load balancer, `backchat agent` beside each web server.
 
 use std::{
+    ffi::OsString,
+    marker::PhantomData,
     net::SocketAddr,
     path::{Path, PathBuf},
     time::{Duration, Instant},
 };
 
 use anyhow::{Context as _, Result, ensure};
-use backchat::demo::{Child, plane, ports};
+use backchat::demo::{Child, Plane, plane::Driver, ports};
 use serde_json::Value;
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},
     net::UnixStream,
 };
 
-use crate::side::{LIMIT, Seat, Side, haproxy};
+use crate::{
+    judge::Judge,
+    side::{LIMIT, Seat, Side},
+};
 
-/// backchat beside HAProxy.
-pub(crate) struct Backchat {
+/// backchat beside a load balancer of this kind.
+pub(crate) struct Backchat<K = Haproxy> {
     front: SocketAddr,
     gossip: SocketAddr,
-    run_dir: PathBuf,
-    socket: PathBuf,
+    judge: Judge,
     _lb: Child,
+    _kind: PhantomData<K>,
+}
+
+/// Which load balancer it is.
+pub(crate) trait Kind {
+    /// What the progress calls it.
+    const NAME: &'static str;
+
+    /// What tells an `lb` to drive it.
+    fn flags() -> Vec<OsString>;
+
+    /// Who sees the one in this folder.
+    fn judge(run_dir: PathBuf) -> Judge;
+}
+
+/// The one that Serf is compared on.
+pub(crate) struct Haproxy;
+
+pub(crate) struct Nginx;
+
+pub(crate) struct Openresty;
+
+impl Kind for Haproxy {
+    const NAME: &'static str = "backchat";
+
+    fn flags() -> Vec<OsString> {
+        Driver::Haproxy.flags()
+    }
+
+    fn judge(run_dir: PathBuf) -> Judge {
+        Judge::Of(Plane::new(Driver::Haproxy, run_dir))
+    }
+}
+
+impl Kind for Nginx {
+    const NAME: &'static str = "nginx";
+
+    fn flags() -> Vec<OsString> {
+        Driver::Nginx.flags()
+    }
+
+    fn judge(run_dir: PathBuf) -> Judge {
+        Judge::Of(Plane::new(Driver::Nginx, run_dir))
+    }
+}
+
+impl Kind for Openresty {
+    const NAME: &'static str = "openresty";
+
+    fn flags() -> Vec<OsString> {
+        // Which program that is, `lb` reads from the environment itself.
+        vec!["--driver=openresty".into()]
+    }
+
+    fn judge(run_dir: PathBuf) -> Judge {
+        Judge::Openresty(run_dir)
+    }
 }
 
 /// Serf's default as well: bound to loopback, ours would choose the quicker `local`.
 const PROFILE: &str = "--profile=lan";
 
-impl Side for Backchat {
-    const NAME: &'static str = "backchat";
+impl<K: Kind> Side for Backchat<K> {
+    const NAME: &'static str = K::NAME;
 
     fn program() -> &'static Path {
         Path::new(env!("CARGO_BIN_EXE_backchat"))
@@ -43,29 +104,31 @@ impl Side for Backchat {
             "--node=proxy".into(),
             format!("--bind={gossip}"),
             format!("--listen={front}"),
-            format!("--haproxy={}", haproxy().display()),
             format!("--run-dir={}", run_dir.display()),
             PROFILE.into(),
         ];
+        let args = args.into_iter().map(OsString::from).chain(K::flags());
         let lb = Child::start(Self::program(), args, &folder.join("balancer.log"))?;
-        let socket = run_dir.join("haproxy.sock");
-        let started = plane::wait(&socket, LIMIT, |_| true).await;
-        started.with_context(|| format!("HAProxy did not start:\n{}", lb.last_words(10)))?;
-        Ok(Self { front, gossip, run_dir, socket, _lb: lb })
+        let (begun, judge) = (Instant::now(), K::judge(run_dir));
+        while judge.answers().await.is_err() {
+            ensure!(begun.elapsed() < LIMIT, "{judge} did not start:\n{}", lb.last_words(10));
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+        Ok(Self { front, gossip, judge, _lb: lb, _kind: PhantomData })
     }
 
     fn front(&self) -> SocketAddr {
         self.front
     }
 
-    fn socket(&self) -> &Path {
-        &self.socket
+    fn judge(&self) -> &Judge {
+        &self.judge
     }
 
     fn agent(&self, seat: &Seat) -> Result<Vec<String>> {
         let Seat { name, service, web, gossip } = seat;
         let host = Seat::host(service).map(|host| format!(",host={host}")).unwrap_or_default();
-        let run_dir = self.run_dir.with_file_name(name);
+        let run_dir = self.judge.run_dir().with_file_name(name);
         Ok(vec![
             "agent".to_owned(),
             format!("--node={name}"),
@@ -88,11 +151,16 @@ impl Side for Backchat {
     }
 }
 
-impl Backchat {
+impl<K> Backchat<K> {
+    /// Where its files lie.
+    pub(crate) fn run_dir(&self) -> &Path {
+        self.judge.run_dir()
+    }
+
     /// One question to the daemon; a client command would cost a process each.
     async fn get(&self, path: &str) -> Result<Value> {
         let begun = Instant::now();
-        let admin = self.run_dir.join("admin.sock");
+        let admin = self.judge.run_dir().join("admin.sock");
         let mut stream = loop {
             match UnixStream::connect(&admin).await {
                 Ok(stream) => break stream,

@@ -2,13 +2,16 @@
 //! a time in each service, all services at once.
 //!
 //! A restart is what an operator's script does: the agent leaves and ends, then the web server ends; both start again
-//! at the same place, and the next member's turn comes when HAProxy sends requests there. The clients stand for users
+//! at the same place, and the next member's turn comes when the balancer sends requests there. The clients stand for users
 //! and know nothing of it: they never repeat a request, nor does the HTTP client beneath them.
 
-use std::time::{Duration, Instant};
+use std::{
+    net::SocketAddr,
+    time::{Duration, Instant},
+};
 
-use anyhow::{Context as _, Result, ensure};
-use backchat::demo::{Counts, Load, Traffic, plane};
+use anyhow::{Context as _, Result};
+use backchat::demo::{Counts, Load, Traffic};
 use futures_util::future::try_join_all;
 
 use crate::{
@@ -17,17 +20,18 @@ use crate::{
     table::{Goal, Row},
 };
 
-const SERVICES: [&str; 5] = ["blog", "cart", "docs", "shop", "wiki"];
+pub(crate) const SERVICES: [&str; 5] = ["blog", "cart", "docs", "shop", "wiki"];
 /// Members of each service.
-const MEMBERS: usize = 3;
+pub(crate) const MEMBERS: usize = 3;
 /// When no new restart begins: a side that is slow has done fewer then, which its row says.
 const LONGEST: Duration = Duration::from_secs(120);
-/// Between two looks at HAProxy. Fifteen members are watched: looking all the time would be the load itself.
+/// Between two looks at the data plane. Fifteen members are watched: looking all the time would be the load itself.
 const LOOK: Duration = Duration::from_millis(20);
 
 /// What one side came to.
 pub(crate) struct Rolled {
     pub(crate) restarts: usize,
+    pub(crate) took: Duration,
     /// Of clients that open a connection for each request.
     pub(crate) fresh: Counts,
     /// Of clients that keep theirs.
@@ -36,45 +40,52 @@ pub(crate) struct Rolled {
 
 /// Restarts members `restarts` times in all.
 pub(crate) async fn measure<S: Side>(restarts: usize) -> Result<Rolled> {
-    let world = World::<S>::with(&SERVICES).await?;
-    let members = try_join_all(SERVICES.map(|service| start(&world, service))).await?;
-    let [fresh, kept] = [clients(&world, false)?, clients(&world, true)?];
-    let begun = Instant::now();
-    let each = restarts / SERVICES.len();
-    let done = try_join_all(members.into_iter().map(|members| roll(&world, members, each, begun))).await?;
-    let rolled = Rolled { restarts: done.iter().sum(), fresh: sum(fresh).await, kept: sum(kept).await };
-    let Rolled { restarts, fresh, kept } = &rolled;
-    let took = begun.elapsed();
-    eprintln!("{:>9}  {restarts} restarts in {took:.0?}: fresh {fresh}; kept {kept}", S::NAME);
+    let (rolled, world) = roll_all::<S>(restarts).await?;
     world.end().await?;
     Ok(rolled)
 }
 
-/// The members of one service, all of them in HAProxy.
+/// The same, with the balancer as it is then.
+pub(crate) async fn roll_all<S: Side>(restarts: usize) -> Result<(Rolled, World<S>)> {
+    let world = World::<S>::with(&SERVICES).await?;
+    let members = try_join_all(SERVICES.map(|service| start(&world, service))).await?;
+    let front = world.side.front();
+    let [fresh, kept] = [clients(front, false)?, clients(front, true)?];
+    let begun = Instant::now();
+    let each = restarts / SERVICES.len();
+    let done = try_join_all(members.into_iter().map(|members| roll(&world, members, each, begun))).await?;
+    let took = begun.elapsed();
+    let rolled = Rolled { restarts: done.iter().sum(), took, fresh: sum(fresh).await, kept: sum(kept).await };
+    let Rolled { restarts, fresh, kept, .. } = &rolled;
+    eprintln!("{:>9}  {restarts} restarts in {took:.0?}: fresh {fresh}; kept {kept}", S::NAME);
+    Ok((rolled, world))
+}
+
+/// The members of one service, all of them in.
 async fn start<S: Side>(world: &World<S>, service: &str) -> Result<Vec<Member>> {
     let mut members = Vec::new();
     for number in 0..MEMBERS {
         let member = world.start(Seat::of(service, &format!("{service}{number}"))?).await?;
-        shows(world, &member.seat, true).await?;
+        world.shows(member.seat.web, true, LOOK).await?;
         members.push(member);
     }
     Ok(members)
 }
 
 /// Two clients for each service.
-fn clients<S: Side>(world: &World<S>, keep_alive: bool) -> Result<Vec<Traffic>> {
+pub(crate) fn clients(front: SocketAddr, keep_alive: bool) -> Result<Vec<Traffic>> {
     let load = |service: &str| Load {
         host: Seat::host(service),
         // Long enough that each restart meets requests under way.
         path: "/slow?ms=10".into(),
         clients: 2,
         keep_alive,
-        ..Load::steady(world.side.front())
+        ..Load::steady(front)
     };
     Ok(SERVICES.iter().map(|service| Traffic::start(&load(service))).collect::<Result<_, _>>()?)
 }
 
-async fn sum(traffic: Vec<Traffic>) -> Counts {
+pub(crate) async fn sum(traffic: Vec<Traffic>) -> Counts {
     let mut all = Counts::default();
     for traffic in traffic {
         all.add(&traffic.stop().await);
@@ -104,21 +115,10 @@ async fn restart<S: Side>(world: &World<S>, member: Member) -> Result<Member> {
     world.side.leave(&agent)?;
     agent.ended(LIMIT).await?.with_context(|| format!("the agent of {} did not end", seat.name))?;
     web.stop().await?;
-    shows(world, &seat, false).await?;
+    world.shows(seat.web, false, LOOK).await?;
     let member = world.start(seat).await?;
-    shows(world, &member.seat, true).await?;
+    world.shows(member.seat.web, true, LOOK).await?;
     Ok(member)
-}
-
-/// Waits until HAProxy sends requests to this place, or no longer does.
-async fn shows<S: Side>(world: &World<S>, seat: &Seat, takes: bool) -> Result<()> {
-    let begun = Instant::now();
-    // While it reloads, HAProxy's socket may not answer.
-    while !plane::servers(world.side.socket()).await.is_ok_and(|shown| plane::takes(&shown, seat.web) == takes) {
-        ensure!(begun.elapsed() < LIMIT, "{}: HAProxy never showed {} with requests: {takes}", S::NAME, seat.name);
-        tokio::time::sleep(LOOK).await;
-    }
-    Ok(())
 }
 
 /// Both sides, by kind of client.
@@ -135,7 +135,7 @@ pub(crate) fn rows(theirs: &Rolled, ours: &Rolled) -> [Row; 2] {
     [row("fresh connections", &theirs.fresh, &ours.fresh), row("keep-alive", &theirs.kept, &ours.kept)]
 }
 
-fn failed(counts: &Counts) -> Figures {
+pub(crate) fn failed(counts: &Counts) -> Figures {
     #[expect(clippy::cast_precision_loss, reason = "far fewer than 2^52 requests")]
     Figures::new(Unit::Requests, [counts.failures() as f64])
 }

@@ -17,6 +17,12 @@ use crate::{
 pub(crate) struct Effort {
     /// Joins, leaves, crashes.
     pub(crate) rounds: usize,
+    /// Reloads of nginx.
+    pub(crate) reloads: usize,
+    /// Pushes into OpenResty, for what each takes.
+    pub(crate) pushes: usize,
+    /// Pushes into OpenResty, for whom the one before still serves.
+    pub(crate) stale: usize,
     /// Agents in a crowd.
     pub(crate) crowd: usize,
     /// How often a crowd starts.

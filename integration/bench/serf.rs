@@ -9,16 +9,19 @@ use std::{
 };
 
 use anyhow::{Context as _, Result, ensure};
-use backchat::demo::{Child, plane, ports};
+use backchat::demo::{Child, Plane, plane, ports};
 use rustix::process::{Pid, Signal, kill_process};
 
-use crate::side::{LIMIT, Seat, Side, haproxy};
+use crate::{
+    judge::Judge,
+    side::{LIMIT, Seat, Side, haproxy},
+};
 
 /// Serf beside HAProxy.
 pub(crate) struct Serf {
     front: SocketAddr,
     gossip: SocketAddr,
-    socket: PathBuf,
+    judge: Judge,
     log: PathBuf,
     // Dropped in this order: the agent first, so that it does not reload a HAProxy that is gone.
     _agent: Child,
@@ -62,11 +65,11 @@ impl Side for Serf {
     async fn start(folder: &Path, services: &[&str]) -> Result<Self> {
         let (front, gossip, rpc) = (ports::free()?, ports::free()?, ports::free()?);
         let [socket, cfg, pidfile, log] =
-            ["haproxy.sock", "haproxy.cfg", "haproxy.pid", "balancer.log"].map(|name| folder.join(name));
+            [plane::haproxy::SOCKET, "haproxy.cfg", "haproxy.pid", "balancer.log"].map(|name| folder.join(name));
         fs::write(&cfg, config(front, &socket, services))?;
         let args = ["-W", "-f"].map(PathBuf::from).into_iter().chain([cfg.clone(), "-p".into(), pidfile.clone()]);
         let haproxy = Child::start(&haproxy(), args, &folder.join("haproxy.log"))?;
-        plane::wait(&socket, LIMIT, |_| true).await.context("HAProxy did not start")?;
+        plane::haproxy::wait(&socket, LIMIT, |_| true).await.context("HAProxy did not start")?;
         let handler = handler(folder, &cfg, &pidfile)?;
         let args = [
             "agent".to_owned(),
@@ -78,15 +81,16 @@ impl Side for Serf {
         ];
         let agent = Child::start(Self::program(), args, &log)?;
         until_running(&log).await?;
-        Ok(Self { front, gossip, socket, log, _agent: agent, _haproxy: haproxy })
+        let judge = Judge::Of(Plane::new(plane::Driver::Haproxy, folder.to_owned()));
+        Ok(Self { front, gossip, judge, log, _agent: agent, _haproxy: haproxy })
     }
 
     fn front(&self) -> SocketAddr {
         self.front
     }
 
-    fn socket(&self) -> &Path {
-        &self.socket
+    fn judge(&self) -> &Judge {
+        &self.judge
     }
 
     fn agent(&self, seat: &Seat) -> Result<Vec<String>> {

@@ -5,7 +5,7 @@
 use std::{fs, net::SocketAddr, path::Path, time::Duration};
 
 use anyhow::{Context as _, Result};
-use backchat::demo::{child::kill_pid, plane};
+use backchat::demo::child::kill_pid;
 
 use crate::{
     figures::Figures,
@@ -22,7 +22,7 @@ pub(crate) async fn deaths(rounds: usize) -> Result<Figures> {
     let mut took = Vec::new();
     for round in 0..rounds {
         let out = death().await?;
-        eprintln!("{:>9}  round {round}: death of the service alone {out:.2?}", Backchat::NAME);
+        eprintln!("{:>9}  round {round}: death of the service alone {out:.2?}", <Backchat>::NAME);
         took.push(out);
     }
     Ok(Figures::seconds(&took))
@@ -33,11 +33,7 @@ async fn death() -> Result<Duration> {
     let seat = Seat::of("web", "victim")?;
     let told = world.path("victim.pid");
     let mut agent = world.agent_at(&seat, &service(seat.web, &told))?;
-    let socket = world.side.socket();
-    let shows = async |takes: bool| {
-        let seen = plane::wait(socket, LIMIT, |servers| plane::takes(servers, seat.web) == takes).await;
-        seen.with_context(|| format!("HAProxy never showed the service with requests: {takes}"))
-    };
+    let shows = async |takes: bool| world.shows(seat.web, takes, Duration::from_millis(1)).await;
     shows(true).await.with_context(|| agent.last_words(5))?;
     let pid = fs::read_to_string(&told).with_context(|| format!("read {}", told.display()))?;
     kill_pid(pid.trim().parse().with_context(|| format!("a process id: {pid:?}"))?)?;
@@ -49,7 +45,7 @@ async fn death() -> Result<Duration> {
 
 /// The demo's web server, which first writes down its process id: the agent has a keeper between itself and it.
 fn service(listen: SocketAddr, told: &Path) -> Vec<String> {
-    let program = Backchat::program().display().to_string();
+    let program = <Backchat>::program().display().to_string();
     let shell = ["sh", "-c", r#"echo $$ >"$1"; shift; exec "$@""#, "sh"].map(str::to_owned);
     let web = ["demo-web".to_owned(), "--kept".into(), format!("--listen={listen}"), "--name=victim".into()];
     shell.into_iter().chain([told.display().to_string(), program]).chain(web).collect()

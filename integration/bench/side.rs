@@ -1,18 +1,20 @@
-//! One way to keep HAProxy in step with who is there: Serf with a script, or backchat. The rows measure both alike.
+//! One way to keep a load balancer in step with who is there: Serf with a script, or backchat. The rows measure all alike.
 
 use std::{
     net::SocketAddr,
     path::{Path, PathBuf},
-    time::Duration,
+    time::{Duration, Instant},
 };
 
-use anyhow::{Context as _, Result};
-use backchat::demo::{Child, Web, child::Folder, plane, ports};
+use anyhow::{Context as _, Result, ensure};
+use backchat::demo::{Child, Web, child::Folder, ports};
+
+use crate::judge::Judge;
 
 /// How long anything may take before the benchmark gives up on it.
 pub(crate) const LIMIT: Duration = Duration::from_secs(60);
 
-/// A running balancer of one side: its gossip, and its HAProxy.
+/// A running balancer of one side: its gossip, and its data plane.
 pub(crate) trait Side: Sized {
     /// What the table calls it.
     const NAME: &'static str;
@@ -24,11 +26,11 @@ pub(crate) trait Side: Sized {
     /// whose host belongs to none of them.
     async fn start(folder: &Path, services: &[&str]) -> Result<Self>;
 
-    /// Where its HAProxy takes requests.
+    /// Where it takes requests.
     fn front(&self) -> SocketAddr;
 
-    /// Its HAProxy's runtime socket.
-    fn socket(&self) -> &Path;
+    /// Who sees what it runs.
+    fn judge(&self) -> &Judge;
 
     /// What an agent is told that joins the balancer and announces this seat's web server.
     fn agent(&self, seat: &Seat) -> Result<Vec<String>>;
@@ -151,22 +153,30 @@ impl<S: Side> World<S> {
         Web::start(([127, 0, 0, 1], 0).into(), name).await.with_context(|| format!("start web server {name}"))
     }
 
-    /// How long until HAProxy sends requests to the member.
+    /// How long until requests go to the member.
     pub(crate) async fn until_in(&self, member: &Member) -> Result<Duration> {
         self.until(member, true).await
     }
 
-    /// How long until HAProxy sends it no more.
+    /// How long until none go there.
     pub(crate) async fn until_out(&self, member: &Member) -> Result<Duration> {
         self.until(member, false).await
     }
 
     async fn until(&self, member: &Member, takes: bool) -> Result<Duration> {
-        let seen = |servers: &[plane::Server]| plane::takes(servers, member.web.addr()) == takes;
-        plane::wait(self.side.socket(), LIMIT, seen).await.with_context(|| {
+        self.shows(member.web.addr(), takes, Duration::from_millis(1)).await.with_context(|| member.agent.last_words(5))
+    }
+
+    /// How long until requests go to this place, or no longer do; with so much time between two looks. A data plane that
+    /// does not answer is asked again: it may be starting or reloading.
+    pub(crate) async fn shows(&self, web: SocketAddr, takes: bool, look: Duration) -> Result<Duration> {
+        let (begun, judge) = (Instant::now(), self.side.judge());
+        while !judge.shows(web, takes).await.unwrap_or(false) {
             let (side, place) = (S::NAME, if takes { "into" } else { "out of" });
-            format!("{side}: {} did not get {place} HAProxy\n{}", member.web.addr(), member.agent.last_words(5))
-        })
+            ensure!(begun.elapsed() < LIMIT, "{side}: {web} did not get {place} {judge}");
+            tokio::time::sleep(look).await;
+        }
+        Ok(begun.elapsed())
     }
 }
 

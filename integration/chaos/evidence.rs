@@ -3,7 +3,7 @@
 use std::{fmt::Write as _, fs, path::Path};
 
 use anyhow::Result;
-use backchat::demo::plane::ask;
+use backchat::demo::plane::haproxy::ask;
 
 use super::{
     admin,

@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, io};
 
 use backchat::demo::{
     child::parent_of,
-    plane::{Server, ask, servers},
+    plane::haproxy::{self, Server, servers},
 };
 use rustix::process::{Pid, Signal, kill_process};
 
@@ -12,9 +12,7 @@ use super::{op::Part, schedule::BALANCERS, world::World};
 
 /// The pid of the worker that serves.
 pub(crate) async fn worker(world: &World, balancer: u8) -> io::Result<u32> {
-    let info = ask(&world.socket(balancer), "show info").await?;
-    let pid = info.lines().find_map(|line| line.strip_prefix("Pid: ")?.trim().parse().ok());
-    pid.ok_or_else(|| io::Error::other(format!("show info tells no pid: {info}")))
+    haproxy::worker(&world.socket(balancer)).await
 }
 
 /// The pid of one of its processes.

@@ -1,10 +1,14 @@
 //! Lives of a node: leaving, crashing, and coming back under the same name.
 
-use std::{net::SocketAddr, path::Path, time::Instant};
+use std::{
+    net::SocketAddr,
+    path::Path,
+    time::{Duration, Instant},
+};
 
 use backchat::{
-    cluster::{Error, Settings},
-    model::Liveness,
+    cluster::{Error, Profile, Settings},
+    model::{Liveness, NodeName, Verdict},
 };
 
 use super::peer::{Peer, agent, balancer, joining, keyed, serving};
@@ -50,6 +54,28 @@ async fn a_crash_is_seen() {
     proxy.sees("web2", Liveness::Failed).await;
     println!("failed after {:?}", began.elapsed());
     web1.sees("web2", Liveness::Failed).await;
+}
+
+/// The balancer's data plane knows of a crash before any probe: here there are none.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_crash_is_seen_by_the_data_plane() {
+    let rare = |settings: Settings| Settings {
+        profile: Profile { probe_period: Duration::from_secs(3600), ..Profile::LOCAL },
+        ..settings
+    };
+    let proxy = Peer::start(rare(balancer("proxy"))).await;
+    let web1 = Peer::start(joining(rare(agent("web1")), &[proxy.addr])).await;
+    let web2 = Peer::start(joining(rare(agent("web2")), &[proxy.addr])).await;
+    for name in ["web1", "web2"] {
+        proxy.knows(name).await;
+    }
+    web2.crash().await;
+    proxy.handle.failing(["web1", "web2"].map(|name| name.parse().unwrap()).into()).await.unwrap();
+    let view = proxy.sees("web2", Liveness::Failed).await;
+    let member = |name: &str| &view.snapshot.members[&name.parse::<NodeName>().unwrap()];
+    assert_eq!(member("web2").verdict, Verdict::Refused);
+    assert_eq!((member("web1").liveness, member("web1").verdict), (Liveness::Alive, Verdict::Unasked));
+    drop(web1);
 }
 
 async fn restarts(settings: Settings, leaves: bool, data: Option<&Path>) {

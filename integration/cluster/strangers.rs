@@ -2,9 +2,12 @@
 
 use std::{sync::Arc, time::Duration};
 
-use backchat::cluster::{
-    Keyring, Settings, View,
-    wire::{Context, Envelope, Header},
+use backchat::{
+    cluster::{
+        Keyring, Settings, View,
+        wire::{Context, Envelope, Header},
+    },
+    model::Snapshot,
 };
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
@@ -24,7 +27,7 @@ async fn stays_out(inside: &Peer, outside: Settings) {
     assert!(alone(&outside.handle.watch().borrow()));
     let after = Arc::clone(&inside.handle.watch().borrow());
     assert!(!after.snapshot.members.contains_key(&name));
-    assert_eq!(before, after);
+    assert_eq!(unnumbered(&before), unnumbered(&after));
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -83,5 +86,11 @@ async fn a_prober_hears_nothing() {
     }
     let answer = timeout(Duration::from_millis(300), prober.recv_from(&mut [0; 1500])).await;
     assert!(answer.is_err(), "a packet got an answer");
-    assert_eq!(before, *proxy.handle.watch().borrow());
+    assert_eq!(unnumbered(&before), unnumbered(&proxy.handle.watch().borrow()));
+}
+
+/// What a view says: the same may be told once more.
+fn unnumbered(view: &View) -> View {
+    let snapshot = Snapshot { serial: 0, ..view.snapshot.clone() };
+    View { snapshot, ..view.clone() }
 }

@@ -12,7 +12,8 @@ pub(crate) trait Rig: Send + Sync {
     /// New services that it takes without a reload; 0 where each needs one.
     const SPARE_SERVICES: usize;
 
-    /// Whether a change of endpoints alone goes without a reload.
+    /// Whether a change of endpoints alone goes without a reload. Where it does not, endpoints come by the file, and wait
+    /// where that must not be written.
     const ENDPOINTS_WITHOUT_RELOAD: bool;
 
     /// Nothing runs yet.

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use backchat::demo::{Traffic, Web, traffic::Load};
+use backchat::demo::{Driver, Traffic, Web, traffic::Load};
 use serde_json::Value;
 
 use super::world::{PATIENCE, World, backchat, get, none_failed};
@@ -54,8 +54,8 @@ async fn service(world: &World, balancer: &str, name: &str) -> Value {
 }
 
 /// Two balancers and three servers, under load at both.
-async fn world() -> (World, Vec<Traffic>) {
-    let mut world = World::new().await;
+async fn world(driver: Driver) -> (World, Vec<Traffic>) {
+    let mut world = World::new(driver).await;
     world.start_balancer("proxy2", &[]).await;
     for web in ["web1", "web2", "web3"] {
         world.start_agent(web, &[]).await;
@@ -63,16 +63,15 @@ async fn world() -> (World, Vec<Traffic>) {
     let mut traffic = Vec::new();
     for balancer in ["proxy", "proxy2"] {
         world.serves_at(balancer, &["web1", "web2", "web3"]).await;
-        let kept = Load { clients: 4, ..Load::steady(world.balancers[balancer].http) };
+        let kept = Load { clients: 4, ..world.load(balancer) };
         let fresh = Load { keep_alive: false, rest: Duration::from_millis(10), ..kept.clone() };
         traffic.extend([kept, fresh].map(|load| Traffic::start(&load).unwrap()));
     }
     (world, traffic)
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn a_node_is_drained_and_undrained_and_nobody_notices() {
-    let (world, traffic) = world().await;
+pub(super) async fn a_node_is_drained_and_undrained_and_nobody_notices(driver: Driver) {
+    let (world, traffic) = world(driver).await;
     // Asked at another agent; answered once both balancers have let go.
     does(&world, "web3", &["drain", "web1", "--wait"], "web1 drains; let go by proxy, proxy2\n").await;
     let before = served(&world, "web1");
@@ -104,9 +103,8 @@ async fn a_node_is_drained_and_undrained_and_nobody_notices() {
     }
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn one_service_is_drained_and_the_other_serves_on() {
-    let mut world = World::with(&["web1", "web2"]).await;
+pub(super) async fn one_service_is_drained_and_the_other_serves_on(driver: Driver) {
+    let mut world = World::with(driver, &["web1", "web2"]).await;
     let server = Web::start(([127, 0, 0, 1], 0).into(), "api").await.unwrap();
     let api = format!("api:{},host=api.example", server.addr().port());
     world.start_agent("web3", &["--service", &api]).await;
@@ -135,9 +133,8 @@ async fn one_service_is_drained_and_the_other_serves_on() {
     assert_eq!(api().await.map(|(status, _)| status), Some(200));
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn what_cannot_be_drained_is_said() {
-    let mut world = World::with(&["web1", "web2"]).await;
+pub(super) async fn what_cannot_be_drained_is_said(driver: Driver) {
+    let mut world = World::with(driver, &["web1", "web2"]).await;
     refused(&world, "web1", &["drain", "web9"], "no member is called web9; there are web1, web2").await;
     refused(&world, "proxy", &["undrain", "web1/api"], "web1 offers no service api; it offers web").await;
     refused(&world, "proxy", &["drain", "proxy"], "proxy is a balancer: it offers no service").await;
@@ -150,9 +147,8 @@ async fn what_cannot_be_drained_is_said() {
 }
 
 /// A slow request keeps a balancer from letting go: whoever waits is told who is missing, and it drains on.
-#[tokio::test(flavor = "multi_thread")]
-async fn a_wait_ends_at_its_deadline_and_names_who_is_missing() {
-    let world = World::with(&["web1"]).await;
+pub(super) async fn a_wait_ends_at_its_deadline_and_names_who_is_missing(driver: Driver) {
+    let world = World::with(driver, &["web1"]).await;
     let slow = format!("http://{}/slow?ms=60000", world.proxy().http);
     let before = served(&world, "web1");
     let request = tokio::spawn(reqwest::get(slow));
@@ -170,15 +166,14 @@ async fn a_wait_ends_at_its_deadline_and_names_who_is_missing() {
 }
 
 /// A balancer that restarts or joins keeps to what was drained before; an agent that restarts has forgotten it.
-#[tokio::test(flavor = "multi_thread")]
-async fn it_holds_for_balancers_to_come_and_as_long_as_the_agent_lives() {
-    let mut world = World::with(&["web1", "web2"]).await;
+pub(super) async fn it_holds_for_balancers_to_come_and_as_long_as_the_agent_lives(driver: Driver) {
+    let mut world = World::with(driver, &["web1", "web2"]).await;
     does(&world, "proxy", &["drain", "web1", "--wait"], "web1 drains; let go by proxy\n").await;
     world.start_balancer("late", &[]).await;
     world.serves_at("late", &["web2"]).await;
     let lb = &mut world.balancers.get_mut("proxy").unwrap().process;
     lb.terminate().unwrap();
-    lb.ended(PATIENCE).await.unwrap().expect("it ends, and its HAProxy with it");
+    lb.ended(PATIENCE).await.unwrap().expect("it ends, and its data plane with it");
     let before = served(&world, "web1");
     world.restart_balancer("proxy");
     world.members("late", &[("proxy", "alive")]).await;

@@ -1,7 +1,7 @@
 //! The wall clock of every node jumps a day forward and two days back, under load: nothing changes, with and without
 //! `--data-dir`. The clock is libfaketime's, which leaves the monotonic one alone, as a real jump does.
 //!
-//! HAProxy keeps the true time here. Its own timers are made of the wall clock, and guess at a jump: 2.6 answers one
+//! The data plane keeps the true time here. HAProxy's own timers are made of the wall clock, and guess at a jump: 2.6 answers one
 //! request in some 10,000 with 408 then, or closes its connection, whoever drives it.
 
 use std::{
@@ -11,7 +11,7 @@ use std::{
     time::Duration,
 };
 
-use backchat::demo::child::Folder;
+use backchat::demo::{Driver, child::Folder};
 use serde_json::Value;
 use tokio::time::Instant;
 
@@ -62,10 +62,10 @@ impl Clock {
     }
 }
 
-/// A HAProxy that keeps the true time, though its lb does not.
-fn true_haproxy(folder: &Folder) -> PathBuf {
-    let program = std::env::var("BACKCHAT_HAPROXY").unwrap_or_else(|_| "haproxy".into());
-    let path = folder.path().join("true-haproxy");
+/// A data plane that keeps the true time, though its lb does not.
+fn of_true_time(folder: &Folder, driver: Driver) -> PathBuf {
+    let path = folder.path().join("true-time");
+    let program = driver.program().into_string().unwrap();
     fs::write(&path, format!("#!/bin/sh\nunset LD_PRELOAD\nexec {program} \"$@\"\n")).unwrap();
     fs::set_permissions(&path, Permissions::from_mode(0o755)).unwrap();
     path
@@ -75,19 +75,19 @@ fn true_haproxy(folder: &Folder) -> PathBuf {
 struct Host {
     world: World,
     clock: Clock,
-    haproxy: PathBuf,
+    program: PathBuf,
     kept: bool,
 }
 
 impl Host {
-    async fn new(kept: bool) -> Option<Self> {
-        let mut world = World::empty();
+    async fn new(driver: Driver, kept: bool) -> Option<Self> {
+        let mut world = World::empty(driver);
         let clock = Clock::new(&world.folder)?;
         for node in ["proxy", "web1", "web2", "web3"] {
             clock.govern(&mut world, node);
         }
-        let haproxy = true_haproxy(&world.folder);
-        let mut host = Self { world, clock, haproxy, kept };
+        let program = of_true_time(&world.folder, driver);
+        let mut host = Self { world, clock, program, kept };
         let flags = host.flags("proxy");
         host.world.start_balancer("proxy", &words(&flags)).await;
         host.start("web1").await;
@@ -106,7 +106,7 @@ impl Host {
         // The profile of a cluster, not that of one machine: this one may be busy, and nobody is to be suspected for it.
         flags.extend(["--profile".into(), "lan".into()]);
         if node == "proxy" {
-            flags.extend(["--haproxy".into(), self.haproxy.display().to_string()]);
+            flags.extend([format!("--{}", self.world.driver.name()), self.program.display().to_string()]);
         }
         flags
     }
@@ -174,7 +174,8 @@ impl Host {
     /// (Who is suspected may drain: on a busy machine that happens to one that answers late, whatever the clock says.)
     async fn nothing_happens(&self) {
         self.world.serves(&["web1", "web2"]).await;
-        let began = Instant::now();
+        self.world.converges().await;
+        let (began, reloads) = (Instant::now(), self.reloads().await);
         while began.elapsed() < WATCHED {
             for node in NODES {
                 let members = self.world.json(node, &["members"]).await.expect("members answers");
@@ -187,10 +188,12 @@ impl Host {
             assert_eq!(self.live().await, ["web1", "web2"], "{}", self.world.last_words());
             tokio::time::sleep(Duration::from_millis(100)).await;
         }
-        assert_eq!(self.reloads().await, Some(0), "{}", self.world.last_words());
+        assert_eq!(self.reloads().await, reloads, "{}", self.world.last_words());
+        let endpoints_reload = self.world.plane("proxy").endpoints_reload();
+        assert!(endpoints_reload || reloads == Some(0), "{reloads:?}\n{}", self.world.last_words());
     }
 
-    /// The endpoints that were read back from HAProxy.
+    /// The endpoints that were read back from the data plane.
     async fn live(&self) -> Vec<String> {
         let services = self.world.json("proxy", &["services"]).await.expect("services answers");
         let endpoints = services["services"][0]["endpoints"].as_array().cloned().unwrap_or_default();
@@ -213,8 +216,8 @@ fn words(flags: &[String]) -> Vec<&str> {
     flags.iter().map(String::as_str).collect()
 }
 
-async fn a_clock_that_jumps_changes_nothing(kept: bool) {
-    let Some(mut host) = Host::new(kept).await else { return };
+async fn a_clock_that_jumps_changes_nothing(driver: Driver, kept: bool) {
+    let Some(mut host) = Host::new(driver, kept).await else { return };
     let (traffic, mut today) = (host.world.traffic(), host.day());
     for offset in ["+1d", "-1d"] {
         host.clock.jump(offset);
@@ -236,12 +239,10 @@ async fn a_clock_that_jumps_changes_nothing(kept: bool) {
     none_failed(traffic).await;
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn a_clock_that_jumps_changes_nothing_with_a_data_folder() {
-    a_clock_that_jumps_changes_nothing(true).await;
+pub(super) async fn a_clock_that_jumps_changes_nothing_with_a_data_folder(driver: Driver) {
+    a_clock_that_jumps_changes_nothing(driver, true).await;
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn a_clock_that_jumps_changes_nothing_without_a_data_folder() {
-    a_clock_that_jumps_changes_nothing(false).await;
+pub(super) async fn a_clock_that_jumps_changes_nothing_without_a_data_folder(driver: Driver) {
+    a_clock_that_jumps_changes_nothing(driver, false).await;
 }

@@ -2,11 +2,15 @@
 
 use std::time::Duration;
 
-use super::world::{PATIENCE, World};
+use backchat::demo::Driver;
 
-#[tokio::test(flavor = "multi_thread")]
-async fn two_balancers_see_the_same_set() {
-    let mut world = World::new().await;
+use super::{
+    plane::ANY,
+    world::{PATIENCE, World},
+};
+
+pub(super) async fn two_balancers_see_the_same_set(driver: Driver) {
+    let mut world = World::new(driver).await;
     world.start_balancer("proxy2", &[]).await;
     for name in ["web1", "web2"] {
         world.start_agent(name, &[]).await;
@@ -22,7 +26,7 @@ async fn two_balancers_see_the_same_set() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_agent_restarts_with_its_name() {
-    let mut world = World::with(&["web1", "web2"]).await;
+    let mut world = World::with(ANY, &["web1", "web2"]).await;
     let data = world.folder.path().join("web1.data").display().to_string();
     for more in [&[][..], &["--data-dir", &data], &["--data-dir", &data]] {
         let agent = world.agents.get_mut("web1").unwrap();
@@ -36,7 +40,7 @@ async fn an_agent_restarts_with_its_name() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_agent_comes_back_at_another_address() {
-    let mut world = World::with(&["web1", "web2"]).await;
+    let mut world = World::with(ANY, &["web1", "web2"]).await;
     world.crash("web1");
     let before = world.agents["web1"].gossip;
     world.start_agent_at(std::net::Ipv4Addr::new(127, 0, 0, 2), "web1", &[]).await;
@@ -52,7 +56,7 @@ async fn an_agent_comes_back_at_another_address() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_duplicate_name_is_refused_with_the_holders_address() {
-    let world = World::with(&["web1"]).await;
+    let world = World::with(ANY, &["web1"]).await;
     let elsewhere = backchat::demo::ports::free().unwrap();
     let mut twin = world.agent("web1", elsewhere, 1, &["--run-dir", &world.run_dir("twin").display().to_string()]);
     let status = twin.ended(PATIENCE).await.unwrap().expect("it is refused");
@@ -64,7 +68,7 @@ async fn a_duplicate_name_is_refused_with_the_holders_address() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_name_is_free_again_when_its_holder_is_silent() {
-    let mut world = World::with(&["web1", "web2"]).await;
+    let mut world = World::with(ANY, &["web1", "web2"]).await;
     world.crash("web1");
     let elsewhere = backchat::demo::ports::free().unwrap();
     let port = world.agents["web2"].web.as_ref().unwrap().addr().port();
@@ -76,7 +80,7 @@ async fn a_name_is_free_again_when_its_holder_is_silent() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_agent_that_starts_before_its_seed_joins_when_it_comes() {
-    let mut world = World::new().await;
+    let mut world = World::new(ANY).await;
     let lb = world.balancers.get_mut("proxy").unwrap();
     lb.process.terminate().unwrap();
     lb.process.ended(PATIENCE).await.unwrap().expect("it ends");

@@ -1,5 +1,6 @@
 //! The run folder is full, or cannot be written, or somebody edited what is in it; the data folder is full. Endpoints
-//! flow by the runtime socket, structure waits, status says why and how to go on, and it ends by itself.
+//! flow where they need no file, structure waits, status says why and how to go on, and it ends by itself. What needs a
+//! file for its endpoints serves on as it did.
 
 use std::{
     fs,
@@ -8,14 +9,17 @@ use std::{
     process::Command,
 };
 
-use backchat::demo::child::kill_pid;
+use backchat::demo::Driver;
 use rustix::process::getuid;
 use serde_json::Value;
 
-use super::world::{PATIENCE, World, free, get, none_failed};
+use super::{
+    plane::ANY,
+    world::{PATIENCE, World, free, get, none_failed},
+};
 
 /// A mount that goes with its holder; declared after the world, it goes before the world's folder does.
-struct Mount(PathBuf);
+pub(super) struct Mount(PathBuf);
 
 impl Mount {
     /// `None`, said aloud, where this user may not mount.
@@ -36,7 +40,7 @@ impl Mount {
     }
 
     /// The folder as it is, but read-only.
-    fn read_only(at: &Path) -> Option<Self> {
+    pub(super) fn read_only(at: &Path) -> Option<Self> {
         let mount = Self::new(&["--bind", &at.display().to_string()], at)?;
         assert!(Command::new("mount").args(["-o", "remount,bind,ro"]).arg(at).status().unwrap().success());
         Some(mount)
@@ -58,27 +62,13 @@ impl Mount {
 
 impl Drop for Mount {
     fn drop(&mut self) {
-        // HAProxy has its log open there: the mount goes when it ends.
+        // The data plane has its log open there: the mount goes when it ends.
         assert!(Command::new("umount").arg("--lazy").arg(&self.0).status().unwrap().success());
     }
 }
 
-/// The three files of a rendering, as HAProxy would read them.
-fn files(world: &World) -> [String; 3] {
-    let read = |name: &str| fs::read_to_string(world.run_dir("proxy").join(name)).unwrap_or_default();
-    ["haproxy.cfg", "hosts.map", "services.map"].map(read)
-}
-
-/// Whether HAProxy finds nothing wrong with the file at its place, and it is whole.
-fn is_whole(world: &World) -> bool {
-    let config = world.run_dir("proxy").join("haproxy.cfg");
-    let program = std::env::var("BACKCHAT_HAPROXY").unwrap_or_else(|_| "haproxy".into());
-    let passes = Command::new(program).args(["-c", "-f"]).arg(&config).output().unwrap().status.success();
-    passes && files(world)[0].lines().last().is_some_and(|line| line.starts_with("# backchat: end of file"))
-}
-
 /// Waits until a line of `status` has all of these words.
-async fn says(world: &World, words: &[&str]) {
+pub(super) async fn says(world: &World, words: &[&str]) {
     let said = || async {
         let (text, _) = world.status_text().await;
         text.lines().any(|line| words.iter().all(|word| line.contains(word)))
@@ -95,30 +85,58 @@ async fn leaves(world: &mut World, agent: &str) {
     assert_eq!(status.and_then(|s| s.code()), Some(0), "{}", world.last_words());
 }
 
-/// What must hold while the files cannot be written, for whatever reason.
-async fn endpoints_flow(world: &mut World, words: &[&str]) {
-    let before = files(world);
-    let traffic = world.traffic();
+/// While no file can be written web3 comes, where it can. Says who serves then.
+async fn web3_comes(world: &mut World, words: &[&str]) {
     world.start_agent("web3", &[]).await;
-    world.serves(&["web1", "web2", "web3"]).await;
     says(world, words).await;
-    assert_eq!(world.status_text().await.1, Some(1), "status fails");
+    if world.plane("proxy").endpoints_reload() {
+        world.members("proxy", &[("web3", "alive")]).await;
+        world.serves(&["web1", "web2"]).await;
+    } else {
+        world.serves(&["web1", "web2", "web3"]).await;
+    }
+}
+
+/// Then web2 leaves. Where that cannot be written either, its drain ends at its deadline, and what is refused there goes
+/// elsewhere.
+async fn web2_leaves(world: &mut World) {
     leaves(world, "web2").await;
-    world.serves(&["web1", "web3"]).await;
+    only_web2_is_missing(world).await;
+}
+
+async fn only_web2_is_missing(world: &World) {
+    let left: &[_] = if world.plane("proxy").endpoints_reload() { &["web1"] } else { &["web1", "web3"] };
+    world.serves(left).await;
+}
+
+/// What must hold while the files cannot be written, for whatever reason.
+async fn serves_on(world: &mut World, words: &[&str]) {
+    let plane = world.plane("proxy");
+    let before = plane.files();
+    let traffic = world.traffic();
+    web3_comes(world, words).await;
+    assert_eq!(world.status_text().await.1, Some(1), "status fails");
+    web2_leaves(world).await;
 
     // A new structure is wanted, by a new lb: it adopts, and changes nothing.
     world.kill_lb().await;
     let other = free().to_string();
     world.restart_balancer_with("proxy", &["--listen", &other]);
     says(world, words).await;
-    world.serves(&["web1", "web3"]).await;
+    only_web2_is_missing(world).await;
     none_failed(traffic).await;
-    assert_eq!(files(world), before, "a file changed");
-    assert!(is_whole(world));
+    assert_eq!(plane.files(), before, "a file changed");
+    assert!(plane.is_whole());
 }
 
-async fn on_a_disk() -> Option<(World, Mount)> {
-    let mut world = World::empty();
+/// The words of a `status` that cannot write, for this reason and with this remedy.
+fn fails<'a>(world: &World, why: &'a str, remedy: &'a str) -> Vec<&'a str> {
+    let meanwhile = if world.plane("proxy").endpoints_reload() { "serves on as it is" } else { "endpoints flow" };
+    vec!["FAIL", "data plane", why, remedy, meanwhile]
+}
+
+async fn on_a_disk(driver: Driver) -> Option<(World, Mount)> {
+    let mut world = World::empty(driver);
     let disk = Mount::disk(&world.run_dir("proxy"))?;
     world.start_balancer("proxy", &[]).await;
     for name in ["web1", "web2"] {
@@ -129,83 +147,72 @@ async fn on_a_disk() -> Option<(World, Mount)> {
     Some((world, disk))
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn a_full_disk_holds_back_no_endpoint_and_cuts_no_file() {
-    let Some((mut world, disk)) = on_a_disk().await else { return };
+pub(super) async fn a_full_disk_cuts_no_file_and_all_serves_on(driver: Driver) {
+    let Some((mut world, disk)) = on_a_disk(driver).await else { return };
     disk.fill();
-    let words = ["FAIL", "data plane", "No space left on device", "make room there", "endpoints flow"];
-    endpoints_flow(&mut world, &words).await;
+    let words = fails(&world, "No space left on device", "make room there");
+    serves_on(&mut world, &words).await;
     disk.free();
     world.serves(&["web1", "web3"]).await;
     world.converges().await;
-    assert!(is_whole(&world));
-    assert!(files(&world)[0].contains("server web3 "), "it was written once there was room");
+    let plane = world.plane("proxy");
+    assert!(plane.is_whole());
+    assert!(plane.has_written(world.agents["web3"].addr), "it was written once there was room");
 }
 
-/// HAProxy dies on a full disk: it comes back from the files that there are, and is brought up to date.
-#[tokio::test(flavor = "multi_thread")]
-async fn a_haproxy_killed_on_a_full_disk_comes_back() {
-    let Some((mut world, disk)) = on_a_disk().await else { return };
+/// It dies on a full disk: it comes back from the files that there are, and is brought up to date.
+pub(super) async fn a_data_plane_killed_on_a_full_disk_comes_back(driver: Driver) {
+    let Some((mut world, disk)) = on_a_disk(driver).await else { return };
     disk.fill();
-    world.start_agent("web3", &[]).await;
-    world.serves(&["web1", "web2", "web3"]).await;
-    let master = fs::read_to_string(world.run_dir("proxy").join("haproxy.pid")).unwrap();
-    kill_pid(master.trim().parse().unwrap()).unwrap();
-    let http = world.proxy().http;
-    world.eventually("HAProxy answers again", || async { get(http, "any.example").await.is_some() }).await;
-    world.serves(&["web1", "web2", "web3"]).await;
+    let words = fails(&world, "No space left on device", "make room there");
+    web3_comes(&mut world, &words).await;
+    let (plane, http) = (world.plane("proxy"), world.proxy().http);
+    plane.kill();
+    world.eventually("it answers again", || async { get(http, "any.example").await.is_some() }).await;
+    world.serves(if plane.endpoints_reload() { &["web1", "web2"] } else { &["web1", "web2", "web3"] }).await;
     disk.free();
+    world.serves(&["web1", "web2", "web3"]).await;
     world.converges().await;
-    assert!(files(&world)[0].contains("server web3 "));
+    assert!(plane.has_written(world.agents["web3"].addr));
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn a_folder_that_cannot_be_written_holds_back_no_endpoint() {
-    let mut world = World::with(&["web1", "web2"]).await;
+pub(super) async fn a_folder_that_cannot_be_written_stops_nobody(driver: Driver) {
+    let mut world = World::with(driver, &["web1", "web2"]).await;
     world.converges().await;
     let Some(mount) = Mount::read_only(&world.run_dir("proxy")) else { return };
     // A new lb needs the folder for its own socket: it is the one that runs which meets this.
-    let before = files(&world);
-    let traffic = world.traffic();
-    world.start_agent("web3", &[]).await;
-    world.serves(&["web1", "web2", "web3"]).await;
-    says(&world, &["FAIL", "Read-only file system", "make it writable", "endpoints flow"]).await;
-    leaves(&mut world, "web2").await;
-    world.serves(&["web1", "web3"]).await;
-    assert_eq!(files(&world), before);
+    let plane = world.plane("proxy");
+    let (before, traffic) = (plane.files(), world.traffic());
+    let words = fails(&world, "Read-only file system", "make it writable");
+    web3_comes(&mut world, &words).await;
+    web2_leaves(&mut world).await;
+    assert_eq!(plane.files(), before);
     drop(mount);
+    world.serves(&["web1", "web3"]).await;
     world.converges().await;
     none_failed(traffic).await;
-    assert!(files(&world)[0].contains("server web3 "));
+    assert!(plane.has_written(world.agents["web3"].addr));
 }
 
-/// As `sed -i` and most editors do it: another file in the place of the one that was there.
-fn edit(path: &Path, text: &str) {
-    let new = path.with_extension("tmp");
-    fs::write(&new, text).unwrap();
-    fs::rename(&new, path).unwrap();
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn an_edited_file_holds_back_structure_alone_until_it_is_forced() {
-    let mut world = World::with(&["web1", "web2"]).await;
+pub(super) async fn an_edited_file_is_not_written_over_until_it_is_forced(driver: Driver) {
+    let mut world = World::with(driver, &["web1", "web2"]).await;
     world.converges().await;
-    let config = world.run_dir("proxy").join("haproxy.cfg");
-    let edited = files(&world)[0].replace("retries 3", "retries 4");
-    edit(&config, &edited);
-    let traffic = world.traffic();
+    let plane = world.plane("proxy");
+    let (config, edited) = (plane.config(), plane.retouched());
+    plane.edit(&edited);
+    let traffic = world.traffic_over_a_reload();
     let remedy = format!("{} was edited by hand; start lb with --force", config.display());
     says(&world, &["warn", "file", &remedy]).await;
-    world.start_agent("web3", &[]).await;
-    world.serves(&["web1", "web2", "web3"]).await;
+    web3_comes(&mut world, &[&remedy]).await;
 
     // A structure that is needed waits, and says so; nothing is written over.
     world.kill_lb().await;
     let other = free().to_string();
     world.restart_balancer_with("proxy", &["--listen", &other]);
-    says(&world, &["waiting", &remedy, "needed: settings or template changed"]).await;
-    leaves(&mut world, "web2").await;
-    world.serves(&["web1", "web3"]).await;
+    // Where endpoints wait too, they are the reason that is told.
+    let needed = if plane.endpoints_reload() { "needed: endpoints of web changed" } else { "needed: settings" };
+    says(&world, &["waiting", &remedy, needed]).await;
+    web2_leaves(&mut world).await;
     assert_eq!(fs::read_to_string(&config).unwrap(), edited);
     assert!(get(other.parse().unwrap(), "any.example").await.is_none(), "the listener came");
 
@@ -215,25 +222,32 @@ async fn an_edited_file_holds_back_structure_alone_until_it_is_forced() {
     world.eventually("the structure came", listens).await;
     world.converges().await;
     none_failed(traffic).await;
-    assert!(is_whole(&world) && files(&world)[0].contains("retries 3"));
-    let kept = fs::read_to_string(world.run_dir("proxy").join("haproxy.cfg.edited")).unwrap();
+    assert!(plane.is_whole());
+    assert!(plane.is_as_rendered(), "{}", plane.text());
+    let kept = fs::read_to_string(format!("{}.edited", config.display())).unwrap();
     assert_eq!(kept, edited, "what somebody wrote is not lost");
 }
 
 /// Whoever edited takes it back, and all goes on without a word from him.
-#[tokio::test(flavor = "multi_thread")]
-async fn an_edit_that_is_undone_blocks_no_more() {
-    let mut world = World::with(&["web1"]).await;
+pub(super) async fn an_edit_that_is_undone_blocks_no_more(driver: Driver) {
+    let mut world = World::with(driver, &["web1"]).await;
     world.converges().await;
-    let config = world.run_dir("proxy").join("haproxy.cfg");
-    let ours = files(&world)[0].clone();
-    edit(&config, &format!("{ours}# mine\n"));
+    let plane = world.plane("proxy");
+    let ours = plane.text();
+    plane.edit(&format!("{ours}# mine\n"));
     says(&world, &["warn", "file", "edited by hand"]).await;
     world.start_agent("web2", &[]).await;
+    if plane.endpoints_reload() {
+        says(&world, &["waiting", "edited by hand", "needed: "]).await;
+        world.serves(&["web1"]).await;
+    } else {
+        world.serves(&["web1", "web2"]).await;
+    }
+    let web2 = world.agents["web2"].addr;
+    assert!(!plane.has_written(web2));
+    plane.edit(&ours);
+    world.eventually("the file is written", || async { plane.has_written(web2) }).await;
     world.serves(&["web1", "web2"]).await;
-    assert!(!files(&world)[0].contains("server web2 "));
-    edit(&config, &ours);
-    world.eventually("the file is written", || async { files(&world)[0].contains("server web2 ") }).await;
     world.converges().await;
     assert_eq!(world.status_text().await.1, Some(0));
 }
@@ -241,7 +255,7 @@ async fn an_edit_that_is_undone_blocks_no_more() {
 /// Agents and the lb start and run without what they would have kept, and keep it once there is room.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_full_data_folder_stops_nobody() {
-    let mut world = World::empty();
+    let mut world = World::empty(ANY);
     let data = world.folder.path().join("data");
     let Some(disk) = Mount::disk(&data) else { return };
     for name in ["proxy", "web1", "web2"] {

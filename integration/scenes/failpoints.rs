@@ -1,26 +1,19 @@
-//! The lb dies at each step of an apply: HAProxy serves on, a HAProxy started alone from the files serves the same,
-//! and the next lb comes to the truth. And an apply that is held up while the world changes.
+//! The lb dies at each step of an apply: the data plane serves on, one that is started alone from the files serves the
+//! same, and the next lb comes to the truth. And an apply that is held up while the world changes.
 //!
 //! The program beside the tests has the drivers' failpoints: `FAILPOINTS=POINT=return` kills it there as SIGKILL does.
 
 use std::{collections::BTreeSet, os::unix::process::ExitStatusExt as _, path::Path};
 
-use backchat::demo::{Child, child::kill_pid};
+use backchat::demo::{Child, Driver};
 
-use super::world::{PATIENCE, World, free, get, none_failed};
-
-/// Every point of a push, in the order in which it passes them.
-const PUSH: &[&str] = &["push:begin", "push:some", "push:end"];
-
-/// Every point at which files come to their places.
-const FILES: &[&str] =
-    &["files:half-written", "files:one-written", "files:written", "files:kept", "files:placed", "files:synced"];
-
-/// What a new structure passes beside those.
-const RELOAD: &[&str] = &["files:checked", "reload:begin", "reload:sent"];
+use super::{
+    plane::{endpoint_points, structure_points},
+    world::{PATIENCE, World, free, get, none_failed},
+};
 
 /// The lb, started anew, is to do `words` at its failpoints.
-fn arm(world: &mut World, words: &str) {
+pub(super) fn arm(world: &mut World, words: &str) {
     world.prefix("proxy", &["env", &format!("FAILPOINTS={words}")]);
 }
 
@@ -29,27 +22,21 @@ fn disarm(world: &mut World) {
 }
 
 /// Waits until the lb has died at its failpoint.
-async fn dies(world: &mut World, point: &str) {
+pub(super) async fn dies(world: &mut World, point: &str) {
     let status = world.balancers.get_mut("proxy").unwrap().process.ended(PATIENCE).await.unwrap();
     let signal = status.and_then(|status| status.signal());
     assert_eq!(signal, Some(9), "it never came to {point}\n{}", world.last_words());
 }
 
-/// HAProxy and its lb are gone, and somebody starts HAProxy from what is on disk: it serves these from its first
+/// The data plane and its lb are gone, and somebody starts it from what is on disk: it serves these from its first
 /// answer on, and may serve others.
 async fn serves_alone(world: &World, point: &str, least: &[&str]) -> Child {
-    let run_dir = world.run_dir("proxy");
-    let file = |name: &str| run_dir.join(name).display().to_string();
-    let master = std::fs::read_to_string(run_dir.join("haproxy.pid")).expect("HAProxy left its pid");
-    kill_pid(master.trim().parse().unwrap()).expect("it runs");
+    let plane = world.plane("proxy");
+    plane.kill();
     let http = world.proxy().http;
-    world.eventually("HAProxy is gone", || async { get(http, "any.example").await.is_none() }).await;
-
-    let program = std::env::var("BACKCHAT_HAPROXY").unwrap_or_else(|_| "haproxy".into());
-    let master = format!("{},mode,600", file("master.sock"));
-    let args = ["-W", "-f", &file("haproxy.cfg"), "-p", &file("haproxy.pid"), "-S", &master];
-    let alone = Child::start(Path::new(&program), args, &run_dir.join("haproxy.log")).expect("HAProxy starts");
-    world.eventually("HAProxy answers", || async { get(http, "any.example").await.is_some() }).await;
+    world.eventually("it is gone", || async { get(http, "any.example").await.is_none() }).await;
+    let alone = plane.alone().expect("it starts");
+    world.eventually("it answers", || async { get(http, "any.example").await.is_some() }).await;
     let mut served = BTreeSet::new();
     for _ in 0..12 {
         let answer = get(http, "any.example").await;
@@ -61,9 +48,9 @@ async fn serves_alone(world: &World, point: &str, least: &[&str]) -> Child {
 }
 
 /// All that must hold after the lb has died at a point: `before` serve, and in the end all of `after` do.
-async fn nothing_is_lost(world: &mut World, point: &str, before: &[&str], after: &[&str], flags: &[&str]) {
+pub(super) async fn nothing_is_lost(world: &mut World, point: &str, before: &[&str], after: &[&str], flags: &[&str]) {
     let alone = serves_alone(world, point, before).await;
-    let traffic = world.traffic();
+    let traffic = if flags.is_empty() { world.traffic() } else { world.traffic_over_a_reload() };
     disarm(world);
     world.restart_balancer_with("proxy", flags);
     world.serves(after).await;
@@ -88,9 +75,12 @@ fn leftovers(world: &World) -> Vec<String> {
         let entries = std::fs::read_dir(path).into_iter().flatten().flatten();
         entries.map(|entry| entry.file_name().to_string_lossy().into_owned()).collect()
     };
-    let sets = world.run_dir("proxy").join("files");
-    let is_new = |name: &String| Path::new(name).extension().is_some_and(|extension| extension == "new");
-    let mut left: Vec<_> = names(&sets).into_iter().filter(is_new).collect();
+    let (run_dir, sets) = (world.run_dir("proxy"), world.run_dir("proxy").join("files"));
+    let half_done = |name: &String| {
+        let extension = Path::new(name).extension().unwrap_or_default();
+        ["new", "staged", "keep"].into_iter().any(|half| extension == half)
+    };
+    let mut left: Vec<_> = names(&sets).into_iter().chain(names(&run_dir)).filter(half_done).collect();
     let numbered = names(&sets).into_iter().filter(|name| name.parse::<u64>().is_ok()).count();
     if numbered > 3 {
         left.push(format!("{numbered} sets"));
@@ -100,12 +90,11 @@ fn leftovers(world: &World) -> Vec<String> {
 
 /// A service on a spare backend gets one of its own with the next structure: every file changes, and the maps lead
 /// elsewhere.
-#[tokio::test(flavor = "multi_thread")]
-async fn killed_at_each_step_of_a_new_structure() {
-    for point in FILES.iter().chain(RELOAD) {
-        let mut world = World::with(&["web1", "web2"]).await;
+pub(super) async fn killed_at_each_step_of_a_new_structure(driver: Driver) {
+    for point in structure_points(driver) {
+        let mut world = World::with(driver, &["web1", "web2"]).await;
         world.converges().await;
-        let traffic = world.traffic();
+        let traffic = world.traffic_over_a_reload();
         world.kill_lb().await;
         arm(&mut world, &format!("{point}=return"));
         let other = free().to_string();
@@ -116,10 +105,9 @@ async fn killed_at_each_step_of_a_new_structure() {
     }
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn killed_at_each_step_of_a_push() {
-    for point in PUSH.iter().chain(FILES) {
-        let mut world = World::with(&["web1", "web2"]).await;
+pub(super) async fn killed_at_each_step_of_a_push(driver: Driver) {
+    for point in endpoint_points(driver) {
+        let mut world = World::with(driver, &["web1", "web2"]).await;
         world.converges().await;
         let traffic = world.traffic();
         world.kill_lb().await;
@@ -132,35 +120,9 @@ async fn killed_at_each_step_of_a_push() {
     }
 }
 
-/// The files as an earlier version wrote them, each by itself, and one that an editor put in a link's place.
-#[tokio::test(flavor = "multi_thread")]
-async fn killed_while_files_of_before_are_taken_in() {
-    for point in ["files:adopted", "1*off->files:linked", "2*off->files:linked"] {
-        let (skip, name) = point.split_once("->").map_or(("", point), |(skip, name)| (skip, name));
-        let arrow = if skip.is_empty() { "" } else { "->" };
-        let mut world = World::with(&["web1", "web2"]).await;
-        world.converges().await;
-        world.kill_lb().await;
-        let run_dir = world.run_dir("proxy");
-        for file in ["haproxy.cfg", "hosts.map", "services.map"] {
-            let place = run_dir.join(file);
-            let text = std::fs::read(&place).unwrap();
-            std::fs::remove_file(&place).unwrap();
-            std::fs::write(&place, text).unwrap();
-        }
-        std::fs::remove_dir_all(run_dir.join("files")).unwrap();
-        arm(&mut world, &format!("{name}={skip}{arrow}return"));
-        let other = free().to_string();
-        world.restart_balancer_with("proxy", &["--listen", &other]);
-        dies(&mut world, point).await;
-        nothing_is_lost(&mut world, point, &["web1", "web2"], &["web1", "web2"], &["--listen", &other]).await;
-    }
-}
-
 /// A plan is made, and before it is applied the world changes: what it says is outdated, and does no harm.
-#[tokio::test(flavor = "multi_thread")]
-async fn a_plan_that_is_held_up_does_no_harm() {
-    let mut world = World::with(&["web1", "web2"]).await;
+pub(super) async fn a_plan_that_is_held_up_does_no_harm(driver: Driver) {
+    let mut world = World::with(driver, &["web1", "web2"]).await;
     world.converges().await;
     let traffic = world.traffic();
     world.kill_lb().await;

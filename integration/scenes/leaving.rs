@@ -5,14 +5,12 @@
 
 use std::{net::SocketAddr, time::Duration};
 
-use backchat::demo::{Traffic, Web, child::kill_pid, plane, traffic::Load};
+use backchat::demo::{Driver, Traffic, Web, traffic::Load};
 use rustix::process::Signal;
 use tokio::{task::JoinHandle, time::Instant};
 
-use super::{
-    signals::send,
-    world::{Agent, PATIENCE, World, none_failed},
-};
+use super::world::{Agent, PATIENCE, World, none_failed};
+use crate::signal::{halt, send};
 
 /// By how much an answer may seem later than the end of the agent that waited for it: two tasks of a busy machine. Far
 /// less than what the slow requests take.
@@ -23,7 +21,7 @@ const FOR_GOOD: u64 = 60_000;
 /// Clients that keep their connection and clients that do not, at each of these balancers.
 fn traffic(world: &World, balancers: &[&str]) -> Vec<Traffic> {
     let loads = balancers.iter().flat_map(|name| {
-        let kept = Load { clients: 4, ..Load::steady(world.balancers[*name].http) };
+        let kept = Load { clients: 4, ..world.load(name) };
         [Load { keep_alive: false, rest: Duration::from_millis(10), ..kept.clone() }, kept]
     });
     loads.map(|load| Traffic::start(&load).expect("traffic starts")).collect()
@@ -62,19 +60,9 @@ async fn ask(addr: SocketAddr, ms: u64) -> Option<(u16, String)> {
     Some((status, answer.text().await.ok()?.trim().to_owned()))
 }
 
-/// Whether new requests go from this balancer's HAProxy to web1.
+/// Whether new requests go from this balancer to web1.
 async fn takes(world: &World, balancer: &str) -> Option<bool> {
-    let addr = world.agents["web1"].web.as_ref()?.addr();
-    let servers = plane::servers(&world.run_dir(balancer).join("haproxy.sock")).await.ok()?;
-    Some(plane::takes(&servers, addr))
-}
-
-/// Ends what is in flight at web1 through this balancer, however long it would have taken.
-async fn release(world: &World, balancer: &str) {
-    let socket = world.run_dir(balancer).join("haproxy.sock");
-    let servers = plane::servers(&socket).await.unwrap();
-    let web1 = servers.iter().find(|server| server.name == "web1").expect("it drains there");
-    plane::ask(&socket, &format!("shutdown sessions server {}/web1", web1.backend)).await.unwrap();
+    world.plane(balancer).takes(world.agents["web1"].addr).await.ok()
 }
 
 async fn takes_no_more(world: &World, balancer: &str) {
@@ -83,13 +71,13 @@ async fn takes_no_more(world: &World, balancer: &str) {
 }
 
 /// A world with these balancers beside `proxy`, and web1 to web3 serving at each; web1 drains for this long.
-async fn world(others: &[&str], drain_timeout: &str) -> World {
-    world_of(others, &[], drain_timeout).await
+async fn world(driver: Driver, others: &[&str], drain_timeout: &str) -> World {
+    world_of(driver, others, &[], drain_timeout).await
 }
 
 /// The same, the balancers beside `proxy` run with more arguments.
-async fn world_of(others: &[&str], more: &[&str], drain_timeout: &str) -> World {
-    let mut world = World::new().await;
+async fn world_of(driver: Driver, others: &[&str], more: &[&str], drain_timeout: &str) -> World {
+    let mut world = World::new(driver).await;
     for balancer in others {
         world.start_balancer(balancer, more).await;
     }
@@ -119,9 +107,8 @@ async fn answered_before(ended: Instant, request: JoinHandle<(Option<(u16, Strin
     assert!(at < ended + SLACK, "answered {:?} after the agent's end", at.duration_since(ended));
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn several_balancers_let_go_and_what_is_in_flight_ends() {
-    let mut world = world(&["proxy2", "proxy3"], "10m").await;
+pub(super) async fn several_balancers_let_go_and_what_is_in_flight_ends(driver: Driver) {
+    let mut world = world(driver, &["proxy2", "proxy3"], "10m").await;
     let slow = [slow(&world, "proxy", 5000).await, slow(&world, "proxy3", 6000).await];
     let traffic = traffic(&world, &["proxy", "proxy2", "proxy3"]);
     world.agents["web1"].process.terminate().unwrap();
@@ -136,10 +123,36 @@ async fn several_balancers_let_go_and_what_is_in_flight_ends() {
     all_went_well(traffic).await;
 }
 
-/// Its HAProxy outlives it, and nobody is left to say whether it has let go: the drain takes all the time that it has.
+/// One of each kind: each lets go in its own way, and is waited for.
 #[tokio::test(flavor = "multi_thread")]
-async fn a_balancer_dies_for_good_while_web1_drains() {
-    let mut world = world(&["proxy2"], "6s").await;
+async fn balancers_of_different_kinds_let_go_each_in_its_way() {
+    let mut world = World::new(Driver::Haproxy).await;
+    world.start_balancer_of(Driver::Nginx, "proxy2", &[]).await;
+    world.start_balancer_of(Driver::Openresty, "proxy3", &[]).await;
+    for web in ["web1", "web2", "web3"] {
+        world.start_agent(web, &["--drain-timeout", "10m"]).await;
+    }
+    for balancer in ["proxy", "proxy2", "proxy3"] {
+        world.serves_at(balancer, &["web1", "web2", "web3"]).await;
+    }
+    let slow =
+        [slow(&world, "proxy", 3000).await, slow(&world, "proxy2", 8000).await, slow(&world, "proxy3", 5000).await];
+    let traffic = traffic(&world, &["proxy", "proxy2", "proxy3"]);
+    world.agents["web1"].process.terminate().unwrap();
+    let (words, ended) = gone(&mut world).await;
+    assert!(words.contains("drained balancers=\"proxy, proxy2, proxy3\""), "{words}");
+    for request in slow {
+        answered_before(ended, request).await;
+    }
+    for balancer in ["proxy", "proxy2", "proxy3"] {
+        world.serves_at(balancer, &["web2", "web3"]).await;
+    }
+    all_went_well(traffic).await;
+}
+
+/// Its data plane outlives it, and nobody is left to say whether it has let go: the drain takes all the time that it has.
+pub(super) async fn a_balancer_dies_for_good_while_web1_drains(driver: Driver) {
+    let mut world = world(driver, &["proxy2"], "6s").await;
     let held = slow(&world, "proxy2", FOR_GOOD).await;
     let traffic = traffic(&world, &["proxy", "proxy2"]);
     world.agents["web1"].process.terminate().unwrap();
@@ -162,10 +175,9 @@ async fn waits_for_proxy2(world: &World) {
     world.eventually("web1 waits for proxy2", waits).await;
 }
 
-/// Back it finds the record that drains, and its HAProxy as it was: the leaver has waited, and asks it anew.
-#[tokio::test(flavor = "multi_thread")]
-async fn a_balancer_restarts_while_web1_drains() {
-    let mut world = world(&["proxy2"], "10m").await;
+/// Back it finds the record that drains, and its data plane as it was: the leaver has waited, and asks it anew.
+pub(super) async fn a_balancer_restarts_while_web1_drains(driver: Driver) {
+    let mut world = world(driver, &["proxy2"], "10m").await;
     let held = slow(&world, "proxy2", 8000).await;
     let traffic = traffic(&world, &["proxy", "proxy2"]);
     world.agents["web1"].process.terminate().unwrap();
@@ -181,10 +193,10 @@ async fn a_balancer_restarts_while_web1_drains() {
     all_went_well(traffic).await;
 }
 
-/// web1 leaves while proxy2 is gone as said, and its HAProxy gives web1 requests all the while.
-async fn web1_leaves_while_proxy2_is(gone_as: &str) {
+/// web1 leaves while proxy2 is gone as said, and its data plane gives web1 requests all the while.
+async fn web1_leaves_while_proxy2_is(driver: Driver, gone_as: &str) {
     let keep = ["--on-exit", "keep"];
-    let mut world = world_of(&["proxy2"], &keep, "10m").await;
+    let mut world = world_of(driver, &["proxy2"], &keep, "10m").await;
     let held = slow(&world, "proxy2", 8000).await;
     let lb = &mut world.balancers.get_mut("proxy2").unwrap().process;
     if gone_as == "left" {
@@ -206,20 +218,17 @@ async fn web1_leaves_while_proxy2_is(gone_as: &str) {
     all_went_well(traffic).await;
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn a_balancer_is_dead_as_web1_begins_to_drain() {
-    web1_leaves_while_proxy2_is("failed").await;
+pub(super) async fn a_balancer_is_dead_as_web1_begins_to_drain(driver: Driver) {
+    web1_leaves_while_proxy2_is(driver, "failed").await;
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn a_balancer_was_restarted_gracefully_as_web1_begins_to_drain() {
-    web1_leaves_while_proxy2_is("left").await;
+pub(super) async fn a_balancer_was_restarted_gracefully_as_web1_begins_to_drain(driver: Driver) {
+    web1_leaves_while_proxy2_is(driver, "left").await;
 }
 
-/// It ends its HAProxy itself, and whatever it held with it: nothing is left to wait for.
-#[tokio::test(flavor = "multi_thread")]
-async fn a_balancer_that_ends_its_haproxy_is_not_waited_for() {
-    let mut world = world(&["proxy2"], "10m").await;
+/// It ends its data plane itself, and whatever it held with it: nothing is left to wait for.
+pub(super) async fn a_balancer_that_ends_its_data_plane_is_not_waited_for(driver: Driver) {
+    let mut world = world(driver, &["proxy2"], "10m").await;
     let held = slow(&world, "proxy2", FOR_GOOD).await;
     let traffic = traffic(&world, &["proxy"]);
     world.agents["web1"].process.terminate().unwrap();
@@ -232,9 +241,8 @@ async fn a_balancer_that_ends_its_haproxy_is_not_waited_for() {
 }
 
 /// A second signal hurries, whoever is waited for.
-#[tokio::test(flavor = "multi_thread")]
-async fn a_second_signal_waits_for_no_balancer() {
-    let mut world = world(&["proxy2"], "10m").await;
+pub(super) async fn a_second_signal_waits_for_no_balancer(driver: Driver) {
+    let mut world = world(driver, &["proxy2"], "10m").await;
     world.balancers.get_mut("proxy2").unwrap().process.kill().unwrap();
     world.members("web1", &[("proxy2", "failed")]).await;
     world.agents["web1"].process.terminate().unwrap();
@@ -245,9 +253,8 @@ async fn a_second_signal_waits_for_no_balancer() {
 }
 
 /// It never sends anything to who drains, and is asked like the others.
-#[tokio::test(flavor = "multi_thread")]
-async fn a_balancer_joins_while_web1_drains() {
-    let mut world = world(&[], "10m").await;
+pub(super) async fn a_balancer_joins_while_web1_drains(driver: Driver) {
+    let mut world = world(driver, &[], "10m").await;
     let held = slow(&world, "proxy", FOR_GOOD).await;
     let before = traffic(&world, &["proxy"]);
     world.agents["web1"].process.terminate().unwrap();
@@ -256,9 +263,9 @@ async fn a_balancer_joins_while_web1_drains() {
     world.serves_at("late", &["web2", "web3"]).await;
     let after = traffic(&world, &["late"]);
     assert!(world.agents.get_mut("web1").unwrap().process.is_running(), "{}", world.last_words());
-    release(&world, "proxy").await;
-    let (words, _) = gone(&mut world).await;
-    held.abort();
+    world.agents["web1"].web.as_ref().expect("it serves").hurry();
+    let (words, ended) = gone(&mut world).await;
+    answered_before(ended, held).await;
     assert!(words.contains("drained balancers=\"late, proxy\""), "{words}");
     all_went_well(before).await;
     for traffic in after {
@@ -266,18 +273,14 @@ async fn a_balancer_joins_while_web1_drains() {
     }
 }
 
-/// Its daemon lives, gossips and is asked, but its HAProxy is stopped: it can never say that it has let go.
-#[tokio::test(flavor = "multi_thread")]
-async fn a_balancer_that_never_confirms_holds_no_longer_than_the_deadline() {
-    let mut world = world(&["proxy2"], "2s").await;
+/// Its daemon lives, gossips and is asked, but its data plane is stopped: it can never say that it has let go.
+pub(super) async fn a_balancer_that_never_confirms_holds_no_longer_than_the_deadline(driver: Driver) {
+    let mut world = world(driver, &["proxy2"], "2s").await;
     let traffic = traffic(&world, &["proxy"]);
-    let info = plane::ask(&world.run_dir("proxy2").join("haproxy.sock"), "show info").await.unwrap();
-    let worker: u32 = info.lines().find_map(|line| line.strip_prefix("Pid: ")?.trim().parse().ok()).unwrap();
-    send(worker, Signal::STOP);
+    let stopped = world.plane("proxy2").stop().await;
     world.agents["web1"].process.terminate().unwrap();
     let (words, _) = gone(&mut world).await;
-    // Stopped, it would not end with its folder.
-    kill_pid(worker).unwrap();
+    drop(stopped);
     assert!(
         words.contains("not drained within 2s, leaving all the same: ") && words.contains("balancer=proxy2"),
         "{words}"
@@ -286,12 +289,11 @@ async fn a_balancer_that_never_confirms_holds_no_longer_than_the_deadline() {
     all_went_well(traffic).await;
 }
 
-/// A daemon that is stopped answers nobody, and its HAProxy serves on.
-#[tokio::test(flavor = "multi_thread")]
-async fn a_balancer_that_is_stopped_is_left_behind_by_name_at_the_deadline() {
-    let mut world = world(&["proxy2"], "5s").await;
+/// A daemon that is stopped answers nobody, and its data plane serves on.
+pub(super) async fn a_balancer_that_is_stopped_is_left_behind_by_name_at_the_deadline(driver: Driver) {
+    let mut world = world(driver, &["proxy2"], "5s").await;
     let traffic = traffic(&world, &["proxy"]);
-    send(world.balancers["proxy2"].process.pid(), Signal::STOP);
+    halt(world.balancers["proxy2"].process.pid());
     world.agents["web1"].process.terminate().unwrap();
     let (words, _) = gone(&mut world).await;
     assert!(words.contains("not drained within 5s, leaving all the same"), "{words}");

@@ -1,19 +1,23 @@
-//! Two hosts with their own addresses, a cut between them, and the heal. Needs root, for network namespaces.
+//! Hosts with their own addresses, a cut between two of them, and the heal. Needs root, for network namespaces.
 
-use std::{path::PathBuf, process::Command, time::Duration};
+use std::{collections::BTreeSet, path::PathBuf, process::Command, time::Duration};
 
-use backchat::demo::{Child, child::Folder};
+use backchat::demo::{Child, Driver, child::Folder};
 use serde_json::Value;
 use tokio::time::Instant;
 
-use super::world::{backchat, liveness_of};
+use super::{
+    plane::ANY,
+    world::{backchat, liveness_of},
+};
 
 /// Heals are announced every 5 s with the `lan` profile.
 pub(super) const PATIENCE: Duration = Duration::from_secs(60);
 
-/// Two network namespaces joined by a cable.
+/// Network namespaces: two joined by a cable, or several on a switch.
 pub(super) struct Hosts {
-    pub(super) names: [String; 2],
+    pub(super) names: Vec<String>,
+    switch: Option<String>,
     processes: Vec<(String, Child)>,
     folder: Folder,
 }
@@ -21,23 +25,48 @@ pub(super) struct Hosts {
 impl Hosts {
     /// Host 0 is 10.77.0.1, host 1 is 10.77.0.2; `None`, said aloud, where this user may not make them.
     pub(super) fn new(tag: &str) -> Option<Self> {
-        let names = [0, 1].map(|i| format!("bc{}{tag}{i}", std::process::id()));
+        let hosts = Self::namespaces(tag, 2, None)?;
+        let (a, b) = (&hosts.names[0], &hosts.names[1]);
+        assert!(run(&[
+            "ip", "link", "add", "cable0", "netns", a, "type", "veth", "peer", "name", "cable0", "netns", b
+        ]));
+        hosts.set_up();
+        Some(hosts)
+    }
+
+    /// So many hosts on one switch, 10.77.0.1 and up: any of them may be cut off from any others.
+    pub(super) fn on_a_switch(tag: &str, count: usize) -> Option<Self> {
+        let switch = format!("bc{}{tag}s", std::process::id());
+        let hosts = Self::namespaces(tag, count, Some(switch.clone()))?;
+        assert!(run(&["ip", "netns", "add", &switch]));
+        assert!(run(&["ip", "-n", &switch, "link", "add", "bridge0", "up", "type", "bridge"]));
+        for (i, name) in hosts.names.iter().enumerate() {
+            let port = format!("port{i}");
+            assert!(run(&[
+                "ip", "link", "add", "cable0", "netns", name, "type", "veth", "peer", "name", &port, "netns", &switch
+            ]));
+            assert!(run(&["ip", "-n", &switch, "link", "set", &port, "master", "bridge0", "up"]));
+        }
+        hosts.set_up();
+        Some(hosts)
+    }
+
+    fn namespaces(tag: &str, count: usize, switch: Option<String>) -> Option<Self> {
+        let names: Vec<_> = (0..count).map(|i| format!("bc{}{tag}{i}", std::process::id())).collect();
         if !run(&["ip", "netns", "add", &names[0]]) {
             eprintln!("SKIPPED: network namespaces need root and iproute2");
             return None;
         }
-        let hosts = Self { names, processes: Vec::new(), folder: Folder::new("backchat-hosts-").unwrap() };
-        let [a, b] = &hosts.names;
-        assert!(run(&["ip", "netns", "add", b]));
-        assert!(run(&[
-            "ip", "link", "add", "cable0", "netns", a, "type", "veth", "peer", "name", "cable0", "netns", b
-        ]));
-        for (i, name) in hosts.names.iter().enumerate() {
-            assert!(run(&["ip", "-n", name, "addr", "add", &format!("10.77.0.{}/24", i + 1), "dev", "cable0"]));
+        assert!(names[1..].iter().all(|name| run(&["ip", "netns", "add", name])));
+        Some(Self { names, switch, processes: Vec::new(), folder: Folder::new("backchat-hosts-").unwrap() })
+    }
+
+    fn set_up(&self) {
+        for (i, name) in self.names.iter().enumerate() {
+            assert!(run(&["ip", "-n", name, "addr", "add", &format!("{}/24", address(i)), "dev", "cable0"]));
             assert!(run(&["ip", "-n", name, "link", "set", "cable0", "up"]));
             assert!(run(&["ip", "-n", name, "link", "set", "lo", "up"]));
         }
-        Some(hosts)
     }
 
     pub(super) fn start(&mut self, host: usize, node: &str, args: &[&str]) {
@@ -56,14 +85,30 @@ impl Hosts {
         self.folder.path().join(node)
     }
 
-    /// The balancer `proxy` on host 0, with the data plane that is under test.
+    /// The balancer `proxy` on host 0.
     pub(super) fn start_lb(&mut self) {
-        let mut lb = vec!["lb", "--bind", "10.77.0.1:7946", "--listen", "10.77.0.1:8080"];
-        let haproxy = std::env::var("BACKCHAT_HAPROXY").ok();
-        if let Some(program) = &haproxy {
-            lb.extend(["--haproxy", program]);
+        self.start_lb_driving(ANY);
+    }
+
+    /// The same with a data plane of its own kind.
+    pub(super) fn start_lb_driving(&mut self, driver: Driver) {
+        self.start_lb_of(driver, 0, "proxy");
+    }
+
+    /// A balancer on a host, joined by that on host 0.
+    pub(super) fn start_lb_on(&mut self, host: usize, name: &str) {
+        self.start_lb_of(ANY, host, name);
+    }
+
+    fn start_lb_of(&mut self, driver: Driver, host: usize, name: &str) {
+        let [gossip, http] = [7946, 8080].map(|port| format!("{}:{port}", address(host)));
+        let mut lb = vec!["lb", "--bind", &gossip, "--listen", &http];
+        if host != 0 {
+            lb.extend(["--join", "10.77.0.1:7946"]);
         }
-        self.start(0, "proxy", &lb);
+        let flags = driver.flags();
+        lb.extend(flags.iter().map(|flag| flag.to_str().expect("a program's name is text")));
+        self.start(host, name, &lb);
     }
 
     /// SIGKILL for a web server and its agent.
@@ -87,6 +132,40 @@ impl Hosts {
     /// Drops every packet between the hosts, or lets them pass again.
     pub(super) fn cut(&self, cut: bool) {
         self.drop_packets(cut, "");
+    }
+
+    /// Drops every packet between some hosts and others.
+    pub(super) fn part(&self, some: impl Iterator<Item = usize>, others: impl Iterator<Item = usize>) {
+        let others = others.map(address).collect::<Vec<_>>().join(", ");
+        for host in some {
+            let rules = format!(
+                "add table inet apart; add chain inet apart in {{ type filter hook input priority 0; }}; \
+                 add rule inet apart in iifname cable0 ip saddr {{ {others} }} drop; \
+                 add chain inet apart out {{ type filter hook output priority 0; }}; \
+                 add rule inet apart out oifname cable0 ip daddr {{ {others} }} drop"
+            );
+            assert!(run(&["ip", "netns", "exec", &self.names[host], "nft", &rules]));
+        }
+    }
+
+    /// Lets all packets that hosts were parted by pass again.
+    pub(super) fn join(&self) {
+        for name in &self.names {
+            let rules = "add table inet apart; delete table inet apart";
+            assert!(run(&["ip", "netns", "exec", name, "nft", rules]));
+        }
+    }
+
+    /// A client of the balancer on a host, until it is dropped: it asks some 30 times a second, each time on a new
+    /// connection or always on one, and notes each answer's status, 000 where there is none within 10 s.
+    pub(super) fn client(&self, host: usize, keeps: bool) -> Client {
+        let url = format!("http://{}:8080/[1-100000]", address(host));
+        let log = self.folder.path().join(format!("client{host}{keeps}"));
+        let style = if keeps { "Connection: keep-alive" } else { "Connection: close" };
+        let args = ["netns", "exec", &self.names[host], "curl", "-s", "-o", "/dev/null", "-m", "10", "--rate", "30/s"];
+        // To the standard error, which is not buffered.
+        let args = args.into_iter().chain(["-w", "%{stderr}%{http_code}\\n", "-H", style, &url]);
+        Client { _process: Child::start("ip".as_ref(), args, &log).unwrap(), log }
     }
 
     /// The same for gossip alone: what the web servers answer passes.
@@ -130,9 +209,15 @@ impl Hosts {
     }
 
     /// Which of these web servers the balancer on host 0 leads to.
-    pub(super) fn served(&self, requests: usize) -> std::collections::BTreeSet<String> {
+    pub(super) fn served(&self, requests: usize) -> BTreeSet<String> {
+        self.served_on(0, requests)
+    }
+
+    /// The same of the balancer on another host.
+    pub(super) fn served_on(&self, host: usize, requests: usize) -> BTreeSet<String> {
+        let url = format!("http://{}:8080/", address(host));
         let one = |_| {
-            let args = ["netns", "exec", &self.names[0], "curl", "-s", "-m", "2", "http://10.77.0.1:8080/"];
+            let args = ["netns", "exec", &self.names[host], "curl", "-s", "-m", "2", &url];
             let output = Command::new("ip").args(args).output().unwrap();
             String::from_utf8_lossy(&output.stdout).trim().to_owned()
         };
@@ -145,16 +230,38 @@ impl Hosts {
         process.map_or_else(String::new, |(_, process)| process.last_words(40))
     }
 
+    /// Everything that a node has said.
+    pub(super) fn log(&self, node: &str) -> String {
+        std::fs::read_to_string(self.folder.path().join(format!("{node}.log"))).unwrap_or_default()
+    }
+
     pub(super) fn last_words(&self) -> String {
         let words = self.processes.iter().map(|(name, p)| format!("--- {name}\n{}", p.last_words(12)));
         words.collect::<Vec<_>>().join("\n")
     }
 }
 
+/// A client, and where it notes what it got.
+pub(super) struct Client {
+    _process: Child,
+    log: PathBuf,
+}
+
+impl Client {
+    /// The statuses of all answers so far.
+    pub(super) fn answers(&self) -> Vec<String> {
+        std::fs::read_to_string(&self.log).unwrap_or_default().lines().map(str::to_owned).collect()
+    }
+}
+
+fn address(host: usize) -> String {
+    format!("10.77.0.{}", host + 1)
+}
+
 impl Drop for Hosts {
     fn drop(&mut self) {
         self.processes.clear();
-        for name in &self.names {
+        for name in self.names.iter().chain(&self.switch) {
             run(&["ip", "netns", "del", name]);
         }
     }

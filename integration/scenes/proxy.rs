@@ -2,17 +2,24 @@
 
 use std::{net::SocketAddr, time::Duration};
 
-use backchat::demo::plane;
 use serde_json::Value;
 
 use super::world::{PATIENCE, World, backchat};
 
 impl World {
-    /// SIGKILL for the daemon, until it is gone; its HAProxy serves on.
+    /// SIGKILL for the daemon, until it is gone; its data plane serves on.
     pub(super) async fn kill_lb(&mut self) {
         let lb = &mut self.balancers.get_mut("proxy").unwrap().process;
         lb.kill().unwrap();
         lb.ended(PATIENCE).await.unwrap().expect("it was killed");
+    }
+
+    /// SIGTERM, until it has ended well.
+    pub(super) async fn end_lb(&mut self) {
+        let lb = &mut self.balancers.get_mut("proxy").unwrap().process;
+        lb.terminate().unwrap();
+        let status = lb.ended(PATIENCE).await.unwrap();
+        assert_eq!(status.and_then(|s| s.code()), Some(0), "{}", self.last_words());
     }
 
     /// Its status, `null` where it does not answer.
@@ -30,14 +37,29 @@ impl World {
 
     /// Waits until it has nothing left to do, and all went well.
     pub(super) async fn converges(&self) {
-        let done = |status: Value| status["converged"] == true && status["up"] == true && status["error"].is_null();
-        self.eventually("the lb has converged", || async { done(self.status().await) }).await;
+        self.converges_at("proxy").await;
     }
 
-    /// Waits until its HAProxy gives this server no new request; says how long that took.
+    /// The same of another one.
+    pub(super) async fn converges_at(&self, balancer: &str) {
+        let done = |status: Value| status["converged"] == true && status["up"] == true && status["error"].is_null();
+        let seen = || async {
+            // Answered between two steps: what is under way is over, and its status is the one that follows.
+            self.json(balancer, &["plan"]).await;
+            done(self.json(balancer, &["status"]).await.unwrap_or_default())
+        };
+        self.eventually(&format!("{balancer} has converged"), seen).await;
+    }
+
+    /// Whether it knows these agents, so many, and has nothing left to do.
+    pub(super) async fn is_settled(&self, agents: usize) -> bool {
+        let status = self.status().await;
+        status["synced"] == true && status["converged"] == true && status["members"]["alive"] == agents + 1
+    }
+
+    /// Waits until its data plane gives this server no new request; says how long that took.
     pub(super) async fn out(&self, server: SocketAddr) -> Duration {
-        let socket = self.run_dir("proxy").join("haproxy.sock");
-        let out = plane::wait(&socket, PATIENCE, |servers| !plane::takes(servers, server)).await;
+        let out = self.plane("proxy").out(server, PATIENCE).await;
         out.unwrap_or_else(|| panic!("{server} stays in\n{}", self.last_words()))
     }
 }

@@ -77,11 +77,12 @@ async fn pass(mut from: OwnedReadHalf, mut to: OwnedWriteHalf, asked: Option<&Mu
 /// Lines may come in pieces, several commands in one line apart by `;`.
 fn take_lines(begun: &mut Vec<u8>, piece: &[u8], asked: &mut Vec<String>) {
     for byte in piece {
-        if !matches!(byte, b'\n' | b';') {
-            begun.push(*byte);
-        } else if !begun.is_empty() {
-            asked.push(String::from_utf8_lossy(begun).trim().to_owned());
+        if matches!(byte, b'\n' | b';') {
+            let line = String::from_utf8_lossy(begun).trim().to_owned();
+            asked.extend((!line.is_empty()).then_some(line));
             begun.clear();
+        } else {
+            begun.push(*byte);
         }
     }
 }

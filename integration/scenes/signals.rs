@@ -2,15 +2,15 @@
 
 use std::time::Duration;
 
-use rustix::process::{Pid, Signal, kill_process};
+use backchat::demo::Driver;
+use rustix::process::Signal;
 use tokio::time::Instant;
 
-use super::world::{PATIENCE, World};
-
-pub(super) fn send(pid: u32, signal: Signal) {
-    let pid = Pid::from_raw(pid.try_into().unwrap()).expect("a child has a process id");
-    kill_process(pid, signal).expect("it runs");
-}
+use super::{
+    plane::ANY,
+    world::{PATIENCE, World},
+};
+use crate::signal::send;
 
 /// How the agent ended, by its exit status.
 async fn ended(world: &mut World, name: &str) -> Option<i32> {
@@ -20,29 +20,27 @@ async fn ended(world: &mut World, name: &str) -> Option<i32> {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_interrupted_agent_leaves_as_on_a_terminate() {
-    let mut world = World::with(&["web1", "web2"]).await;
+    let mut world = World::with(ANY, &["web1", "web2"]).await;
     send(world.agents["web1"].process.pid(), Signal::INT);
     assert_eq!(ended(&mut world, "web1").await, Some(0), "{}", world.last_words());
     world.members("proxy", &[("web1", "left")]).await;
     world.serves(&["web2"]).await;
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn an_interrupted_balancer_leaves_and_takes_its_haproxy_along() {
-    let mut world = World::with(&["web1"]).await;
+pub(super) async fn an_interrupted_balancer_leaves_and_takes_its_data_plane_along(driver: Driver) {
+    let mut world = World::with(driver, &["web1"]).await;
     let http = world.proxy().http;
     let lb = &mut world.balancers.get_mut("proxy").unwrap().process;
     send(lb.pid(), Signal::INT);
     let status = lb.ended(PATIENCE).await.unwrap();
     assert_eq!(status.and_then(|s| s.code()), Some(0), "{}", world.last_words());
     world.members("web1", &[("proxy", "left")]).await;
-    assert!(super::world::get(http, "any.example").await.is_none(), "HAProxy serves on");
+    assert!(super::world::get(http, "any.example").await.is_none(), "the data plane serves on");
 }
 
 /// A request that takes far longer than the test keeps the agent draining; the second signal does not wait for it.
-#[tokio::test(flavor = "multi_thread")]
-async fn a_second_signal_ends_a_drain_at_once() {
-    let mut world = World::new().await;
+pub(super) async fn a_second_signal_ends_a_drain_at_once(driver: Driver) {
+    let mut world = World::new(driver).await;
     world.start_agent("web1", &["--drain-timeout", "10m"]).await;
     world.serves(&["web1"]).await;
     let before = served(&world);

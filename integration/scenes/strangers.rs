@@ -11,7 +11,10 @@ use bytes::Bytes;
 use serde_json::Value;
 use tokio_util::sync::CancellationToken;
 
-use super::world::{World, backchat, liveness_of};
+use super::{
+    plane::ANY,
+    world::{World, backchat, liveness_of},
+};
 use crate::cluster::hostile;
 
 fn offer(name: &str, hosts: &[&str]) -> RawOffer {
@@ -28,7 +31,7 @@ fn offer(name: &str, hosts: &[&str]) -> RawOffer {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_hostile_record_is_rejected_and_the_others_go_on() {
-    let mut world = World::with(&["web1"]).await;
+    let mut world = World::with(ANY, &["web1"]).await;
     // The library, unlike the command line, announces whatever it is told: as an attacker's program would.
     let settings = Settings {
         node: "evil".parse().unwrap(),
@@ -83,7 +86,7 @@ async fn refused(world: &World) -> Vec<(String, String)> {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_record_that_cannot_be_read_is_told_and_the_others_go_on() {
-    let mut world = World::with(&["web1", "web2"]).await;
+    let mut world = World::with(ANY, &["web1", "web2"]).await;
     let (web1, proxy) = (identity(&world, "web1").await, world.proxy().gossip);
     let is = async |world: &World, wanted: &str| {
         let told = || async {
@@ -119,7 +122,7 @@ async fn a_record_that_cannot_be_read_is_told_and_the_others_go_on() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn wrong_key_and_no_key_are_silence() {
-    let mut world = World::with(&[]).await;
+    let mut world = World::with(ANY, &[]).await;
     let key = |name: &str| {
         let path = world.folder.path().join(name).display().to_string();
         let made = std::process::Command::new(backchat()).args(["keygen", "--out", &path]).status().unwrap();

@@ -8,9 +8,11 @@ use std::{
     time::Duration,
 };
 
-use backchat::demo::{Child, Counts, Traffic, Web, child::Folder, ports, traffic::Load};
+use backchat::demo::{self, Child, Counts, Driver, Traffic, Web, child::Folder, ports, traffic::Load};
 use serde_json::Value;
 use tokio::time::Instant;
+
+use super::plane::Plane;
 
 /// How long a condition may take before the test fails: far beyond what any of them needs.
 pub(super) const PATIENCE: Duration = Duration::from_secs(20);
@@ -20,9 +22,11 @@ pub(super) fn backchat() -> &'static Path {
     Path::new(env!("CARGO_BIN_EXE_backchat"))
 }
 
-/// A balancer with its HAProxy, and agents with their web servers.
+/// A balancer with its data plane, and agents with their web servers.
 pub(super) struct World {
     pub(super) folder: Folder,
+    /// What its balancers drive, where nothing else is said.
+    pub(super) driver: Driver,
     pub(super) balancers: BTreeMap<String, Balancer>,
     pub(super) agents: BTreeMap<String, Agent>,
     /// What a node's command begins with from its next start on: `env NAME=VALUE`, `setpriv …`.
@@ -32,6 +36,7 @@ pub(super) struct World {
 /// One `backchat lb`.
 pub(super) struct Balancer {
     pub(super) process: Child,
+    pub(super) driver: Driver,
     pub(super) gossip: SocketAddr,
     pub(super) http: SocketAddr,
 }
@@ -41,31 +46,32 @@ pub(super) struct Agent {
     pub(super) process: Child,
     pub(super) gossip: SocketAddr,
     pub(super) web: Option<Web>,
-    port: u16,
+    /// Where its service `web` is meant to listen.
+    pub(super) addr: SocketAddr,
 }
 
 impl World {
-    /// A world with one balancer called `proxy`, whose HAProxy answers.
-    pub(super) async fn new() -> Self {
-        Self::run_by(&[]).await
+    /// A world with one balancer called `proxy`, whose data plane answers.
+    pub(super) async fn new(driver: Driver) -> Self {
+        Self::run_by(driver, &[]).await
     }
 
     /// The same with more arguments for the balancer.
-    pub(super) async fn run_by(more: &[&str]) -> Self {
-        let mut world = Self::empty();
+    pub(super) async fn run_by(driver: Driver, more: &[&str]) -> Self {
+        let mut world = Self::empty(driver);
         world.start_balancer("proxy", more).await;
         world
     }
 
     /// A world in which nothing runs yet.
-    pub(super) fn empty() -> Self {
+    pub(super) fn empty(driver: Driver) -> Self {
         let folder = Folder::new("backchat-scene-").expect("a temporary folder");
-        Self { folder, balancers: BTreeMap::new(), agents: BTreeMap::new(), prefixes: BTreeMap::new() }
+        Self { folder, driver, balancers: BTreeMap::new(), agents: BTreeMap::new(), prefixes: BTreeMap::new() }
     }
 
     /// A world with these agents serving.
-    pub(super) async fn with(agents: &[&str]) -> Self {
-        let mut world = Self::new().await;
+    pub(super) async fn with(driver: Driver, agents: &[&str]) -> Self {
+        let mut world = Self::new(driver).await;
         for name in agents {
             world.start_agent(name, &[]).await;
         }
@@ -81,17 +87,28 @@ impl World {
         &self.balancers["proxy"]
     }
 
+    /// The data plane of a balancer, that of `proxy` before it was ever started too.
+    pub(super) fn plane(&self, balancer: &str) -> Plane {
+        let driver = self.balancers.get(balancer).map_or(self.driver, |balancer| balancer.driver);
+        Plane(demo::Plane::new(driver, self.run_dir(balancer)))
+    }
+
     /// From its next start on this node's command begins with these words: `["env", "NAME=VALUE"]`.
     pub(super) fn prefix(&mut self, name: &str, words: &[&str]) {
         self.prefixes.insert(name.into(), words.iter().map(ToString::to_string).collect());
     }
 
-    /// Starts a balancer at new ports, joined to those that are there, and waits until its HAProxy answers.
+    /// Starts a balancer at new ports, joined to those that are there, and waits until its data plane answers.
     pub(super) async fn start_balancer(&mut self, name: &str, more: &[&str]) {
+        self.start_balancer_of(self.driver, name, more).await;
+    }
+
+    /// The same with a data plane of its own kind.
+    pub(super) async fn start_balancer_of(&mut self, driver: Driver, name: &str, more: &[&str]) {
         let (gossip, http) = (free(), free());
         let joins: Vec<_> = self.balancers.values().map(|b| b.gossip).collect();
-        let process = self.lb(name, gossip, http, &joins, more);
-        self.balancers.insert(name.into(), Balancer { process, gossip, http });
+        let process = self.lb(driver, name, gossip, http, &joins, more);
+        self.balancers.insert(name.into(), Balancer { process, driver, gossip, http });
         self.answers(name).await;
     }
 
@@ -101,13 +118,15 @@ impl World {
     }
 
     pub(super) fn restart_balancer_with(&mut self, name: &str, more: &[&str]) {
-        let (gossip, http) = (self.balancers[name].gossip, self.balancers[name].http);
-        let process = self.lb(name, gossip, http, &[], more);
-        self.balancers.insert(name.into(), Balancer { process, gossip, http });
+        let Balancer { driver, gossip, http, .. } = self.balancers[name];
+        let process = self.lb(driver, name, gossip, http, &[], more);
+        self.balancers.insert(name.into(), Balancer { process, driver, gossip, http });
     }
 
+    /// An lb process at these addresses, not kept in the world.
     pub(super) fn lb(
         &self,
+        driver: Driver,
         name: &str,
         gossip: SocketAddr,
         http: SocketAddr,
@@ -116,9 +135,7 @@ impl World {
     ) -> Child {
         let mut args = self.common("lb", name, gossip, joins);
         args.extend(["--listen".into(), http.to_string()]);
-        if let Some(program) = std::env::var_os("BACKCHAT_HAPROXY").filter(|_| !more.contains(&"--haproxy")) {
-            args.extend(["--haproxy".into(), program.to_string_lossy().into_owned()]);
-        }
+        args.extend(driver.flags().into_iter().map(|flag| flag.into_string().expect("a program's name is text")));
         args.extend(more.iter().map(ToString::to_string));
         self.start(name, &args)
     }
@@ -147,10 +164,10 @@ impl World {
     /// The same on another of loopback's addresses.
     pub(super) async fn start_agent_at(&mut self, ip: Ipv4Addr, name: &str, more: &[&str]) {
         let web = Web::start(SocketAddr::from((ip, 0)), name).await.expect("a web server");
-        let port = web.addr().port();
+        let addr = web.addr();
         let gossip = SocketAddr::from((ip, free().port()));
-        let process = self.agent(name, gossip, port, more);
-        self.agents.insert(name.into(), Agent { process, gossip, web: Some(web), port });
+        let process = self.agent(name, gossip, addr.port(), more);
+        self.agents.insert(name.into(), Agent { process, gossip, web: Some(web), addr });
     }
 
     /// Starts an agent that runs this command as its service `web`; returns the address that is meant to serve. In the
@@ -163,14 +180,14 @@ impl World {
         let command: Vec<String> = command.iter().map(word).collect();
         let words: Vec<&str> = more.iter().copied().chain(["--"]).chain(command.iter().map(String::as_str)).collect();
         let process = self.agent(name, gossip, addr.port(), &words);
-        self.agents.insert(name.into(), Agent { process, gossip, web: None, port: addr.port() });
+        self.agents.insert(name.into(), Agent { process, gossip, web: None, addr });
         addr
     }
 
     /// Starts the agent of a web server that is there, at the gossip address it had.
     pub(super) fn restart_agent(&mut self, name: &str, more: &[&str]) {
-        let (gossip, port) = (self.agents[name].gossip, self.agents[name].port);
-        let process = self.agent(name, gossip, port, more);
+        let (gossip, addr) = (self.agents[name].gossip, self.agents[name].addr);
+        let process = self.agent(name, gossip, addr.port(), more);
         self.agents.get_mut(name).expect("it was there").process = process;
     }
 
@@ -190,7 +207,7 @@ impl World {
         agent.web = None;
     }
 
-    /// Waits until the balancer's HAProxy gives any HTTP answer.
+    /// Waits until the balancer's data plane gives any HTTP answer.
     pub(super) async fn answers(&self, balancer: &str) {
         let http = self.balancers[balancer].http;
         let answered = || async { get(http, "any.example").await.is_some() };
@@ -232,7 +249,24 @@ impl World {
 
     /// Traffic onto the balancer called `proxy`.
     pub(super) fn traffic(&self) -> Traffic {
-        Traffic::start(&Load::steady(self.proxy().http)).expect("traffic starts")
+        Self::traffic_of(self.load("proxy"))
+    }
+
+    /// The same, where what only a reload can bring is going to change.
+    pub(super) fn traffic_over_a_reload(&self) -> Traffic {
+        let resend = self.proxy().driver.reload_closes_idle();
+        Self::traffic_of(Load { resend, ..self.load("proxy") })
+    }
+
+    fn traffic_of(kept: Load) -> Traffic {
+        let fresh = Load { keep_alive: false, clients: 4, rest: Duration::from_millis(10), ..kept.clone() };
+        let loads = if kept.resend { vec![kept, fresh] } else { vec![kept] };
+        Traffic::of(&loads).expect("traffic starts")
+    }
+
+    /// Clients of a balancer that keep their connections: one that reloads closes those, and they are used to it.
+    pub(super) fn load(&self, balancer: &str) -> Load {
+        Load { resend: self.plane(balancer).endpoints_reload(), ..Load::steady(self.balancers[balancer].http) }
     }
 
     /// Waits for a condition; fails with every process's last words when it does not come.
@@ -272,7 +306,7 @@ pub(super) async fn get(addr: SocketAddr, host: &str) -> Option<(u16, String)> {
 }
 
 /// Who answered these many requests; an error stands as its status.
-async fn reached(addr: SocketAddr, requests: usize) -> BTreeSet<String> {
+pub(super) async fn reached(addr: SocketAddr, requests: usize) -> BTreeSet<String> {
     let mut names = BTreeSet::new();
     for _ in 0..requests {
         match get(addr, "any.example").await {

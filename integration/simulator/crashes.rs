@@ -107,6 +107,12 @@ impl Crashes {
         self.world.run(secs(2));
     }
 
+    /// From now on the data plane checks its servers.
+    pub(super) fn checked(mut self) -> Self {
+        self.world.check(0);
+        self
+    }
+
     /// How long a changed record takes to the balancer, and to all.
     pub(super) fn tell(&mut self) -> (Duration, Duration) {
         let i = self.turn();
@@ -150,4 +156,22 @@ fn a_dead_process_of_a_hundred_is_out_soon() {
 fn a_dead_host_of_a_hundred_is_out_soon() {
     check(End::Host, 0.0, 6);
     check(End::Host, 0.1, 6);
+}
+
+/// How long such crashes take until they are out, on average, of ten whose probes are as rare as among hundreds.
+fn rarely_probed(end: End, checked: bool) -> Duration {
+    let cluster = Crashes::new(10, Profile { probe_period: secs(4), ..Profile::WAN }, 0.0);
+    let mut cluster = if checked { cluster.checked() } else { cluster };
+    (0..20).map(|_| cluster.crash(end).out).sum::<Duration>() / 20
+}
+
+/// The data plane's check is sooner than rare probes are, and its word is enough to ask.
+#[test]
+fn where_probes_are_rare_a_failed_check_is_sooner() {
+    // A connect that gets nothing takes its second, twice.
+    for (end, share) in [(End::Process, 0.7), (End::Host, 0.98)] {
+        let [alone, checked] = [false, true].map(|checked| rarely_probed(end, checked));
+        println!("{end:?}: out after {alone:?}, with the data plane's checks after {checked:?}");
+        assert!(checked < alone.mul_f64(share), "{end:?}: {checked:?}, and {alone:?} without");
+    }
 }

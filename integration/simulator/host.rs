@@ -10,7 +10,7 @@ use backchat::{
     model::{Kind, Liveness, Moment, NodeName, RawOffer, RawRecord},
 };
 
-use super::plane::Plane;
+use super::{checks::Checks, plane::Plane};
 
 /// A host, with a node or without.
 pub(super) struct Host {
@@ -26,6 +26,8 @@ pub(super) struct Host {
     pub(super) watched: bool,
     /// What a balancer brings its data plane to, where that is watched.
     pub(super) plane: Option<Plane>,
+    /// The checks of its servers, where it has any.
+    pub(super) checks: Option<Checks>,
     pub(super) last: BTreeMap<NodeName, Liveness>,
     pub(super) stalled: Moment,
     pub(super) wake: Option<Moment>,

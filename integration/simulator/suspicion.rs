@@ -5,6 +5,8 @@ use backchat::{
     model::{Kind, Liveness, Verdict},
 };
 
+use rand::RngExt;
+
 use super::world::{World, ms, secs};
 
 #[test]
@@ -158,4 +160,40 @@ fn a_balancer_alone_removes_nobody() {
     println!("ten minutes alone, and all as before {healed:?} after");
     world.run(secs(20));
     assert_eq!(removed(&world), 0);
+}
+
+/// One that is given its processor in pieces asks as any other does, and finds that all are there.
+#[test]
+fn a_starved_balancer_changes_nothing() {
+    for loss in [0.0, 0.2] {
+        let mut world = World::with(1, 10, |world| world.network.loss = loss);
+        world.until(secs(5), World::converged);
+        world.equip(0);
+        let end = world.now + secs(60);
+        while world.now < end {
+            let (sleeps, runs) = (world.rng.random_range(20..600), world.rng.random_range(1..30));
+            world.stall(0, ms(sleeps));
+            world.run(ms(sleeps + runs));
+        }
+        let changes = &world.hosts[0].plane.as_ref().unwrap().changes;
+        assert!(changes.is_empty(), "at a loss of {loss}: {changes:?}");
+    }
+}
+
+/// Checks that fail although their members live, come and go: they are asked, and that is all.
+#[test]
+fn checks_that_fail_for_nothing_change_nothing() {
+    let mut world = World::with(1, 10, |world| world.network.loss = 0.2);
+    world.until(secs(5), World::converged);
+    world.equip(0);
+    world.check(0);
+    let packets = world.packets;
+    for _ in 0..60 {
+        let wrong = (1..10).filter(|_| world.rng.random_bool(0.5)).collect();
+        world.hosts[0].checks.as_mut().unwrap().wrong = wrong;
+        world.run(secs(1));
+    }
+    let removed = world.hosts[0].plane.as_ref().unwrap().changes.iter().filter(|c| c.state.is_none()).count();
+    assert_eq!(removed, 0);
+    println!("{} packets in a minute", world.packets - packets);
 }

@@ -82,6 +82,7 @@ pub(super) enum Event {
     Join { host: usize, process: u32 },
     Frame { step: Step, caller: SocketAddr, other: SocketAddr, bytes: Vec<u8> },
     Asked { host: usize, process: u32, who: Identity, outcome: Outcome },
+    Check { host: usize },
 }
 
 impl World {
@@ -137,6 +138,7 @@ impl World {
             seen: Vec::new(),
             watched: false,
             plane: None,
+            checks: None,
             last: BTreeMap::new(),
             stalled: Duration::ZERO,
             wake: None,
@@ -293,6 +295,7 @@ impl World {
             Event::Asked { host, process, who, outcome } if self.hosts[host].process == process => {
                 self.input(host, Input::Asked { who, outcome });
             }
+            Event::Check { host } => self.look(host),
             Event::Frame { step, caller, other, bytes } => self.frame(step, caller, other, &bytes),
             Event::Wake { .. } | Event::Join { .. } | Event::Asked { .. } => {}
         }

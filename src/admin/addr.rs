@@ -22,6 +22,13 @@ pub enum AddrError {
     Long,
 }
 
+impl Addr {
+    /// Whether others than those on this host could reach it.
+    pub fn is_beyond_loopback(&self) -> bool {
+        matches!(self, Self::Tcp(addr) if !addr.ip().to_canonical().is_loopback())
+    }
+}
+
 impl FromStr for Addr {
     type Err = AddrError;
 

@@ -1,7 +1,10 @@
 //! The answers of the admin API: what the server writes and the client reads. Each is an object that
 //! names its format.
 
+mod apply;
 mod cluster;
+mod event;
+mod explain;
 mod flapping;
 mod orders;
 mod plan;
@@ -10,12 +13,18 @@ mod status;
 
 use serde::{Deserialize, Serialize};
 
+pub use apply::{Applied, ApplyRequest, PlanRequest, TemplateText};
 pub use cluster::{Member, Members, Offer};
+pub use event::Event;
+pub use explain::{
+    Answers, Explain, ExplainedEndpoint, ExplainedMember, ExplainedOffer, ExplainedPlane, ExplainedRequest,
+    ExplainedService, Known, Share, Standing, Unexplained,
+};
 pub use flapping::Flapping;
 pub use orders::{Drain, Missing, OrderRequest, Ordered, Undrain};
-pub use plan::{Change, Driver, File, Hold, Plan, Ready, Reason, Summary};
+pub use plan::{Change, Driver, File, Hold, PLAN_SCHEMA, Plan, Ready, Reason, Summary};
 pub use services::{Endpoint, Route, Routes, Service, ServiceState, Services};
-pub use status::{Check, LastApply, Refused, Rejection, Status};
+pub use status::{Approval, Check, LastApply, Refused, Rejection, Source, Status};
 
 /// An answer's format, `backchat.members/1`: a number that grows when a reader would misread.
 pub trait Format: Serialize {
@@ -133,6 +142,9 @@ formats! {
     Services => "services/1",
     Routes => "routes/1",
     Plan => "plan/1",
+    Explain => "explain/1",
+    Event => "event/1",
+    Applied => "apply/1",
     Join => "join/1",
     Leave => "leave/1",
     Drain => "drain/1",

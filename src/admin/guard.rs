@@ -1,4 +1,4 @@
-//! What is refused before it is understood: browsers, and requests for another host.
+//! What is refused before it is understood: browsers, requests for another host, and those without the token.
 //!
 //! A web page that somebody on this host looks at can send requests to loopback. It then carries an `Origin`, or by
 //! DNS rebinding a `Host` of its own. No client of ours sends either.
@@ -6,13 +6,13 @@
 use std::net::IpAddr;
 
 use axum::{
-    extract::Request,
+    extract::{Request, State},
     http::{HeaderMap, StatusCode, header},
     middleware::Next,
     response::Response,
 };
 
-use super::routes::error;
+use super::{Token, routes::error};
 
 /// Refuses what a browser sends.
 pub(super) async fn no_browser(request: Request, next: Next) -> Response {
@@ -28,6 +28,23 @@ pub(super) async fn loopback_host(request: Request, next: Next) -> Response {
         return error(StatusCode::FORBIDDEN, "use a loopback address as the host");
     }
     next.run(request).await
+}
+
+/// Refuses who does not say the token, as RFC 6750 has it. Whether the daemon lives and is ready is no secret: those who
+/// ask for that have no token.
+pub(super) async fn token(State(token): State<Token>, request: Request, next: Next) -> Response {
+    if matches!(request.uri().path(), "/healthz" | "/readyz") || says(request.headers(), &token) {
+        return next.run(request).await;
+    }
+    let text = "a token is needed: say the daemon's by --admin-token-file, or as 'Authorization: Bearer'";
+    let mut refused = error(StatusCode::UNAUTHORIZED, text);
+    refused.headers_mut().insert(header::WWW_AUTHENTICATE, header::HeaderValue::from_static("Bearer"));
+    refused
+}
+
+fn says(headers: &HeaderMap, token: &Token) -> bool {
+    let said = headers.get(header::AUTHORIZATION).map(|said| said.as_bytes().split_at_checked(7));
+    said.flatten().is_some_and(|(scheme, said)| scheme.eq_ignore_ascii_case(b"bearer ") && token.is(said))
 }
 
 fn names_loopback(headers: &HeaderMap) -> bool {
@@ -47,6 +64,24 @@ mod tests {
             headers.insert(header::HOST, host.parse().unwrap());
         }
         assert_eq!(names_loopback(&headers), expected, "{host:?}");
+    }
+
+    #[test]
+    fn only_the_token_is_the_token() {
+        let token: Token = "0123456789abcdef".parse().unwrap();
+        let check = |said: &str, expected: bool| {
+            let headers = [(header::AUTHORIZATION, said.parse().unwrap())].into_iter().collect();
+            assert_eq!(says(&headers, &token), expected, "{said}");
+        };
+        check("Bearer 0123456789abcdef", true);
+        check("bearer 0123456789abcdef", true);
+        for wrong in ["", "Bearer", "Bearer ", "0123456789abcdef", "Basic 0123456789abcdef", "Bearer 0123456789abcdeg"]
+        {
+            check(wrong, false);
+        }
+        check("Bearer 0123456789abcde", false);
+        check("Bearer 0123456789abcdef0", false);
+        assert!(!says(&HeaderMap::new(), &token));
     }
 
     #[test]

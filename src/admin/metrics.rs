@@ -2,6 +2,7 @@
 //! same order. Only real values: what is not measured is not there.
 
 mod page;
+mod tally;
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -13,11 +14,12 @@ use crate::model::{Desired, EndpointId, EndpointState, Health, Liveness, Service
 pub(super) fn encode(members: &Snapshot, status: Option<&Status>, counts: &Counts, health: &[Health]) -> String {
     let mut page = Page::default();
     build(&mut page, status);
-    gossip(&mut page, members, counts);
+    gossip(&mut page, members, status, counts);
     page.gauges("check_up", "Whether a service of this node may get requests", checks(health));
     if let Some(status) = status {
         sets(&mut page, status);
         plane(&mut page, status);
+        tally::add(&mut page, status);
     }
     page.text()
 }
@@ -28,11 +30,22 @@ fn build(page: &mut Page, status: Option<&Status>) {
     page.gauges("build_info", "What runs here", [(labels, 1)]);
 }
 
-fn gossip(page: &mut Page, members: &Snapshot, counts: &Counts) {
+fn gossip(page: &mut Page, members: &Snapshot, status: Option<&Status>, counts: &Counts) {
     let all = [Liveness::Alive, Liveness::Suspect, Liveness::Failed, Liveness::Left];
     let count = |liveness| members.members.values().filter(|m| m.liveness == liveness).count();
     page.gauges("members", "Members known, this one included", all.map(|l| (label("liveness", &l), count(l))));
-    let synced = [(label("source", &members.source), usize::from(members.synced))];
+    let turned = |to| counts.transitions.get(&to).copied().unwrap_or(0);
+    let help = "Other members found to be so, as newcomers or as they were not before";
+    page.counters("member_transitions", help, all.map(|to| (label("to", &to), turned(to))));
+    let help = "How badly gossip does by this node's own measure, 0 to 8: a probe that nobody has an answer to and a \
+                standstill add one, an answer takes one away";
+    page.gauges("gossip_health_score", help, [(Labels::new(), usize::from(counts.health_score))]);
+    let help = "From a probe of this node's to its answer, of those that were answered to it";
+    page.times("gossip_probe_duration_seconds", help, [(Labels::new(), counts.probe_times)]);
+    let sources = status.map(|s| s.sources.as_slice()).unwrap_or_default();
+    let alone = sources.is_empty().then(|| (label("source", &members.source), usize::from(members.synced)));
+    let named = sources.iter().map(|source| (label("source", &source.name), usize::from(source.synced)));
+    let synced = alone.into_iter().chain(named);
     page.gauges("source_synced", "Whether the source has listed everything once", synced);
     let packets = [("in", counts.packets_in), ("out", counts.packets_out)];
     page.counters("gossip_packets", "Gossip datagrams", packets.map(|(way, n)| (label("direction", way), n)));
@@ -60,11 +73,12 @@ fn plane(page: &mut Page, s: &Status) {
     page.gauges("converged", "Whether what was read back is what should be", single(usize::from(s.converged)));
     page.gauges("data_plane_up", "Whether the data plane answered at the last look", single(usize::from(s.plane_up)));
     page.gauges("old_workers", "Processes that retire after a reload", single(s.plane.old_workers));
+    let ended = s.stepped_at.map(|at| (Labels::new(), Value::moment(at)));
+    page.moments("last_reconcile_timestamp_seconds", "When a step last ended, well or not", ended);
+    let waits = usize::from(s.approval.is_some());
+    page.gauges("structure_waits", "Whether a new structure waits until somebody applies it", single(waits));
     let ended_well = s.observed_at.map(|at| (Labels::new(), Value::moment(at)));
     page.moments("last_success_timestamp_seconds", "When a step last ended well", ended_well);
-    let steps = [("ok", s.steps), ("failed", s.failures)];
-    page.counters("reconcile", "Steps of the loop", steps.map(|(how, n)| (label("result", how), n)));
-    page.counters("reloads", "Reloads and restarts of the data plane", [(label("result", "ok"), s.reloads)]);
 }
 
 /// A service at several ports is up where it is so at each.

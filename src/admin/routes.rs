@@ -6,21 +6,21 @@ use std::{
 };
 
 use axum::{
-    Json, Router,
-    extract::{DefaultBodyLimit, Query, State, rejection::JsonRejection},
+    Extension, Json, Router,
+    extract::{DefaultBodyLimit, State, rejection::JsonRejection},
     http::{StatusCode, header},
     response::{IntoResponse, Response},
     routing::{get, post},
 };
-use serde::Deserialize;
 use tokio::{sync::oneshot, time::timeout};
 
 use super::{
     Command, Sources,
     answers::{self, Format, JoinRequest, ReleaseRequest, Tagged},
-    metrics, orders,
+    events::{self, Feed},
+    explain, metrics, orders, plans,
 };
-use crate::model::{self, Assumption};
+use crate::model;
 
 /// The largest body that is read.
 const BODY: usize = 64 * 1024;
@@ -29,21 +29,21 @@ const COMMAND: Duration = Duration::from_secs(20);
 /// Join addresses in one request, at most.
 const JOIN_ADDRS: usize = 64;
 
-pub(super) fn router(sources: Sources) -> Router {
+pub(super) fn router(sources: Sources, feed: Arc<Feed>) -> Router {
     Router::new()
         .route("/v1/status", get(status))
         .route("/v1/members", get(members))
         .route("/v1/services", get(services))
         .route("/v1/routes", get(routes))
-        .route("/v1/plan", get(plan))
+        .route("/v1/plan", get(plans::plan).post(plans::plan_by).layer(DefaultBodyLimit::max(plans::BODY)))
         .route("/v1/join", post(join))
         .route("/v1/leave", post(leave))
         .route("/v1/release", post(release))
-        .route("/v1/explain", get(not_yet))
-        .route("/v1/events", get(not_yet))
+        .route("/v1/explain", get(explain::explain))
+        .route("/v1/events", get(events::events))
         .route("/v1/drain", post(orders::drain))
         .route("/v1/undrain", post(orders::undrain))
-        .route("/v1/apply", post(not_yet))
+        .route("/v1/apply", post(plans::apply).layer(DefaultBodyLimit::max(plans::BODY)))
         .route("/metrics", get(metrics))
         .route("/healthz", get(healthz))
         .route("/readyz", get(readyz))
@@ -52,6 +52,7 @@ pub(super) fn router(sources: Sources) -> Router {
             error(StatusCode::METHOD_NOT_ALLOWED, "this path takes another method")
         })
         .layer(DefaultBodyLimit::max(BODY))
+        .layer(Extension(feed))
         .with_state(sources)
 }
 
@@ -71,10 +72,6 @@ pub(super) fn ok<T: Format>(body: T) -> Response {
 /// An answer that says what went wrong.
 pub(super) fn error(status: StatusCode, text: impl Into<String>) -> Response {
     answer(status, answers::Error { error: text.into() })
-}
-
-async fn not_yet() -> Response {
-    error(StatusCode::NOT_IMPLEMENTED, "not yet: this version does not do it")
 }
 
 async fn status(State(sources): State<Sources>) -> Response {
@@ -102,42 +99,12 @@ async fn routes(State(sources): State<Sources>) -> Response {
 }
 
 /// An agent is asked what only a balancer knows: say whom to ask.
-fn no_plane(sources: &Sources) -> Response {
+pub(super) fn no_plane(sources: &Sources) -> Response {
     let members = sources.members();
     let balancers: Vec<_> = members.members.values().filter(|m| m.is_balancer()).map(|m| m.name.as_str()).collect();
     let whom = if balancers.is_empty() { "none is known".to_owned() } else { balancers.join(", ") };
     let text = format!("{} is an agent and drives no data plane; ask a balancer: {whom}", sources.me.node);
     error(StatusCode::NOT_FOUND, text)
-}
-
-/// What is assumed for a plan: `assume=drain=web1,gone=web2`.
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct PlanQuery {
-    #[serde(default)]
-    assume: String,
-}
-
-async fn plan(
-    State(sources): State<Sources>,
-    query: Result<Query<PlanQuery>, axum::extract::rejection::QueryRejection>,
-) -> Response {
-    let assumed = query.map_err(|e| e.body_text()).and_then(|Query(query)| {
-        let words = query.assume.split(',').filter(|word| !word.is_empty());
-        words.map(str::parse).collect::<Result<Vec<Assumption>, String>>()
-    });
-    let assume = match assumed {
-        Ok(assume) => assume,
-        Err(why) => return error(StatusCode::BAD_REQUEST, why),
-    };
-    if sources.status.is_none() {
-        return no_plane(&sources);
-    }
-    match sources.ask(|answer| Command::Plan { assume, answer }).await {
-        Ok(Ok(proposal)) => ok(answers::Plan::new(sources.me.node.as_str(), &proposal, SystemTime::now())),
-        Ok(Err(why)) => error(StatusCode::CONFLICT, why),
-        Err(response) => response,
-    }
 }
 
 async fn join(State(sources): State<Sources>, body: Result<Json<JoinRequest>, JsonRejection>) -> Response {
@@ -202,11 +169,11 @@ async fn readyz(State(sources): State<Sources>) -> Response {
 }
 
 impl Sources {
-    fn members(&self) -> Arc<model::Snapshot> {
+    pub(super) fn members(&self) -> Arc<model::Snapshot> {
         self.members.borrow().clone()
     }
 
-    fn status(&self) -> Option<Arc<model::Status>> {
+    pub(super) fn status(&self) -> Option<Arc<model::Status>> {
         self.status.as_ref().map(|status| status.borrow().clone())
     }
 
@@ -228,15 +195,24 @@ impl Sources {
 
     /// Hands a command on and waits for the answer.
     pub(super) async fn ask<T>(&self, command: impl FnOnce(oneshot::Sender<T>) -> Command) -> Result<T, Response> {
+        self.ask_within(COMMAND, command).await
+    }
+
+    /// The same, and so long.
+    pub(super) async fn ask_within<T>(
+        &self,
+        limit: Duration,
+        command: impl FnOnce(oneshot::Sender<T>) -> Command,
+    ) -> Result<T, Response> {
         let (sender, receiver) = oneshot::channel();
         let asked = async {
             self.commands.send(command(sender)).await.ok()?;
             receiver.await.ok()
         };
-        match timeout(COMMAND, asked).await {
+        match timeout(limit, asked).await {
             Ok(Some(answer)) => Ok(answer),
             Ok(None) => Err(error(StatusCode::SERVICE_UNAVAILABLE, "the daemon is about to end")),
-            Err(_) => Err(error(StatusCode::GATEWAY_TIMEOUT, format!("no answer within {} s", COMMAND.as_secs()))),
+            Err(_) => Err(error(StatusCode::GATEWAY_TIMEOUT, format!("no answer within {} s", limit.as_secs()))),
         }
     }
 }

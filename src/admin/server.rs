@@ -6,10 +6,11 @@ use std::{
     os::unix::fs::{DirBuilderExt, FileTypeExt, PermissionsExt},
     path::{Path, PathBuf},
     sync::Arc,
-    time::Duration,
+    time::{Duration, SystemTime},
 };
 
-use axum::{Router, middleware};
+use axum::{Router, extract::Request, middleware};
+use hyper::{body::Incoming as Body, service::Service as _};
 use hyper_util::{
     rt::{TokioIo, TokioTimer},
     service::TowerToHyperService,
@@ -23,13 +24,20 @@ use tokio::{
 };
 use tokio_util::sync::CancellationToken;
 
-use super::{Addr, Sources, guard, routes};
+use super::{
+    Addr, Sources, Token,
+    events::{self, Feed},
+    guard,
+    line::Line,
+    routes,
+};
 
-/// Connections at a time, over all listeners. Further ones wait in the kernel's queue.
+/// Connections at a time, at each listener: strangers who fill one keep nobody from the others. Further ones wait in the
+/// kernel's queue.
 const CONNECTIONS: usize = 64;
 /// How long a request's headers may take, and how long a connection may idle.
 const HEADERS: Duration = Duration::from_secs(10);
-/// How long a connection may live.
+/// How long a connection may live, unless its answer has no end.
 const LIFE: Duration = Duration::from_secs(300);
 /// How long open requests may take once the daemon ends.
 const GOODBYE: Duration = Duration::from_secs(1);
@@ -58,6 +66,7 @@ pub enum BindError {
 #[derive(Debug)]
 pub struct Server {
     listeners: Vec<Listener>,
+    token: Option<Token>,
 }
 
 #[derive(Debug)]
@@ -91,7 +100,13 @@ impl Server {
                 Addr::Tcp(tcp) => Listener::Tcp(TcpListener::bind(tcp).await.map_err(failed(addr, "bind"))?),
             });
         }
-        Ok(Self { listeners })
+        Ok(Self { listeners, token: None })
+    }
+
+    /// Answers over TCP only who has this token, where there is one.
+    #[must_use]
+    pub fn asking_for(self, token: Option<Token>) -> Self {
+        Self { token, ..self }
     }
 
     /// The TCP addresses bound, with the ports that the system chose.
@@ -105,10 +120,12 @@ impl Server {
 
     /// Serves until the token is cancelled; then ends open requests and removes the sockets.
     pub async fn serve(self, sources: Sources, stop: CancellationToken) {
-        let slots = Arc::new(Semaphore::new(CONNECTIONS));
-        let router = routes::router(sources).layer(middleware::from_fn(guard::no_browser));
-        let loops = self.listeners.into_iter().map(|l| l.serve(router.clone(), slots.clone(), stop.clone()));
-        futures_util::future::join_all(loops).await;
+        let feed = Arc::new(Feed::new(SystemTime::now()));
+        let told = events::follow(&feed, &sources, stop.clone());
+        let router = routes::router(sources.clone(), feed.clone()).layer(middleware::from_fn(guard::no_browser));
+        let token = self.token.as_ref();
+        let loops = self.listeners.into_iter().map(|l| l.serve(router.clone(), token, stop.clone()));
+        tokio::join!(futures_util::future::join_all(loops), told);
     }
 }
 
@@ -142,12 +159,17 @@ fn private(path: &Path) -> io::Result<UnixListener> {
 }
 
 impl Listener {
-    async fn serve(self, router: Router, slots: Arc<Semaphore>, stop: CancellationToken) {
-        match self {
-            Self::Unix(listener, _file) => accept(&listener, router, slots, stop).await,
-            Self::Tcp(listener) => {
+    /// The file of a unix socket lets in who may; over TCP a token does, or that it is asked from this very host.
+    async fn serve(self, router: Router, token: Option<&Token>, stop: CancellationToken) {
+        match (self, token) {
+            (Self::Unix(listener, _file), _) => accept(&listener, router, stop).await,
+            (Self::Tcp(listener), Some(token)) => {
+                let router = router.layer(middleware::from_fn_with_state(token.clone(), guard::token));
+                accept(&listener, router, stop).await;
+            }
+            (Self::Tcp(listener), None) => {
                 let router = router.layer(middleware::from_fn(guard::loopback_host));
-                accept(&listener, router, slots, stop).await;
+                accept(&listener, router, stop).await;
             }
         }
     }
@@ -178,7 +200,8 @@ impl Incoming for TcpListener {
 }
 
 /// Takes connections, one slot each, until the token is cancelled; then waits for those that are open.
-async fn accept(listener: &impl Incoming, router: Router, slots: Arc<Semaphore>, stop: CancellationToken) {
+async fn accept(listener: &impl Incoming, router: Router, stop: CancellationToken) {
+    let slots = Arc::new(Semaphore::new(CONNECTIONS));
     let mut open = JoinSet::new();
     loop {
         // Cancel-safe: a permit not used goes back, and accepting has no state between polls.
@@ -214,18 +237,38 @@ where
 {
     let mut http = hyper::server::conn::http1::Builder::new();
     http.timer(TokioTimer::new()).header_read_timeout(HEADERS).max_headers(32);
-    let connection = http.serve_connection(TokioIo::new(stream), TowerToHyperService::new(router));
-    let mut connection = std::pin::pin!(connection);
-    let served = timeout(LIFE, async {
-        tokio::select! {
-            result = connection.as_mut() => result,
-            () = stop.cancelled() => {
-                connection.as_mut().graceful_shutdown();
-                connection.as_mut().await
-            }
-        }
+    let (line, answers) = (Line::default(), TowerToHyperService::new(router));
+    let of_line = line.clone();
+    let service = hyper::service::service_fn(move |mut request: Request<Body>| {
+        request.extensions_mut().insert(of_line.clone());
+        answers.call(request)
     });
-    if let Ok(Err(error)) = served.await {
+    let connection = http.serve_connection(TokioIo::new(stream), service);
+    let mut connection = std::pin::pin!(connection);
+    // Cancel-safe, all: what is cut off is not gone on with.
+    let served = tokio::select! {
+        result = connection.as_mut() => result,
+        () = stop.cancelled() => {
+            connection.as_mut().graceful_shutdown();
+            connection.as_mut().await
+        }
+        () = over(&line) => return,
+    };
+    if let Err(error) = served {
         tracing::debug!(%error, "admin: a connection broke");
+    }
+}
+
+/// Ends when the connection has lived long enough.
+async fn over(line: &Line) {
+    let lived = async {
+        tokio::time::sleep(LIFE).await;
+        if line.is_streaming() {
+            std::future::pending::<()>().await;
+        }
+    };
+    tokio::select! {
+        () = line.is_cut() => {}
+        () = lived => {}
     }
 }

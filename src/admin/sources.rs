@@ -12,7 +12,10 @@ use tokio::{
 };
 use tokio_util::sync::CancellationToken;
 
-use crate::model::{Assumption, Health, Kind, Moment, NodeName, Obstacle, Order, Proposal, Snapshot, Status, Target};
+use crate::model::{
+    Applied, Assumption, Fingerprint, Health, Histogram, Kind, Liveness, Moment, NoProposal, NodeName, Obstacle, Order,
+    Proposal, Snapshot, Status, Target, Unapplied,
+};
 
 /// Where the answers come from.
 #[derive(Clone)]
@@ -71,7 +74,14 @@ pub enum Command {
         /// The what-if.
         assume: Vec<Assumption>,
         /// The proposal, or why there is none.
-        answer: oneshot::Sender<Result<Box<Proposal>, String>>,
+        answer: oneshot::Sender<Result<Box<Proposal>, NoProposal>>,
+    },
+    /// Apply exactly what was shown.
+    Apply {
+        /// What that was.
+        shown: Box<Fingerprint>,
+        /// What was done, once it was read back; or why nothing was.
+        answer: oneshot::Sender<Result<Applied, Unapplied>>,
     },
     /// Let a held change go.
     Release {
@@ -132,6 +142,12 @@ pub struct Counts {
     pub exchanges_ok: u64,
     /// TCP exchanges that did not.
     pub exchanges_failed: u64,
+    /// How long probes of ours took until they were answered.
+    pub probe_times: Histogram,
+    /// How well gossip does by this node's own measure: 0 is well, 8 the worst.
+    pub health_score: u8,
+    /// How often other members were found to be so, as newcomers or as they were not before.
+    pub transitions: BTreeMap<Liveness, u64>,
     /// When another node was last heard, if ever.
     pub heard: Option<Moment>,
 }

@@ -1,11 +1,15 @@
 //! The admin server over real sockets: what it answers, what it refuses, and that it stays bounded.
 
+mod live;
+mod page;
+mod token;
+
 use std::{os::unix::fs::PermissionsExt, sync::Arc, time::Duration};
 
 use reqwest::{Client, Method, StatusCode};
 use serde_json::{Value, json};
 use tokio::{
-    io::AsyncReadExt,
+    io::{AsyncReadExt, AsyncWriteExt},
     net::{TcpStream, UnixStream},
     sync::{mpsc, watch},
     task::JoinHandle,
@@ -14,7 +18,9 @@ use tokio::{
 use tokio_util::sync::CancellationToken;
 
 use super::*;
-use crate::model::{self, Kind, Liveness, Member, Obstacle, Proposal, RawRecord, Snapshot, Status, Verdict};
+use crate::model::{
+    self, Kind, Liveness, Member, NoProposal, Obstacle, Proposal, RawRecord, Snapshot, Status, Unapplied, Verdict,
+};
 use backchat_contract::Plane;
 
 /// A server on a unix socket and on TCP, with state that the test sets.
@@ -41,7 +47,7 @@ fn snapshot(synced: bool) -> Snapshot {
         record: Some(record),
         refused: None,
     };
-    Snapshot { source: "gossip".into(), synced, members: [(member.name.clone(), member)].into() }
+    Snapshot { source: "gossip".into(), synced, members: [(member.name.clone(), member)].into(), ..Snapshot::default() }
 }
 
 fn checks() -> Vec<model::Health> {
@@ -51,9 +57,13 @@ fn checks() -> Vec<model::Health> {
 
 impl Served {
     async fn new(kind: Kind) -> Self {
+        Self::asking_for(None, kind).await
+    }
+
+    async fn asking_for(token: Option<Token>, kind: Kind) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let unix = Addr::Unix(folder.path().join("deep/run/admin.sock"));
-        let server = Server::bind(&[unix, "127.0.0.1:0".parse().unwrap()]).await.unwrap();
+        let server = Server::bind(&[unix, "127.0.0.1:0".parse().unwrap()]).await.unwrap().asking_for(token);
         let tcp = server.tcp_addrs()[0];
         let (members, members_seen) = watch::channel(Arc::new(snapshot(true)));
         let (status, status_seen) = watch::channel(Arc::default());
@@ -108,6 +118,7 @@ async fn every_answer_names_its_format() {
         ("/v1/routes", "routes"),
         ("/healthz", "health"),
         ("/readyz", "health"),
+        ("/v1/explain?about=proxy", "explain"),
         ("/v1/explain", "error"),
         ("/nowhere", "error"),
     ] {
@@ -144,11 +155,21 @@ async fn what_is_wrong_is_said() {
         let (status, body) = answer(request).await;
         assert_eq!((status.as_u16(), &body["format"]), (expected, &json!("backchat.error/1")), "{body}");
     };
-    let (get, post) = (|path| served.request(Method::GET, path), |path| served.request(Method::POST, path));
+    let (get, post) = (|path: &str| served.request(Method::GET, path), |path: &str| served.request(Method::POST, path));
     check(get("/nowhere"), 404).await;
     check(post("/v1/status"), 405).await;
-    check(get("/v1/events"), 501).await;
-    check(post("/v1/apply"), 501).await;
+    check(get("/v1/explain"), 400).await;
+    check(get("/v1/explain?about="), 400).await;
+    check(get("/v1/explain?about=proxy&more=x"), 400).await;
+    check(get("/v1/explain?about=node/web1"), 404).await;
+    check(get("/v1/explain?about=web1"), 503).await;
+    check(get("/v1/events").header("last-event-id", "x"), 400).await;
+    check(post("/v1/apply").json(&json!({ "node": "proxy" })), 422).await;
+    check(post("/v1/apply").json(&json!({ "node": "other", "shown": shown("haproxy", &[]) })), 421).await;
+    check(post("/v1/plan").json(&json!({ "assume": ["soon=web1"] })), 400).await;
+    check(post("/v1/plan").json(&json!({ "assume": vec!["gone=web1"; 65] })), 400).await;
+    check(get(&format!("/v1/plan?assume={}", ["gone=web1"; 65].join(","))), 400).await;
+    check(post("/v1/plan").json(&json!({ "template": { "name": "t", "text": "x".repeat(17 << 20) } })), 413).await;
     check(post("/v1/drain").json(&json!({ "target": "we b" })), 400).await;
     check(post("/v1/drain").json(&json!({ "target": "web1", "wait_ms": 10_001 })), 400).await;
     check(post("/v1/undrain").json(&json!({ "node": "web1" })), 422).await;
@@ -174,11 +195,16 @@ async fn tcp_answers_loopback_hosts_alone() {
 #[tokio::test]
 async fn an_agent_says_whom_to_ask() {
     let served = Served::new(Kind::Agent).await;
-    for path in ["/v1/services", "/v1/routes", "/v1/plan"] {
+    for path in ["/v1/services", "/v1/routes", "/v1/plan", "/v1/explain?about=web", "/v1/explain?about=http://a.b/"] {
         let (status, body) = served.get(path).await;
         assert_eq!(status, StatusCode::NOT_FOUND);
         assert_eq!(body["error"], "proxy is an agent and drives no data plane; ask a balancer: proxy", "{path}");
     }
+    let (status, about) = served.get("/v1/explain?about=proxy").await;
+    assert_eq!(
+        (status, &about["plane"], &about["member"]["member"]["name"]),
+        (StatusCode::OK, &Value::Null, &json!("proxy"))
+    );
     assert_eq!(served.get("/v1/status").await.1["driver"], Value::Null);
 }
 
@@ -199,8 +225,10 @@ async fn commands_are_handed_on() {
                 }
                 Command::Leave { answer } => answer.send(()).unwrap(),
                 Command::Order { ordering, answer } => answer.send(ordered(&ordering)).unwrap(),
+                Command::Plan { assume, answer } if assume.iter().any(|a| a.to_string() == "gone=silent") => {
+                    answer.send(Err(NoProposal::Unreachable("it is silent".into()))).unwrap();
+                }
                 Command::Plan { assume, answer } => {
-                    seen.extend(assume);
                     let plane = Plane { name: "haproxy", ..Plane::default() };
                     let proposal = Proposal {
                         plane,
@@ -211,9 +239,14 @@ async fn commands_are_handed_on() {
                         held: Vec::new(),
                         rejections: Vec::new(),
                         ready: Vec::new(),
+                        structure: None,
+                        assumed: assume.iter().map(ToString::to_string).collect(),
+                        waits: false,
                     };
+                    seen.extend(assume);
                     answer.send(Ok(Box::new(proposal))).unwrap();
                 }
+                Command::Apply { shown, answer } => answer.send(applied(&shown)).unwrap(),
                 Command::Release { hold, answer } => answer.send(hold == "h3c9").unwrap(),
             }
         }
@@ -227,13 +260,76 @@ async fn commands_are_handed_on() {
     });
     assert_eq!(joined, expected);
     assert_eq!(served.get("/v1/plan?assume=drain=web1,gone=web2").await.1["driver"]["name"], "haproxy");
+    let (status, body) = served.get("/v1/plan?assume=gone=silent").await;
+    assert_eq!((status, &body["error"]), (StatusCode::SERVICE_UNAVAILABLE, &json!("it is silent")));
+    let most = vec!["gone=web3"; 64];
+    assert_eq!(served.post("/v1/plan", &json!({ "assume": most })).await.1["assumed"], json!(most));
+    let template = json!({ "name": "my.jinja", "text": "x".repeat(100_000) });
+    let (_, plan) = served.post("/v1/plan", &json!({ "assume": ["gone=web3"], "template": template })).await;
+    assert_eq!(plan["assumed"], json!(["gone=web3", "template=my.jinja"]));
+    check_applies(&served).await;
     assert_eq!(served.post("/v1/release", &json!({ "hold": "h3c9" })).await.0, StatusCode::OK);
     assert_eq!(served.post("/v1/release", &json!({ "hold": "none" })).await.0, StatusCode::NOT_FOUND);
     check_orders(&served).await;
     assert_eq!(served.post("/v1/leave", &json!({})).await.1, json!({ "format": "backchat.leave/1", "node": "proxy" }));
     served.stop.cancel();
     served.task.await.unwrap();
-    assert_eq!(daemon.await.unwrap(), ["drain=web1".parse().unwrap(), "gone=web2".parse().unwrap()]);
+    let words: Vec<String> = daemon.await.unwrap().iter().map(ToString::to_string).collect();
+    let (first, last) = (["drain=web1", "gone=web2"], ["gone=web3", "template=my.jinja"]);
+    assert_eq!(words, [first.as_slice(), &["gone=web3"; 64], &last].concat());
+}
+
+/// A plan that was shown, with these endpoints to add.
+fn shown(driver: &str, add: &[&str]) -> Value {
+    let change = |id: &&str| json!({ "kind": "endpoint", "id": id, "action": "add", "before": null, "after": "x" });
+    let changes: Vec<_> = add.iter().map(change).collect();
+    json!({ "driver": driver, "version": "2.6.12", "structure": null, "changes": changes, "files": [] })
+}
+
+/// Whatever the plan is, by the name of its driver.
+fn applied(shown: &model::Fingerprint) -> Result<model::Applied, Unapplied> {
+    match shown.driver.as_str() {
+        "haproxy" => {
+            let done = model::LastApply {
+                at: std::time::UNIX_EPOCH,
+                took: Duration::from_millis(3),
+                commands: 4,
+                refused: Vec::new(),
+                reloaded: true,
+                generation: 8,
+                changes: shown.changes.len(),
+            };
+            Ok(model::Applied { done: Some(done), took: Duration::from_millis(9), generation: 9, waiting: None })
+        }
+        "nothing" => Ok(model::Applied { done: None, took: Duration::ZERO, generation: 9, waiting: None }),
+        "moved" => Err(Unapplied::Moved(vec!["web/web3: was to be added, is not any more".into(), "b".into()])),
+        "foreign" => Err(Unapplied::Foreign("the plan is for foreign".into())),
+        "template" => Err(Unapplied::Template("my.jinja:3: no".into())),
+        "silent" => Err(Unapplied::Unreachable("it is silent".into())),
+        _ => Err(Unapplied::Failed("it failed".into())),
+    }
+}
+
+async fn check_applies(served: &Served) {
+    let apply = async |shown: Value| served.post("/v1/apply", &json!({ "node": "proxy", "shown": shown })).await;
+    let (status, body) = apply(shown("haproxy", &["web/web1", "web/web2"])).await;
+    let expected = json!({
+        "format": "backchat.apply/1", "node": "proxy", "done": true, "changes": 2, "commands": 4, "refused": [],
+        "reloaded": true, "generation": 9, "took_ms": 9, "waiting": null,
+    });
+    assert_eq!((status, body), (StatusCode::OK, expected));
+    assert_eq!(apply(shown("nothing", &[])).await.1["done"], false);
+    let moved = "the plan has changed, it was not applied: web/web3: was to be added, is not any more; b";
+    for (driver, status, text) in [
+        ("moved", 412, moved),
+        ("foreign", 421, "the plan is for foreign; it was not applied"),
+        ("template", 422, "my.jinja:3: no"),
+        ("silent", 503, "it is silent"),
+        ("other", 502, "it failed"),
+    ] {
+        let (code, body) = apply(shown(driver, &[])).await;
+        assert_eq!((code.as_u16(), &body["error"]), (status, &json!(text)), "{driver}");
+    }
 }
 
 /// web1 follows, at one balancer of two; web2 is not reached, and there is no other.
@@ -385,6 +481,20 @@ async fn silent_clients_keep_nobody_out() {
     assert_eq!(served.get("/healthz").await.0, StatusCode::OK);
     assert!(began.elapsed() < Duration::from_secs(30), "they kept others out for {:?}", began.elapsed());
     assert_eq!(silent[0].read(&mut [0; 1]).await.unwrap(), 0);
+}
+
+/// Not even for as long as silence is borne with.
+#[tokio::test]
+async fn whoever_fills_tcp_keeps_nobody_from_the_socket() {
+    let served = Served::new(Kind::Agent).await;
+    let mut strangers = Vec::new();
+    for _ in 0..80 {
+        strangers.push(TcpStream::connect(served.tcp).await.unwrap());
+    }
+    for _ in 0..3 {
+        let asked = tokio::time::timeout(Duration::from_secs(8), served.get("/healthz")).await;
+        assert_eq!(asked.expect("the socket has slots of its own").0, StatusCode::OK);
+    }
 }
 
 #[tokio::test]

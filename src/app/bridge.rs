@@ -1,6 +1,6 @@
 //! From one part's words to another's: views to snapshots, questions to questions, commands to calls.
 
-use std::sync::Arc;
+use std::{collections::BTreeSet, sync::Arc};
 
 use tokio::sync::{mpsc, oneshot, watch};
 
@@ -8,7 +8,7 @@ use super::Daemon;
 use crate::{
     admin::{self, Joined, Me, Sources},
     cluster::{DrainQuestion, Handle, JoinAddr, View},
-    model::{Kind, Snapshot, Status},
+    model::{Checks, Kind, Snapshot, Status},
     reconcile::Question,
     settings::Common,
 };
@@ -53,6 +53,27 @@ pub(super) fn questions(daemon: &Daemon) -> mpsc::Receiver<Question> {
     receiver
 }
 
+/// Tells the cluster whose endpoints fail the data plane's own checks.
+pub(super) fn checks(daemon: &Daemon, mut status: watch::Receiver<Arc<Status>>) {
+    let handle = daemon.handle.clone();
+    daemon.tasks.spawn(async move {
+        let (mut checks, mut told) = (Checks::default(), BTreeSet::new());
+        while status.changed().await.is_ok() {
+            let newest = Arc::clone(&status.borrow_and_update());
+            let failing = checks.failing(&newest.live, &newest.down);
+            if failing != told {
+                for node in failing.difference(&told) {
+                    tracing::info!(%node, "fails the data plane's check: asking it");
+                }
+                told.clone_from(&failing);
+                if handle.failing(failing).await.is_err() {
+                    break;
+                }
+            }
+        }
+    });
+}
+
 /// What the admin server reads.
 pub(super) fn sources(
     daemon: &Daemon,
@@ -82,6 +103,9 @@ fn counts(handle: &Handle) -> admin::Counts {
         rejected: counts.rejected,
         exchanges_ok: counts.exchanges_ok,
         exchanges_failed: counts.exchanges_failed,
+        probe_times: counts.probe_times,
+        health_score: counts.health_score,
+        transitions: counts.transitions,
         heard: handle.heard(),
     }
 }

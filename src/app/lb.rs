@@ -9,48 +9,106 @@ use tokio::{
 };
 use tokio_util::sync::CancellationToken;
 
-use super::{Daemon, Error, LAST_WORDS, bridge, ended, orders};
+use super::{Daemon, Error, LAST_WORDS, bridge, ended, orders, rehearsal};
 use crate::{
     admin,
     cluster::Announcement,
     drivers,
     lifecycle::signals::Stop,
-    model::{Kind, Ledger, Policy, Status, Windows},
+    model::{Kind, Ledger, Policy, Snapshot, Status, Windows},
     reconcile::{
         self, Inbox, Pace, Query,
         inbox::Snapshots,
         keeper::{self, Store},
     },
-    settings::{Lb, Managed, OnExit, Plane, Run},
+    settings::{AttachedNginx, Lb, Managed, OnExit, OpenrestyMode, Plane, Run},
 };
 
-/// How long HAProxy may take to end what it serves when its daemon ends: with the goodbye before it, less than
+/// How long the data plane may take to end what it serves when its daemon ends: with the goodbye before it, less than
 /// the 10 s that `docker stop` waits before it kills.
 const STOP_LIMIT: Duration = Duration::from_secs(6);
 
 /// Runs until a signal or a `leave` command ends it; with `--once` until the desired set was reached.
 pub async fn lb(settings: Lb) -> Result<(), Error> {
+    if settings.run == Run::Once {
+        // Who runs it once will not wait until a file is mended.
+        rehearsal::loaded(&settings.sources)?;
+    }
     // One match picks the driver; nothing behind it knows which it is.
     match &settings.plane {
-        Plane::Managed(managed) => {
-            let keep = managed.on_exit == OnExit::Keep || settings.run == Run::Once;
+        Plane::Haproxy { managed, spares } => {
             let wanted = wanted(managed, &settings);
-            if let Some(addr) = drivers::taken(&wanted)? {
-                return Err(Error::Listen(addr));
-            }
-            run(drivers::managed(&wanted)?, &settings, keep).await
+            free(drivers::taken_from_haproxy(&wanted)?)?;
+            run(drivers::haproxy(&wanted, (*spares).into())?, &settings, keep(managed, &settings)).await
         }
-        Plane::Attached { socket } => run(drivers::attached(socket), &settings, true).await,
+        Plane::AttachedHaproxy { socket } => run(drivers::attached_haproxy(socket), &settings, true).await,
+        Plane::Nginx { managed } => {
+            let wanted = wanted(managed, &settings);
+            free(drivers::taken_from_nginx(&wanted)?)?;
+            run(drivers::nginx(&wanted)?, &settings, keep(managed, &settings)).await
+        }
+        Plane::AttachedNginx(theirs) => {
+            run(drivers::attached_nginx(&attached(theirs, &settings))?, &settings, true).await
+        }
+        Plane::AttachedOpenresty { theirs, is_named, mode } => {
+            let wanted = drivers::AttachedNginx { is_named: *is_named, ..attached(theirs, &settings) };
+            let named = is_named.then_some(wanted.program);
+            let program = drivers::openresty_of_theirs(named, wanted.pid_file).await?;
+            let wanted = drivers::AttachedNginx { program: &program, ..wanted };
+            match mode {
+                OpenrestyMode::Lua => run(drivers::attached_openresty(&wanted)?, &settings, true).await,
+                OpenrestyMode::Reload => run(drivers::attached_nginx(&wanted)?, &settings, true).await,
+            }
+        }
+        Plane::Openresty { managed, is_named, mode } => {
+            let wanted = wanted(managed, &settings);
+            let named = is_named.then_some(wanted.program);
+            match mode {
+                OpenrestyMode::Lua => {
+                    let found = drivers::openresty_settings(&wanted, named).await?;
+                    free(found.taken())?;
+                    run(drivers::openresty(found)?, &settings, keep(managed, &settings)).await
+                }
+                OpenrestyMode::Reload => {
+                    let program = drivers::openresty_without_lua(named).await?;
+                    let wanted = drivers::Managed { program: &program, ..wanted };
+                    free(drivers::taken_from_nginx(&wanted)?)?;
+                    run(drivers::nginx(&wanted)?, &settings, keep(managed, &settings)).await
+                }
+            }
+        }
     }
 }
 
-fn wanted<'a>(managed: &'a Managed, settings: &'a Lb) -> drivers::Managed<'a> {
+pub(super) fn attached<'a>(theirs: &'a AttachedNginx, settings: &'a Lb) -> drivers::AttachedNginx<'a> {
+    drivers::AttachedNginx {
+        program: &theirs.program,
+        is_named: true,
+        include: &theirs.include,
+        conf: &theirs.conf,
+        pid_file: &theirs.pid_file,
+        listen: &theirs.listen,
+        template: theirs.template.as_deref(),
+        run_dir: &settings.common.run_dir,
+        rehearsal: false,
+    }
+}
+
+fn keep(managed: &Managed, settings: &Lb) -> bool {
+    managed.on_exit == OnExit::Keep || settings.run == Run::Once
+}
+
+fn free(taken: Option<std::net::SocketAddr>) -> Result<(), Error> {
+    taken.map_or(Ok(()), |addr| Err(Error::Listen(addr)))
+}
+
+pub(super) fn wanted<'a>(managed: &'a Managed, settings: &'a Lb) -> drivers::Managed<'a> {
     drivers::Managed {
         program: &managed.program,
         listen: &managed.listen,
         template: managed.template.as_deref(),
-        spares: managed.spares.into(),
         run_dir: &settings.common.run_dir,
+        rehearsal: false,
     }
 }
 
@@ -60,6 +118,7 @@ async fn run<D: Driver + 'static>(driver: D, settings: &Lb, keep: bool) -> Resul
     let (mut daemon, server) = Daemon::start(&settings.common, Kind::Balancer, first).await?;
     let (sender, mut commands) = mpsc::channel(bridge::COMMANDS);
     let mut plane = Loop::start(driver, settings, &daemon);
+    bridge::checks(&daemon, plane.status.clone());
     let status = Some(plane.status.clone());
     daemon.serve(server, bridge::sources(&daemon, &settings.common, Kind::Balancer, status, sender));
     tracing::info!(node = %settings.common.node, "balancer runs");
@@ -102,7 +161,7 @@ impl<D: Driver + 'static> Loop<D> {
         let start = daemon.handle.started();
         let store = settings.common.data_dir.as_deref().map(Store::new);
         let inbox = Inbox {
-            snapshots: Snapshots::new(vec![bridge::snapshots(daemon)]),
+            snapshots: Snapshots::new(sources(settings, daemon)),
             questions: bridge::questions(daemon),
             queries: asked,
             kept: store.as_ref().map_or_else(Ledger::default, |store| store.recall(start.elapsed())),
@@ -134,7 +193,13 @@ impl<D: Driver + 'static> Loop<D> {
     }
 }
 
-fn loop_settings(settings: &Lb) -> reconcile::Settings {
+/// Who says who is there, in the order in which they count: gossip, then the files as they were named.
+fn sources(settings: &Lb, daemon: &Daemon) -> Vec<watch::Receiver<Arc<Snapshot>>> {
+    let files = rehearsal::watched(&settings.sources, &daemon.tasks, &daemon.stop);
+    settings.common.gossip.then(|| bridge::snapshots(daemon)).into_iter().chain(files).collect()
+}
+
+pub(super) fn loop_settings(settings: &Lb) -> reconcile::Settings {
     reconcile::Settings {
         policy: Policy {
             roles: settings.common.roles.iter().map(ToString::to_string).collect(),
@@ -142,8 +207,10 @@ fn loop_settings(settings: &Lb) -> reconcile::Settings {
             allow_loopback: settings.allow_loopback,
             keep_empty: settings.empty_service,
             hold_down: settings.hold_down,
+            ..Policy::default()
         },
         mode: Mode { structure: if settings.force { Structure::Forced } else { Structure::Allowed } },
+        approve: settings.approve,
         pace: Pace::default(),
         windows: Windows { failure: settings.guard_window, ..Windows::default() },
     }
@@ -159,6 +226,12 @@ async fn reached(status: &mut watch::Receiver<Arc<Status>>) -> Result<(), Error>
         if let Some(why) = &now.error {
             return Err(Error::NotReached { why: why.clone(), config: now.bad_configuration });
         }
+        if let Some(why) = &now.plane.template {
+            return Err(Error::NotReached { why: why.clone(), config: true });
+        }
+        if let Some(approval) = now.approval.as_ref().filter(|_| now.synced) {
+            return Err(Error::Held(format!("structure waits for approval: {}", approval.why)));
+        }
         if now.converged && now.synced {
             let held = now.held.first().map(|hold| format!("held: {}", hold.why));
             return held.map_or(Ok(()), |why| Err(Error::Held(why)));
@@ -169,6 +242,12 @@ async fn reached(status: &mut watch::Receiver<Arc<Status>>) -> Result<(), Error>
 /// Does what was asked; says whether the balancer is to leave.
 fn serve(command: admin::Command, daemon: &Daemon, queries: &mpsc::Sender<Query>) -> bool {
     let query = match command {
+        admin::Command::Join { addrs, answer } if !daemon.gossips => {
+            let why = || Err("this balancer does not gossip: it was started with --no-gossip".to_owned());
+            let _nobody_waits =
+                answer.send(addrs.into_iter().map(|addr| admin::Joined { addr, result: why() }).collect());
+            return false;
+        }
         admin::Command::Join { addrs, answer } => {
             daemon.answer(bridge::join(daemon.handle.clone(), addrs, answer));
             return false;
@@ -182,6 +261,7 @@ fn serve(command: admin::Command, daemon: &Daemon, queries: &mpsc::Sender<Query>
             return true;
         }
         admin::Command::Plan { assume, answer } => Query::Plan { assume, answer },
+        admin::Command::Apply { shown, answer } => Query::Apply { shown, answer },
         admin::Command::Release { hold, answer } => Query::Release { hold, answer },
     };
     if queries.try_send(query).is_err() {

@@ -1,15 +1,18 @@
 //! The client of the admin API: finds the daemon, asks, and says what is wrong in words.
 
+mod events;
 mod find;
 
 use std::{io, path::PathBuf, sync::Arc, time::Duration};
 
+use reqwest::{Method, RequestBuilder, header};
 use serde::{Serialize, de::DeserializeOwned};
 
+pub(super) use self::events::{Events, Heard};
 use self::find::{Found, find, folders, names, others};
 use super::Exit;
 use crate::admin::{
-    Addr,
+    Addr, Token, TokenError,
     answers::{self, Format},
 };
 
@@ -31,6 +34,9 @@ pub(super) enum ClientError {
     /// The socket is somebody else's.
     #[error("{0}: permission denied; ask as the user who runs the daemon, or as root")]
     Denied(Addr),
+    /// The token to say is not there.
+    #[error(transparent)]
+    Token(#[from] TokenError),
     /// The daemon answered that it cannot.
     #[error("{text}")]
     Refused { status: u16, text: String },
@@ -51,6 +57,7 @@ pub(super) struct Answer<T> {
 pub(super) struct Client {
     http: reqwest::Client,
     addr: Addr,
+    token: Option<Token>,
     roots: Arc<[PathBuf]>,
 }
 
@@ -62,8 +69,10 @@ impl ClientError {
             | Self::Nobody { .. }
             | Self::Denied(_)
             | Self::Broken { .. }
-            | Self::Refused { status: 503 | 504, .. } => Exit::Unreachable,
+            | Self::Refused { status: 401 | 503 | 504, .. } => Exit::Unreachable,
             Self::Several(_) | Self::Refused { status: 400 | 501, .. } => Exit::Usage,
+            Self::Refused { status: 412, .. } => Exit::Held,
+            Self::Token(_) | Self::Refused { status: 421 | 422, .. } => Exit::Config,
             Self::Refused { .. } => Exit::Failed,
         }
     }
@@ -82,11 +91,22 @@ impl Client {
             Addr::Tcp(_) => builder,
         };
         let http = builder.build().map_err(|e| broken(&addr, &e))?;
-        Ok(Self { http, addr, roots })
+        Ok(Self { http, addr, token: None, roots })
+    }
+
+    /// Says this token over TCP, where there is one. A unix socket asks for none.
+    pub(super) fn saying(self, token: Option<Token>) -> Self {
+        let token = token.filter(|_| matches!(self.addr, Addr::Tcp(_)));
+        Self { token, ..self }
+    }
+
+    /// Which daemon is asked.
+    pub(super) fn addr(&self) -> &Addr {
+        &self.addr
     }
 
     pub(super) async fn get<T: Format + DeserializeOwned>(&self, path: &str) -> Result<Answer<T>, ClientError> {
-        self.send(self.http.get(self.url(path))).await
+        self.send(self.request(Method::GET, path)).await
     }
 
     pub(super) async fn post<T: Format + DeserializeOwned>(
@@ -94,7 +114,15 @@ impl Client {
         path: &str,
         body: &impl Serialize,
     ) -> Result<Answer<T>, ClientError> {
-        self.send(self.http.post(self.url(path)).json(body)).await
+        self.send(self.request(Method::POST, path).json(body)).await
+    }
+
+    fn request(&self, method: Method, path: &str) -> RequestBuilder {
+        let request = self.http.request(method, self.url(path));
+        match &self.token {
+            Some(token) => request.header(header::AUTHORIZATION, token.bearer()),
+            None => request,
+        }
     }
 
     fn url(&self, path: &str) -> String {
@@ -104,20 +132,26 @@ impl Client {
         }
     }
 
-    async fn send<T: Format + DeserializeOwned>(
-        &self,
-        request: reqwest::RequestBuilder,
-    ) -> Result<Answer<T>, ClientError> {
+    async fn send<T: Format + DeserializeOwned>(&self, request: RequestBuilder) -> Result<Answer<T>, ClientError> {
         let response = request.send().await.map_err(|e| self.unsent(&e))?;
-        let status = response.status();
-        let text = response.text().await.map_err(|e| broken(&self.addr, &e))?;
-        if !status.is_success() {
-            let said = serde_json::from_str::<answers::Error>(&text).map(|e| e.error);
-            let text = said.unwrap_or_else(|_| format!("{}: the answer was {status}", self.addr));
-            return Err(ClientError::Refused { status: status.as_u16(), text });
+        if !response.status().is_success() {
+            return Err(self.refused(response).await);
         }
+        let text = response.text().await.map_err(|e| broken(&self.addr, &e))?;
         let value = self.understand(&text)?;
         Ok(Answer { text, value })
+    }
+
+    /// What the daemon says instead of an answer.
+    async fn refused(&self, response: reqwest::Response) -> ClientError {
+        let status = response.status();
+        let text = match response.text().await {
+            Ok(text) => text,
+            Err(error) => return broken(&self.addr, &error),
+        };
+        let said = serde_json::from_str::<answers::Error>(&text).map(|e| e.error);
+        let text = said.unwrap_or_else(|_| format!("{}: the answer was {status}", self.addr));
+        ClientError::Refused { status: status.as_u16(), text }
     }
 
     fn understand<T: Format + DeserializeOwned>(&self, text: &str) -> Result<T, ClientError> {
@@ -148,12 +182,15 @@ impl Client {
 }
 
 fn broken(addr: &Addr, error: &reqwest::Error) -> ClientError {
-    let text = if error.is_timeout() {
-        format!("no answer within {} s", DEADLINE.as_secs())
-    } else {
-        chain(error).last().map_or_else(|| error.to_string(), ToString::to_string)
-    };
+    if error.is_timeout() {
+        return silent(addr);
+    }
+    let text = chain(error).last().map_or_else(|| error.to_string(), ToString::to_string);
     ClientError::Broken { addr: addr.clone(), text }
+}
+
+fn silent(addr: &Addr) -> ClientError {
+    ClientError::Broken { addr: addr.clone(), text: format!("no answer within {} s", DEADLINE.as_secs()) }
 }
 
 fn chain(error: &reqwest::Error) -> impl Iterator<Item = &(dyn std::error::Error + 'static)> {

@@ -1,12 +1,15 @@
 //! What every client command takes: which daemon to ask, and how to show its answer.
 
-use std::sync::Arc;
+use std::{path::PathBuf, sync::Arc};
 
 use super::{
     client::{Answer, Client, ClientError},
     output,
 };
-use crate::{admin::Addr, settings::Host};
+use crate::{
+    admin::{Addr, Token},
+    settings::Host,
+};
 
 /// Which daemon to ask.
 #[derive(clap::Args)]
@@ -14,13 +17,20 @@ pub(super) struct Connection {
     /// The daemon to ask; without it the only one on this host
     #[arg(long, env = "BACKCHAT_ADMIN", value_name = "unix:PATH|ADDR:PORT", value_delimiter = ',')]
     admin: Option<Vec<Addr>>,
+
+    /// What that daemon asks for over TCP: the file that it was given
+    #[arg(long, env = "BACKCHAT_ADMIN_TOKEN_FILE", value_name = "FILE")]
+    admin_token_file: Option<PathBuf>,
 }
 
 impl Connection {
     pub(super) fn open(self) -> Result<Client, ClientError> {
         // Of several flags the last one wins; a daemon's list in the environment names the same daemon throughout.
         let addr = self.admin.and_then(|addrs| addrs.into_iter().last());
-        Client::open(addr, Arc::from(Host::ask().run_roots()))
+        let client = Client::open(addr, Arc::from(Host::ask().run_roots()))?;
+        // What nobody asks for need not be there: the daemon's file is not everybody's to read.
+        let file = self.admin_token_file.filter(|_| matches!(client.addr(), Addr::Tcp(_)));
+        Ok(client.saying(file.as_deref().map(Token::load).transpose()?))
     }
 }
 

@@ -3,6 +3,7 @@
 //! This file holds the arguments, the narrator and the end; the scenes are in `demo/scenes.rs`.
 
 mod scenes;
+mod words;
 
 use std::time::Duration;
 
@@ -10,17 +11,25 @@ use anyhow::Context as _;
 use tokio::signal::unix::{SignalKind, signal};
 
 use super::{Exit, output};
-use crate::demo::Counts;
+use crate::{
+    config::DriverName,
+    demo::{Counts, Driver},
+};
 
-/// See it work on this machine: agents join, drain and crash beside a real HAProxy, under traffic
+/// See it work on this machine: agents join, drain and crash beside a real load balancer, under traffic
 #[derive(clap::Args)]
 #[command(after_help = "\
 Examples:
   backchat demo
-  backchat demo --keep      leave it running, with commands to try
+  backchat demo --driver nginx
+  backchat demo --keep            leave it running, with commands to try
 
 Status: 0 if no request failed, else 1.")]
 pub(super) struct Flags {
+    /// Which load balancer
+    #[arg(long, value_name = "DRIVER", default_value = "haproxy")]
+    driver: DriverName,
+
     /// Leave it running afterwards, with commands to try, until Ctrl-C
     #[arg(long)]
     keep: bool,
@@ -32,13 +41,18 @@ pub(super) struct Flags {
 
 pub(super) async fn run(flags: Flags) -> anyhow::Result<Exit> {
     let program = std::env::current_exe().context("find this program's own file")?;
+    let driver = match flags.driver {
+        DriverName::Haproxy => Driver::Haproxy,
+        DriverName::Nginx => Driver::Nginx,
+        DriverName::Openresty => Driver::Openresty,
+    };
     // Not cancel-safe, and need not be: what is dropped takes its processes along, and the program ends.
     let (stage, total) = tokio::select! {
         () = interrupted() => {
             output::print("\ninterrupted; everything it started was ended\n")?;
             return Ok(Exit::Failed);
         }
-        played = scenes::play(&program, flags.webs) => played?,
+        played = scenes::play(&program, driver, flags.webs) => played?,
     };
     if flags.keep {
         scenes::invite(&stage, &program)?;

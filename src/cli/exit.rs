@@ -4,7 +4,7 @@ use std::process::ExitCode;
 
 use backchat_contract::DriverError;
 
-use super::{client::ClientError, output};
+use super::{apply::BadPlan, client::ClientError, output};
 use crate::{app, cluster::keyring::KeyFileError, config::FileError, model::words::without_errno, settings};
 
 /// The statuses; INTERFACE of every command.
@@ -30,6 +30,22 @@ pub enum Exit {
 impl From<Exit> for ExitCode {
     fn from(exit: Exit) -> Self {
         Self::from(exit as u8)
+    }
+}
+
+/// What is wrong with a file of the operator's, where only that was asked: `my.jinja:41: 'servce' is undefined`.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+pub(super) struct Mistake(pub(super) String);
+
+impl Mistake {
+    /// What a driver has against it, without what it tried.
+    pub(super) fn of(error: DriverError) -> Self {
+        match error {
+            DriverError::Check { file, message } => Self(format!("{file}: {message}")),
+            DriverError::Unsupported(why) => Self(why),
+            other => Self(format!("failed to {other}")),
+        }
     }
 }
 
@@ -72,13 +88,20 @@ fn of(error: &(dyn std::error::Error + 'static)) -> Option<Exit> {
     if let Some(error) = error.downcast_ref::<app::Error>() {
         return match error {
             app::Error::Held(_) => Some(Exit::Held),
-            app::Error::Key(_) | app::Error::NotReached { config: true, .. } => Some(Exit::Config),
-            app::Error::NotReached { config: false, .. } => Some(Exit::Unreachable),
+            app::Error::Key(_)
+            | app::Error::Token(_)
+            | app::Error::Source(_)
+            | app::Error::NotReached { config: true, .. } => Some(Exit::Config),
+            app::Error::NotReached { config: false, .. } | app::Error::Unheard(_) => Some(Exit::Unreachable),
             app::Error::Driver(error) => driver(error),
             _ => None,
         };
     }
-    (error.is::<FileError>() || error.is::<KeyFileError>()).then_some(Exit::Config)
+    if let Some(FileError::Write { .. }) = error.downcast_ref() {
+        return None;
+    }
+    let files = error.is::<FileError>() || error.is::<KeyFileError>();
+    (files || error.is::<BadPlan>() || error.is::<Mistake>()).then_some(Exit::Config)
 }
 
 fn driver(error: &DriverError) -> Option<Exit> {
@@ -106,7 +129,7 @@ mod tests {
         check(settings::Error::NoRunDir, Exit::Config);
         check(settings::Error::NotYet("--driver", "haproxy is the only one"), Exit::Usage);
         check(settings::Error::Flags("a and b".into()), Exit::Usage);
-        check(FileError::Line { path: "f".into(), line: 1, message: "m".into() }, Exit::Config);
+        check(FileError::Line { path: "f".into(), line: 1, column: 1, message: "m".into() }, Exit::Config);
         let driver = |error| app::Error::Driver(error);
         check(driver(DriverError::Unreachable { plane: "p".into(), cause: "c".into() }), Exit::Unreachable);
         check(driver(DriverError::Check { file: "f".into(), message: "m".into() }), Exit::Config);
@@ -114,7 +137,7 @@ mod tests {
         check(app::Error::Held("h".into()), Exit::Held);
         check(app::Error::NotReached { why: "n".into(), config: false }, Exit::Unreachable);
         check(app::Error::NotReached { why: "n".into(), config: true }, Exit::Config);
-        check(FileError::NoProgram("p".into()), Exit::Config);
+        check(FileError::NoProgram { program: "p".into(), name: "HAProxy", flag: "--haproxy" }, Exit::Config);
         check(app::Error::Cluster(cluster::Error::Ended), Exit::Failed);
         check(anyhow::anyhow!("anything else"), Exit::Failed);
     }

@@ -8,36 +8,22 @@ use clap::{
 
 const BOTH: &[&str] = &["agent", "lb"];
 const LB: &[&str] = &["lb"];
-const PLAN: &[&str] = &["plan"];
 
 const NO_TLS: &str = "end TLS in a --template of your own";
-const GOSSIP_ALONE: &str = "gossip is the only source";
-const HAPROXY_ALONE: &str = "haproxy is the only data plane";
 
 /// Flags by the commands they will belong to, and what to do meanwhile.
 const FLAGS: &[(&[&str], &[&str], &str)] = &[
     (BOTH, &["--event-handler"], "ask 'backchat members --format json'"),
-    (BOTH, &["--admin-token-file"], "serve the admin API on unix:PATH or on loopback"),
     (LB, &["--tcp-listen"], "only HTTP is served, at --listen"),
     (LB, &["--tls-listen", "--cert", "--self-signed"], NO_TLS),
     (LB, &["--hipache"], "an unknown host is answered 404, a service without endpoints 503"),
     (LB, &["--magic-domain"], "name each host: agent --service NAME:PORT,host=HOST"),
-    (LB, &["--approve"], "'backchat plan' shows what comes, and the guard holds what looks wrong"),
-    (LB, &["--format"], "ask the running daemon: backchat plan"),
-    (LB, &["--source", "--no-gossip"], GOSSIP_ALONE),
-    (LB, &["--nginx-include", "--nginx-conf", "--pid-file"], HAPROXY_ALONE),
-    (PLAN, &["--out"], "'backchat plan --format json' shows it"),
 ];
 
 /// Commands, and what to do meanwhile.
 const COMMANDS: &[(&str, &str)] = &[
-    ("apply", "the daemon applies by itself; 'backchat release HOLD' lets a held change go"),
-    ("explain", "see 'backchat routes' and 'backchat services -o wide'"),
-    ("watch", "ask 'backchat status' and 'backchat members'"),
     ("event", "the members tell one another nothing but what they serve"),
     ("keys", "write the key file anew on every node, and restart the daemons"),
-    ("config", "a daemon checks its --config before it starts anything"),
-    ("template", "the daemon checks its --template before HAProxy runs by it"),
 ];
 
 /// What to say to this command line, where a word of later was what clap did not know.

@@ -3,6 +3,7 @@
 //! Members say of themselves what they like; `safe` keeps it from steering a terminal or breaking a line.
 
 mod age;
+pub(super) mod explain;
 pub(super) mod members;
 mod paint;
 pub(super) mod plan;
@@ -11,6 +12,7 @@ pub(super) mod status;
 mod table;
 #[cfg(test)]
 pub(super) mod tests;
+pub(super) mod watch;
 
 use std::io::{self, Write};
 

@@ -25,8 +25,12 @@ pub(super) struct Flags {
 }
 
 pub(super) async fn run(flags: Flags) -> anyhow::Result<Exit> {
-    let request = ReleaseRequest { hold: flags.hold };
-    let answer = flags.connection.open()?.post::<Release>("/v1/release", &request).await?;
-    flags.show.print(&answer, |release| format!("released {}\n", output::safe(&release.hold)))?;
+    let_go(flags.hold, flags.connection, &flags.show).await
+}
+
+/// Lets go what is held under this name.
+pub(super) async fn let_go(hold: String, connection: Connection, show: &Show) -> anyhow::Result<Exit> {
+    let answer = connection.open()?.post::<Release>("/v1/release", &ReleaseRequest { hold }).await?;
+    show.print(&answer, |release| format!("released {}\n", output::safe(&release.hold)))?;
     Ok(Exit::Done)
 }

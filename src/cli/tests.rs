@@ -2,9 +2,9 @@
 
 use super::command;
 
-fn help(command: &mut clap::Command) -> String {
+fn help(command: &mut clap::Command, name: &str) -> String {
     // The terminal's width is no part of a page.
-    command.set_bin_name(format!("backchat {}", command.get_name()));
+    command.set_bin_name(format!("backchat {name}"));
     let page = std::mem::take(command).term_width(110).render_help().to_string();
     page.lines().map(|line| line.trim_end().to_owned() + "\n").collect()
 }
@@ -22,7 +22,12 @@ fn every_command_has_a_help_page_with_examples() {
     insta::assert_snapshot!("help", first.lines().map(|line| line.trim_end().to_owned() + "\n").collect::<String>());
     for sub in whole.get_subcommands_mut().filter(|sub| !sub.is_hide_set()) {
         let name = sub.get_name().to_owned();
-        let page = help(sub);
+        for part in sub.get_subcommands() {
+            let name = format!("{name} {}", part.get_name());
+            let page = help(&mut part.clone(), &name);
+            insta::assert_snapshot!(format!("help_{}", name.replace(' ', "_")), page);
+        }
+        let page = help(sub, &name);
         assert!(page.contains("\nExamples:\n  backchat "), "{name} has no examples");
         insta::assert_snapshot!(format!("help_{name}"), page);
     }
@@ -32,7 +37,8 @@ fn every_command_has_a_help_page_with_examples() {
 fn every_example_is_accepted() {
     let mut whole = command();
     whole.build();
-    let pages = whole.get_subcommands().filter_map(|sub| sub.get_after_help().map(ToString::to_string));
+    let parts = whole.get_subcommands().flat_map(|sub| std::iter::once(sub).chain(sub.get_subcommands()));
+    let pages = parts.filter_map(|sub| sub.get_after_help().map(ToString::to_string));
     let pages: Vec<String> = pages.chain([super::EXAMPLES.to_owned()]).collect();
     let examples = pages.iter().flat_map(|page| page.lines()).filter(|line| line.starts_with("  backchat "));
     let mut count = 0;

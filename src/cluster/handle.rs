@@ -1,7 +1,7 @@
 //! What the rest of the program holds of the cluster: a view to watch, and a few things to ask for.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     sync::{Arc, Mutex},
     time::Duration,
 };
@@ -124,6 +124,12 @@ impl Handle {
     /// At a balancer, once: the questions of agents that leave.
     pub fn drain_questions(&self) -> Option<mpsc::Receiver<DrainQuestion>> {
         self.drains.lock().unwrap_or_else(std::sync::PoisonError::into_inner).take()
+    }
+
+    /// At a balancer: all members whose checks by its data plane fail now, though they passed before. Those that are
+    /// new are asked in person, a few at a time; nothing else follows from it.
+    pub async fn failing(&self, members: BTreeSet<NodeName>) -> Result<(), Error> {
+        Ok(self.mailbox.send(Command::Failing(members)).await?)
     }
 
     pub(super) fn joiner(&self) -> Joiner {

@@ -101,7 +101,7 @@ impl Keeper {
 }
 
 /// In words, without an errno.
-fn cannot_look_up(addr: &JoinAddr, error: &io::Error) -> String {
+pub(super) fn cannot_look_up(addr: &JoinAddr, error: &io::Error) -> String {
     format!("cannot look up {addr}: {error}")
 }
 

@@ -1,5 +1,7 @@
 //! What may be asked of the task that owns the node: the only way in, for the handle and for the IO.
 
+use std::collections::BTreeSet;
+
 use tokio::sync::{mpsc, oneshot};
 
 use super::{
@@ -9,6 +11,7 @@ use super::{
     identity::Identity,
     node::{Known, Outcome},
 };
+use crate::model::NodeName;
 
 /// How many messages wait at most; who sends more waits itself.
 const WAITING: usize = 256;
@@ -26,6 +29,8 @@ pub(super) enum Command {
     Outlive(u64, oneshot::Sender<()>),
     /// The opening of an exchange, to be sent.
     Open(oneshot::Sender<Exchange>),
+    /// All that this node knows, for one who only looks on.
+    Everything(oneshot::Sender<Exchange>),
     /// An opening that came; answered with the answer.
     Opening(Exchange, oneshot::Sender<Exchange>),
     /// An answer that came; answered with the remainder.
@@ -34,6 +39,8 @@ pub(super) enum Command {
     Remainder(Exchange),
     /// What came of asking a suspect.
     Asked(Identity, Outcome),
+    /// Whose checks by the data plane fail.
+    Failing(BTreeSet<NodeName>),
     /// This node's name is another's, or nobody could be joined in time.
     GiveUp(Error),
 }

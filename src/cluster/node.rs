@@ -8,10 +8,12 @@ mod api;
 mod cures;
 mod departed;
 mod directory;
+mod doubts;
 mod forget;
 mod gossip;
 mod item;
 mod leave;
+mod onlooker;
 mod outbox;
 mod overslept;
 mod packet;
@@ -20,6 +22,7 @@ mod refusals;
 mod spread;
 mod sync;
 mod timers;
+mod vitals;
 mod watch;
 
 use std::{
@@ -34,14 +37,17 @@ use rand::{RngExt, SeedableRng, rngs::StdRng};
 
 pub use api::{Effect, Input, Known, NodeConfig, Outcome, Why};
 pub use cures::Cures;
+pub use onlooker::Onlooker;
 
 use self::{
     departed::Departed,
     directory::Directory,
+    doubts::Doubts,
     leave::Phase,
     outbox::{Items, Outbox},
     spread::Pending,
     timers::{Alarm, Timers},
+    vitals::Vitals,
     watch::Watch,
 };
 use super::{
@@ -49,7 +55,7 @@ use super::{
     message::{Message, MessageError},
     records::{self, RecordError, Records},
 };
-use crate::model::{Liveness, Member, Moment, NodeName, RawRecord, Snapshot, Verdict};
+use crate::model::{Histogram, Liveness, Member, Moment, NodeName, RawRecord, Snapshot, Verdict};
 
 /// What was refused since the start, by a short reason.
 pub type Refused = BTreeMap<&'static str, u64>;
@@ -83,6 +89,7 @@ pub struct Node {
     /// Suspects that are told so again and again.
     suspects: HashSet<Identity>,
     watch: Watch,
+    doubts: Doubts,
     /// Whether an alarm is set to greet.
     greeting: bool,
     /// Balancers that have not acknowledged our record.
@@ -91,6 +98,7 @@ pub struct Node {
     pull_at: Option<Moment>,
     refused: Refused,
     probes_failed: u64,
+    vitals: Vitals,
     /// Of the call that runs: the time, the effects, whether to look at all of foca's members again, or at
     /// which, whether the snapshot is another.
     now: Moment,
@@ -136,11 +144,13 @@ impl Node {
             probe: None,
             suspects: HashSet::new(),
             watch: Watch::default(),
+            doubts: Doubts::default(),
             greeting: false,
             pending: BTreeMap::new(),
             pull_at: None,
             refused: Refused::new(),
             probes_failed: 0,
+            vitals: Vitals::default(),
             now,
             out: Vec::new(),
             dirty: false,
@@ -162,6 +172,7 @@ impl Node {
             Input::Datagram { from, payload } => self.datagram(from, payload),
             Input::Exchange(exchange) => self.exchanged(exchange),
             Input::Asked { who, outcome } => self.asked(&who, outcome),
+            Input::Failing(names) => self.failing(names),
             Input::Record(record) => self.say(record),
             Input::Leave => self.leave(),
         }
@@ -209,7 +220,7 @@ impl Node {
             refused: None,
         };
         members.insert(own.name().clone(), me);
-        Snapshot { source: "gossip".into(), synced: self.synced, members }
+        Snapshot { source: "gossip".into(), synced: self.synced, members, ..Snapshot::default() }
     }
 
     /// What is known of a name: the join handshake answers with it.
@@ -234,6 +245,22 @@ impl Node {
     /// How many of our probes got no answer since the start, whether or not their members then did.
     pub fn probes_failed(&self) -> u64 {
         self.probes_failed
+    }
+
+    /// How long those that were answered to us took, since the start.
+    pub fn probe_times(&self) -> &Histogram {
+        self.vitals.answered()
+    }
+
+    /// How well this node does by its own measure: 0 is well, 8 the worst. A probe that nobody has an answer to adds
+    /// one, as does standing still for longer than an answer may take; an answer takes one away.
+    pub fn health_score(&self) -> u8 {
+        self.vitals.score()
+    }
+
+    /// How often others were found to be so since the start: as newcomers, or as they were not before.
+    pub fn transitions(&self) -> &BTreeMap<Liveness, u64> {
+        &self.directory.transitions
     }
 
     fn datagram(&mut self, from: SocketAddr, payload: &[u8]) {

@@ -2,7 +2,6 @@
 //! here, before anything is sent.
 
 use std::{
-    collections::BTreeMap,
     sync::{Arc, Mutex},
     time::SystemTime,
 };
@@ -115,7 +114,7 @@ fn wall_ms() -> u64 {
     u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
 }
 
-fn speaker(settings: &Settings, identity: &Identity) -> Speaker {
+pub(super) fn speaker(settings: &Settings, identity: &Identity) -> Speaker {
     Speaker {
         envelope: Arc::new(Envelope::new(&settings.label, settings.keyring.clone())),
         sender: sender_id(identity.name().as_str(), identity.addr()),
@@ -125,9 +124,9 @@ fn speaker(settings: &Settings, identity: &Identity) -> Speaker {
 }
 
 /// Until the node runs: nobody, and this node as it will be.
-fn first_view(settings: &Settings, identity: &Identity) -> View {
+pub(super) fn first_view(settings: &Settings, identity: &Identity) -> View {
     let (node, epoch) = (settings.node.to_string(), identity.epoch());
     let me = RawRecord { node, epoch, kind: settings.kind, ..RawRecord::default() };
-    let snapshot = Snapshot { source: "gossip".into(), synced: false, members: BTreeMap::new() };
+    let snapshot = Snapshot { source: "gossip".into(), synced: false, ..Snapshot::default() };
     View { snapshot, me, addr: identity.addr() }
 }

@@ -7,7 +7,9 @@ mod message;
 mod server;
 mod session;
 
-pub(super) use client::{drained, exchange, knock, order};
+pub(super) use client::{drained, everything, exchange, knock, order};
 pub(super) use message::{DrainAsk, Hello, OrderAsk, OrderBody};
 pub(super) use server::{Asked, Desk, Server};
+#[cfg(test)]
+pub(super) use session::answered_and_closed;
 pub(super) use session::{Speaker, SyncError};

@@ -184,6 +184,7 @@ impl Task {
                 answer.send(()).unwrap_or_default();
             }
             Command::Open(answer) => drop(answer.send(self.open())),
+            Command::Everything(answer) => drop(answer.send(self.node.everything())),
             Command::Opening(opening, answer) => {
                 self.exchanged(&opening);
                 drop(answer.send(self.node.answer_exchange(&opening)));
@@ -194,6 +195,7 @@ impl Task {
             }
             Command::Remainder(told) => self.exchanged(&told),
             Command::Asked(who, outcome) => self.handle(Input::Asked { who, outcome }),
+            Command::Failing(names) => self.handle(Input::Failing(&names)),
             Command::GiveUp(error) => self.end = Some(Err(error)),
         }
     }

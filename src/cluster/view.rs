@@ -25,6 +25,8 @@ pub struct View {
 #[derive(Debug)]
 pub(super) struct Publisher {
     views: watch::Sender<Arc<View>>,
+    /// How many were published.
+    published: u64,
     dirty: bool,
     /// The earliest time of the next one.
     earliest: Instant,
@@ -33,7 +35,7 @@ pub(super) struct Publisher {
 impl Publisher {
     pub(super) fn new(first: View) -> (Self, watch::Receiver<Arc<View>>) {
         let (views, receiver) = watch::channel(Arc::new(first));
-        (Self { views, dirty: false, earliest: Instant::now() }, receiver)
+        (Self { views, published: 0, dirty: false, earliest: Instant::now() }, receiver)
     }
 
     /// Something has changed.
@@ -57,19 +59,21 @@ impl Publisher {
     pub(super) fn flush(&mut self, view: impl FnOnce() -> View) {
         if std::mem::take(&mut self.dirty) {
             self.earliest = Instant::now() + GAP;
-            self.views.send_replace(Arc::new(view()));
+            self.published += 1;
+            let mut view = view();
+            view.snapshot.serial = self.published;
+            self.views.send_replace(Arc::new(view));
         }
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use std::collections::BTreeMap;
 
     use super::*;
 
     fn view(version: u64) -> View {
-        let snapshot = Snapshot { source: "gossip".into(), synced: true, members: BTreeMap::new() };
+        let snapshot = Snapshot { source: "gossip".into(), synced: true, ..Snapshot::default() };
         let me = RawRecord { version, ..RawRecord::default() };
         View { snapshot, me, addr: ([127, 0, 0, 1], 1).into() }
     }

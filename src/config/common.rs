@@ -89,6 +89,10 @@ pub struct Common {
     )]
     pub admin: Option<Vec<Text<admin::Addr>>>,
 
+    /// What the admin API asks for over TCP, beyond loopback always: a file of one line, readable by its owner alone
+    #[arg(long, env = "BACKCHAT_ADMIN_TOKEN_FILE", value_name = "FILE", help_heading = "Daemon")]
+    pub admin_token_file: Option<PathBuf>,
+
     /// Keep the epoch, the members known and who has which route here; without it nothing is kept
     #[arg(long, env = "BACKCHAT_DATA_DIR", value_name = "DIR", help_heading = "Daemon")]
     pub data_dir: Option<PathBuf>,
@@ -111,6 +115,6 @@ impl Common {
             below.insecure = None;
         }
         lay!(self over below: node, bind, advertise, join, join_timeout, cluster, tag, role, key_file, insecure,
-            profile, run_dir, admin, data_dir, log_format, log_level)
+            profile, run_dir, admin, admin_token_file, data_dir, log_format, log_level)
     }
 }

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use serde::Deserialize;
 
 use super::{Bind, Common, Layer, Span, Text, lay};
-use crate::model::ServiceName;
+use crate::{model::ServiceName, source::Uri};
 
 /// What a balancer is told.
 #[derive(Clone, Debug, Default, PartialEq, Eq, clap::Args)]
@@ -26,12 +26,21 @@ pub enum DriverName {
     /// HAProxy, over its runtime socket.
     #[default]
     Haproxy,
-    /// nginx; not yet.
-    #[value(hide = true)]
+    /// nginx, by its file and reloads.
     Nginx,
-    /// OpenResty; not yet.
-    #[value(hide = true)]
+    /// OpenResty, or an nginx with its Lua module: endpoints and routes at run time.
     Openresty,
+}
+
+/// How OpenResty is driven.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, clap::ValueEnum)]
+#[serde(rename_all = "lowercase")]
+pub enum OpenrestyMode {
+    /// By Lua: endpoints and routes change without a reload.
+    #[default]
+    Lua,
+    /// As nginx, by its file and reloads.
+    Reload,
 }
 
 /// What becomes of a managed data plane when the daemon ends.
@@ -43,6 +52,17 @@ pub enum OnExit {
     Stop,
     /// It serves on; the next daemon on the same run folder adopts it.
     Keep,
+}
+
+/// How a dry run shows its plan.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, clap::ValueEnum)]
+#[serde(rename_all = "lowercase")]
+pub enum PlanFormat {
+    /// As 'backchat plan' does, for people.
+    #[default]
+    Text,
+    /// As the admin API answers.
+    Json,
 }
 
 /// What the balancer alone is told.
@@ -62,7 +82,20 @@ pub struct Own {
     #[arg(long, env = "BACKCHAT_HAPROXY", value_name = "PROGRAM")]
     pub haproxy: Option<PathBuf>,
 
-    /// Drive an HAProxy that somebody else runs: only servers named bc-…, only in backends named after a service
+    /// The nginx program; found by $PATH if left out
+    #[arg(long, env = "BACKCHAT_NGINX", value_name = "PROGRAM")]
+    pub nginx: Option<PathBuf>,
+
+    /// The openresty program, or an nginx with the Lua module; the first that is found if left out
+    #[arg(long, env = "BACKCHAT_OPENRESTY", value_name = "PROGRAM")]
+    pub openresty: Option<PathBuf>,
+
+    /// How OpenResty is driven; lua if left out
+    #[arg(long, env = "BACKCHAT_OPENRESTY_MODE", value_name = "MODE")]
+    pub openresty_mode: Option<OpenrestyMode>,
+
+    /// Drive a data plane that somebody else runs. HAProxy: only servers named bc-…, only in backends named after a
+    /// service; nginx and OpenResty: only one file
     #[arg(long, env = "BACKCHAT_ATTACH", value_name = "BOOL", num_args = 0..=1, require_equals = true,
           default_missing_value = "true", hide_possible_values = true)]
     pub attach: Option<bool>,
@@ -71,7 +104,19 @@ pub struct Own {
     #[arg(long, env = "BACKCHAT_HAPROXY_SOCKET", value_name = "PATH")]
     pub haproxy_socket: Option<PathBuf>,
 
-    /// A template of your own for the data plane's file
+    /// The file of ours in the nginx to attach to: an include of its http block
+    #[arg(long, env = "BACKCHAT_NGINX_INCLUDE", value_name = "FILE")]
+    pub nginx_include: Option<PathBuf>,
+
+    /// The main configuration of the nginx to attach to
+    #[arg(long, env = "BACKCHAT_NGINX_CONF", value_name = "FILE")]
+    pub nginx_conf: Option<PathBuf>,
+
+    /// The pid file of the nginx to attach to
+    #[arg(long, env = "BACKCHAT_PID_FILE", value_name = "FILE")]
+    pub pid_file: Option<PathBuf>,
+
+    /// A template of your own for the data plane's file, read again whenever it changes; see 'backchat template'
     #[arg(long, env = "BACKCHAT_TEMPLATE", value_name = "FILE")]
     pub template: Option<PathBuf>,
 
@@ -88,12 +133,31 @@ pub struct Own {
           default_missing_value = "true", hide_possible_values = true)]
     pub force: Option<bool>,
 
-    /// Not yet: 'backchat plan' asks the running daemon
-    #[arg(long, hide = true, env = "BACKCHAT_DRY_RUN", value_name = "BOOL", num_args = 0..=1, require_equals = true,
+    /// New structure, which takes a reload, waits until 'backchat apply FILE'; endpoints flow
+    #[arg(long, env = "BACKCHAT_APPROVE", value_name = "BOOL", num_args = 0..=1, require_equals = true,
+          default_missing_value = "true", hide_possible_values = true)]
+    pub approve: Option<bool>,
+
+    /// Show what would be done whenever it changes, and do nothing; with --once show it now, status 2 where there is
+    /// something. The members at --join are asked who is there, and it does not become one
+    #[arg(long, env = "BACKCHAT_DRY_RUN", value_name = "BOOL", num_args = 0..=1, require_equals = true,
           default_missing_value = "true", hide_possible_values = true)]
     pub dry_run: Option<bool>,
 
-    /// End once the desired set was reached; HAProxy serves on
+    /// How a dry run shows it; text if left out
+    #[arg(long, short = 'o', env = "BACKCHAT_FORMAT", value_name = "FORMAT")]
+    pub format: Option<PlanFormat>,
+
+    /// A file that lists services, in TOML, JSON or YAML, watched [repeatable]
+    #[arg(long, env = "BACKCHAT_SOURCE", value_name = "file:PATH", value_delimiter = ',', help_heading = "Sources")]
+    pub source: Option<Vec<Text<Uri>>>,
+
+    /// Take part in no cluster: the sources alone say who is there
+    #[arg(long, env = "BACKCHAT_NO_GOSSIP", value_name = "BOOL", num_args = 0..=1, require_equals = true,
+          default_missing_value = "true", hide_possible_values = true, help_heading = "Sources")]
+    pub no_gossip: Option<bool>,
+
+    /// End once the desired set was reached; the data plane serves on
     #[arg(long, env = "BACKCHAT_ONCE", value_name = "BOOL", num_args = 0..=1, require_equals = true,
           default_missing_value = "true", hide_possible_values = true)]
     pub once: Option<bool>,
@@ -122,8 +186,9 @@ pub struct Own {
 
 impl Own {
     fn over(self, below: Self) -> Self {
-        lay!(self over below: driver, listen, haproxy, attach, haproxy_socket, template, spares, on_exit, force,
-            dry_run, once, default_service, allow_loopback, empty_service, guard_window, hold_down)
+        lay!(self over below: driver, listen, haproxy, nginx, openresty, openresty_mode, attach, haproxy_socket,
+            nginx_include, nginx_conf, pid_file, template, spares, on_exit, force, approve, dry_run, format, source, no_gossip,
+            once, default_service, allow_loopback, empty_service, guard_window, hold_down)
     }
 }
 

@@ -27,13 +27,13 @@ pub struct Child {
 
 impl Child {
     /// Starts `program`; what it writes goes to the end of the file `log`. Its standard input is a pipe that closes
-    /// when this process ends, however it ends. Of the variables that are flags of ours only `BACKCHAT_HAPROXY` is
-    /// passed on: another one, set for a daemon of this host, would change the scene.
+    /// when this process ends, however it ends. No variable is passed on that is a flag of ours: one that is set for a
+    /// daemon of this host would change the scene.
     pub fn start<A: AsRef<OsStr>>(program: &Path, args: impl IntoIterator<Item = A>, log: &Path) -> io::Result<Self> {
         let out = File::options().create(true).append(true).open(log)?;
         let mut command = Command::new(program);
         for (name, _) in std::env::vars_os() {
-            if name.to_string_lossy().starts_with("BACKCHAT_") && name != "BACKCHAT_HAPROXY" {
+            if name.to_string_lossy().starts_with("BACKCHAT_") {
                 command.env_remove(name);
             }
         }
@@ -98,7 +98,8 @@ impl Child {
     }
 }
 
-/// A temporary folder that takes with it every process whose command line names it.
+/// A temporary folder that takes with it every process whose command line names it, or that works in it, and what those
+/// have started.
 ///
 /// A data plane outlives its `lb` on purpose; this is how a scene that ends early leaves nothing behind. The folder's
 /// random name makes sure that those processes are ours.
@@ -117,33 +118,60 @@ impl Folder {
     }
 }
 
+/// How often the processes of a folder are looked for; once is usually enough.
+const TRIES: usize = 50;
+
 impl Drop for Folder {
     fn drop(&mut self) {
-        for pid in naming(self.path()) {
-            // Gone in the meantime: that is what was wanted.
-            let _ = kill_process(pid, Signal::KILL);
+        // One that is ended may just have started another: looked again until there is none.
+        for _ in 0..TRIES {
+            let left = naming(self.path());
+            if left.is_empty() {
+                return;
+            }
+            for pid in left {
+                // Gone in the meantime: that is what was wanted.
+                let _ = kill_process(pid, Signal::KILL);
+            }
+            std::thread::sleep(Duration::from_millis(2));
         }
     }
 }
 
-/// The processes, other than this one, whose command line holds `path`.
+/// The processes, other than this one, whose command line holds `path` or that work below it, and their children: nginx's
+/// workers name no folder.
 fn naming(path: &Path) -> Vec<Pid> {
     let wanted = path.as_os_str().as_encoded_bytes();
+    let names = |pid: &u32| {
+        let line = fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
+        let works = fs::read_link(format!("/proc/{pid}/cwd")).is_ok_and(|folder| folder.starts_with(path));
+        works || line.windows(wanted.len()).any(|window| window == wanted)
+    };
+    let found: Vec<_> = all().into_iter().filter(|pid| *pid != std::process::id()).filter(names).collect();
+    let children = found.iter().flat_map(|pid| children_of(*pid));
+    found.iter().copied().chain(children).filter_map(pid_from).collect()
+}
+
+/// Every process there is.
+pub(super) fn all() -> Vec<u32> {
     let entries = fs::read_dir("/proc").into_iter().flatten().flatten();
-    let pids = entries.filter_map(|entry| entry.file_name().to_str()?.parse().ok());
-    pids.filter(|pid| *pid != std::process::id())
-        .filter(|pid| {
-            let line = fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
-            line.windows(wanted.len()).any(|window| window == wanted)
-        })
-        .filter_map(pid_from)
-        .collect()
+    entries.filter_map(|entry| entry.file_name().to_str()?.parse().ok()).collect()
 }
 
 /// The parent of a process, or `None` where it is gone.
 pub fn parent_of(pid: u32) -> Option<u32> {
     let status = fs::read_to_string(format!("/proc/{pid}/status")).ok()?;
     status.lines().find_map(|line| line.strip_prefix("PPid:"))?.trim().parse().ok()
+}
+
+/// The processes whose parent this is.
+pub fn children_of(parent: u32) -> Vec<u32> {
+    all().into_iter().filter(|pid| parent_of(*pid) == Some(parent)).collect()
+}
+
+/// Whether it runs: a zombie does not.
+pub fn runs(pid: u32) -> bool {
+    fs::read_to_string(format!("/proc/{pid}/status")).is_ok_and(|status| !status.contains("State:\tZ"))
 }
 
 /// Sends SIGKILL to a process that is not a child of this one.
@@ -198,13 +226,28 @@ mod tests {
     #[tokio::test]
     async fn a_folder_takes_the_processes_that_name_it() {
         let folder = Folder::new("backchat-test-").unwrap();
-        let script = format!("read x; : {}", folder.path().display());
+        let path = folder.path().display();
         let mut stays = shell(&folder, "read x");
-        let mut goes = shell(&folder, &script);
-        assert!(goes.ended(Duration::from_millis(20)).await.unwrap().is_none());
+        // One that names it, one that works there, and one whose parent names it.
+        let names = shell(&folder, &format!("read x; : {path}"));
+        let works = Child::start(
+            Path::new("env"),
+            ["-C", folder.path().to_str().unwrap(), "sleep", "600"],
+            &folder.path().join("log"),
+        );
+        let parent = shell(&folder, &format!("sleep 600 & wait; : {path}"));
+        while children_of(parent.pid()).is_empty() {
+            tokio::task::yield_now().await;
+        }
+        let child = children_of(parent.pid())[0];
         drop(folder);
-        let status = goes.ended(SOON).await.unwrap().expect("it was killed");
-        assert_eq!(status.signal(), Some(9));
+        for mut goes in [names, works.unwrap(), parent] {
+            let status = goes.ended(SOON).await.unwrap().expect("it was killed");
+            assert_eq!(status.signal(), Some(9));
+        }
+        while runs(child) {
+            tokio::task::yield_now().await;
+        }
         assert!(stays.is_running());
     }
 

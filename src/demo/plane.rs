@@ -1,114 +1,165 @@
-//! HAProxy's own word on which servers it has: the judge of "in" and "out", asked over its runtime socket.
+//! A running load balancer as the world sees it: who gets new requests, and by which processes. The judge of "in" and
+//! "out" in the demo, the tests and the benchmark.
 //!
-//! Read-only, one command a connection. It shares nothing with the driver on purpose: a mistake in the driver must not
-//! hide itself from those who watch it.
+//! Read-only. It shares nothing with the drivers on purpose: a mistake in a driver must not hide itself from those who
+//! watch it.
 
-use std::{io, net::SocketAddr, path::Path, time::Duration};
+pub mod haproxy;
+pub mod nginx;
+pub mod openresty;
 
-use tokio::{
-    io::{AsyncReadExt as _, AsyncWriteExt as _},
-    net::UnixStream,
-    time::{Instant, sleep, timeout},
+use std::{
+    ffi::OsString,
+    fmt, io,
+    net::SocketAddr,
+    path::{Path, PathBuf},
+    time::Duration,
 };
 
-/// A server as HAProxy shows it.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Server {
-    /// Its backend.
-    pub backend: String,
-    /// Its name within the backend.
-    pub name: String,
-    /// Where it listens.
-    pub addr: SocketAddr,
-    /// Whether new requests go to it: up, not draining, not in maintenance.
-    pub takes_requests: bool,
+use tokio::time::{Instant, sleep};
+
+use super::child::parent_of;
+
+/// Which load balancer it is.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Driver {
+    /// HAProxy, by its runtime socket.
+    #[default]
+    Haproxy,
+    /// nginx, by its file and reloads.
+    Nginx,
+    /// OpenResty, or an nginx with its Lua module: by the table that it serves.
+    Openresty,
 }
 
-/// The servers of the HAProxy behind this socket.
-pub async fn servers(socket: &Path) -> io::Result<Vec<Server>> {
-    parse(&ask(socket, "show servers state").await?)
-}
-
-/// Waits, looking every millisecond, until what HAProxy shows satisfies `seen`; how long that took, or `None` after
-/// `limit`. A socket that does not answer is looked at again: HAProxy may be starting or reloading.
-pub async fn wait(socket: &Path, limit: Duration, mut seen: impl FnMut(&[Server]) -> bool) -> Option<Duration> {
-    let begun = Instant::now();
-    loop {
-        if servers(socket).await.is_ok_and(|shown| seen(&shown)) {
-            return Some(begun.elapsed());
+impl Driver {
+    /// As `lb --driver` is told.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Haproxy => "haproxy",
+            Self::Nginx => "nginx",
+            Self::Openresty => "openresty",
         }
-        if begun.elapsed() > limit {
-            return None;
-        }
-        sleep(Duration::from_millis(1)).await;
     }
-}
 
-/// Whether new requests go to `addr`.
-pub fn takes(servers: &[Server], addr: SocketAddr) -> bool {
-    servers.iter().any(|server| server.addr == addr && server.takes_requests)
-}
+    /// Whether each change of its servers is a reload, which closes the idle connections of its clients.
+    pub fn reloads(self) -> bool {
+        match self {
+            Self::Haproxy | Self::Openresty => false,
+            Self::Nginx => true,
+        }
+    }
 
-/// Sends one command and returns the whole answer; at most 2 s, for a stopped HAProxy takes all and says nothing.
-pub async fn ask(socket: &Path, command: &str) -> io::Result<String> {
-    let exchange = async {
-        let mut stream = UnixStream::connect(socket).await?;
-        stream.write_all(format!("{command}\n").as_bytes()).await?;
-        let mut answer = String::new();
-        stream.read_to_string(&mut answer).await?;
-        Ok(answer)
-    };
-    timeout(Duration::from_secs(2), exchange).await.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()))
-}
+    /// Whether its own reload closes the idle connections of its clients: workers of before end, and take these along.
+    pub fn reload_closes_idle(self) -> bool {
+        self != Self::Haproxy
+    }
 
-/// Reads `show servers state`, columns by name. A server without an IP is left out.
-fn parse(text: &str) -> io::Result<Vec<Server>> {
-    let bad = |why: &str| io::Error::new(io::ErrorKind::InvalidData, format!("show servers state: {why}: {text:?}"));
-    let header = text.lines().find_map(|line| line.strip_prefix("# ")).ok_or_else(|| bad("no header"))?;
-    let column = |name| header.split_whitespace().position(|column| column == name).ok_or_else(|| bad(name));
-    let (backend, name, addr, port) =
-        (column("be_name")?, column("srv_name")?, column("srv_addr")?, column("srv_port")?);
-    let (operational, admin) = (column("srv_op_state")?, column("srv_admin_state")?);
-    let rows = text.lines().skip_while(|line| !line.starts_with("# ")).skip(1).filter(|line| !line.trim().is_empty());
-    rows.filter_map(|row| {
-        let fields: Vec<_> = row.split_whitespace().collect();
-        let ip = fields.get(addr)?.parse().ok()?;
-        Some(Server {
-            backend: (*fields.get(backend)?).to_owned(),
-            name: (*fields.get(name)?).to_owned(),
-            addr: SocketAddr::new(ip, fields.get(port)?.parse().ok()?),
-            // 2: running; 1: starting, which slowstart alone shows. Admin 0: neither maintenance nor drain.
-            takes_requests: matches!(*fields.get(operational)?, "1" | "2") && *fields.get(admin)? == "0",
+    /// The variable that names its program, to `lb` and to the tests.
+    fn variable(self) -> &'static str {
+        match self {
+            Self::Haproxy => "BACKCHAT_HAPROXY",
+            Self::Nginx => "BACKCHAT_NGINX",
+            Self::Openresty => "BACKCHAT_OPENRESTY",
+        }
+    }
+
+    /// Its program, for whoever starts it without an `lb`: the one that the environment names, else the usual one.
+    pub fn program(self) -> OsString {
+        std::env::var_os(self.variable()).unwrap_or_else(|| match self {
+            Self::Haproxy | Self::Nginx => self.name().into(),
+            Self::Openresty => openresty::program(),
         })
-    })
-    .map(Ok)
-    .collect()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    const SHOWN: &str = "1\n# be_id be_name srv_id srv_name srv_addr srv_op_state srv_admin_state srv_uweight srv_iweight srv_time_since_last_change srv_check_status srv_check_result srv_check_health srv_check_state srv_agent_state bk_f_forced_id srv_f_forced_id srv_fqdn srv_port srvrecord srv_use_ssl srv_check_port srv_check_addr srv_agent_addr srv_agent_port\n\
-        3 web 11 web1 10.0.0.7 2 0 100 100 12 6 3 4 6 0 0 1 - 8080 - 0 0 - - 0\n\
-        3 web 12 web2 10.0.0.8 2 8 100 100 12 6 3 4 6 0 0 1 - 8080 - 0 0 - - 0\n\
-        3 web 13 web3 2001:db8::1 0 0 100 100 12 6 3 4 6 0 0 1 - 8080 - 0 0 - - 0\n\
-        3 web 14 web4 10.0.0.9 0 1 100 100 12 6 3 4 6 0 0 1 - 8080 - 0 0 - - 0\n\n";
-
-    #[test]
-    fn only_a_ready_server_that_is_up_takes_requests() {
-        let shown = parse(SHOWN).unwrap();
-        let states: Vec<_> = shown.iter().map(|s| (s.name.as_str(), s.takes_requests)).collect();
-        assert_eq!(states, [("web1", true), ("web2", false), ("web3", false), ("web4", false)]);
-        assert!(takes(&shown, "10.0.0.7:8080".parse().unwrap()));
-        assert!(!takes(&shown, "10.0.0.8:8080".parse().unwrap()));
-        assert!(!takes(&shown, "10.0.0.7:80".parse().unwrap()));
     }
 
-    #[test]
-    fn what_is_no_table_is_an_error() {
-        for text in ["", "Unknown command", "# be_id srv_id"] {
-            assert!(parse(text).is_err(), "{text:?}");
+    /// What tells an `lb` to drive it, and which program that is where the environment names one.
+    pub fn flags(self) -> Vec<OsString> {
+        let program = std::env::var_os(self.variable()).map(|program| [format!("--{}", self.name()).into(), program]);
+        let driver: [OsString; 2] = ["--driver".into(), self.name().into()];
+        driver.into_iter().chain(program.into_iter().flatten()).collect()
+    }
+}
+
+/// As people call it.
+impl fmt::Display for Driver {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Haproxy => "HAProxy",
+            Self::Nginx => "nginx",
+            Self::Openresty => "OpenResty",
+        })
+    }
+}
+
+/// The processes of one that serves.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Processes {
+    /// The one that the others are children of.
+    pub master: u32,
+    /// Those that take new requests, sorted: others after a reload.
+    pub workers: Vec<u32>,
+}
+
+/// The load balancer that an `lb` with this run folder runs.
+#[derive(Clone, Debug)]
+pub struct Plane {
+    driver: Driver,
+    run_dir: PathBuf,
+}
+
+impl Plane {
+    /// The one of this folder, whether it runs or not.
+    pub fn new(driver: Driver, run_dir: PathBuf) -> Self {
+        Self { driver, run_dir }
+    }
+
+    /// Which it is.
+    pub fn driver(&self) -> Driver {
+        self.driver
+    }
+
+    /// The run folder of its `lb`.
+    pub fn run_dir(&self) -> &Path {
+        &self.run_dir
+    }
+
+    /// A file or socket in the run folder.
+    pub fn path(&self, name: &str) -> PathBuf {
+        self.run_dir.join(name)
+    }
+
+    /// Whether new requests go to this server; an error where nobody answers.
+    pub async fn takes(&self, server: SocketAddr) -> io::Result<bool> {
+        match self.driver {
+            Driver::Haproxy => Ok(haproxy::takes(&haproxy::servers(&self.path(haproxy::SOCKET)).await?, server)),
+            Driver::Nginx => nginx::takes(&self.run_dir, server).await,
+            Driver::Openresty => Ok(openresty::table(&self.run_dir).await?.takes(server)),
+        }
+    }
+
+    /// Waits, looking every millisecond, until this server gets no new request; how long that took, or `None` after
+    /// `limit`. One that does not answer is asked again: it may be starting or reloading.
+    pub async fn out(&self, server: SocketAddr, limit: Duration) -> Option<Duration> {
+        let begun = Instant::now();
+        while !self.takes(server).await.is_ok_and(|takes| !takes) {
+            if begun.elapsed() > limit {
+                return None;
+            }
+            sleep(Duration::from_millis(1)).await;
+        }
+        Some(begun.elapsed())
+    }
+
+    /// The processes that serve now; an error where none does.
+    pub async fn processes(&self) -> io::Result<Processes> {
+        match self.driver {
+            Driver::Haproxy => {
+                let worker = haproxy::worker(&self.path(haproxy::SOCKET)).await?;
+                let master = parent_of(worker).ok_or_else(|| io::Error::other("a worker without a master"))?;
+                Ok(Processes { master, workers: vec![worker] })
+            }
+            Driver::Nginx => nginx::processes(&self.run_dir),
+            Driver::Openresty => openresty::processes(&self.run_dir).await,
         }
     }
 }

@@ -1,10 +1,11 @@
-//! The demo's stage: one `backchat lb` with its HAProxy, and web servers with an agent beside each, all of them real
+//! The demo's stage: one `backchat lb` with its load balancer, and web servers with an agent beside each, all of them real
 //! processes of this program on high ports of loopback, with their files in one temporary folder.
 //!
 //! It sets up, changes and asks; it neither prints nor decides what is shown.
 
 use std::{
     collections::BTreeMap,
+    ffi::{OsStr, OsString},
     io,
     net::SocketAddr,
     path::{Path, PathBuf},
@@ -13,7 +14,7 @@ use std::{
 
 use tokio::{process::Command, time::Instant};
 
-use super::{Child, child::Folder, plane, ports};
+use super::{Child, Driver, Plane, child::Folder, plane::Processes, ports};
 
 /// How long any one thing may take: far longer than it ever should.
 pub const PATIENCE: Duration = Duration::from_secs(20);
@@ -56,10 +57,11 @@ pub struct Peer {
     pub addr: SocketAddr,
 }
 
-/// The stage. Dropped, it takes everything on it along, HAProxy too.
+/// The stage. Dropped, it takes everything on it along, the load balancer too.
 #[derive(Debug)]
 pub struct Stage {
     program: PathBuf,
+    driver: Driver,
     lb: Child,
     peers: BTreeMap<String, Peer>,
     front: SocketAddr,
@@ -69,17 +71,17 @@ pub struct Stage {
 }
 
 impl Stage {
-    /// Starts the balancer and waits until its HAProxy runs.
-    pub async fn new(program: &Path) -> Result<Self, StageError> {
+    /// Starts the balancer and waits until what it drives runs.
+    pub async fn new(program: &Path, driver: Driver) -> Result<Self, StageError> {
         let folder = Folder::new("backchat-demo-").map_err(io_error("make a temporary folder"))?;
         let (front, gossip) = (free()?, free()?);
-        let lb = start_lb(program, &folder, front, gossip)?;
-        let stage = Self { program: program.to_owned(), lb, peers: BTreeMap::new(), front, gossip, folder };
+        let lb = start_lb(program, &folder, driver, front, gossip)?;
+        let stage = Self { program: program.to_owned(), driver, lb, peers: BTreeMap::new(), front, gossip, folder };
         stage.balancer_answers().await?;
         Ok(stage)
     }
 
-    /// Where HAProxy takes requests.
+    /// Where the load balancer takes requests.
     pub fn front(&self) -> SocketAddr {
         self.front
     }
@@ -94,9 +96,9 @@ impl Stage {
         format!("unix:{}", self.run_dir("proxy").join("admin.sock").display())
     }
 
-    /// HAProxy's runtime socket.
-    pub fn socket(&self) -> PathBuf {
-        self.run_dir("proxy").join("haproxy.sock")
+    /// The load balancer that it runs.
+    pub fn plane(&self) -> Plane {
+        Plane::new(self.driver, self.run_dir("proxy"))
     }
 
     /// The balancer's process.
@@ -147,18 +149,19 @@ impl Stage {
         Ok(took)
     }
 
-    /// SIGKILL to a web server and its agent; returns how long HAProxy sent requests there still.
+    /// SIGKILL to a web server and its agent; returns how long the load balancer sent requests there
+    /// still.
     pub async fn crash(&mut self, name: &str) -> Result<Duration, StageError> {
         let Some(mut peer) = self.peers.remove(name) else { return Err(unknown(name)) };
         let begun = Instant::now();
         for process in [&mut peer.web, &mut peer.agent] {
             process.kill().map_err(io_error(&format!("kill {name}")))?;
         }
-        let out = plane::wait(&self.socket(), PATIENCE, |servers| !plane::takes(servers, peer.addr)).await;
-        out.map(|_| begun.elapsed()).ok_or_else(|| late(&format!("{name} out of HAProxy"), &self.lb))
+        let out = self.plane().out(peer.addr, PATIENCE).await;
+        out.map(|_| begun.elapsed()).ok_or_else(|| late(&format!("{name} out of {}", self.driver), &self.lb))
     }
 
-    /// SIGKILL to the balancer; HAProxy stays.
+    /// SIGKILL to the balancer; what it drove stays.
     pub async fn crash_lb(&mut self) -> Result<(), StageError> {
         self.lb.kill().map_err(io_error("kill the lb"))?;
         self.lb.ended(ENDING).await.map_err(io_error("wait for the lb"))?;
@@ -168,7 +171,7 @@ impl Stage {
     /// Starts the balancer again on the same folder; returns how long until it knows every member again.
     pub async fn restart_lb(&mut self) -> Result<Duration, StageError> {
         let begun = Instant::now();
-        self.lb = start_lb(&self.program, &self.folder, self.front, self.gossip)?;
+        self.lb = start_lb(&self.program, &self.folder, self.driver, self.front, self.gossip)?;
         until("the lb back with all members", &self.lb, async || {
             let shown = self.ask(&["members", "--format=json"]).await.unwrap_or_default();
             let members: serde_json::Value = serde_json::from_str(&shown).unwrap_or_default();
@@ -194,17 +197,12 @@ impl Stage {
         Ok(String::from_utf8_lossy(&output.stdout).into_owned())
     }
 
-    /// The id of HAProxy's process that serves now: another one after a restart or a reload.
-    pub async fn haproxy_pid(&self) -> Result<u32, StageError> {
-        let info = plane::ask(&self.socket(), "show info").await.map_err(io_error("ask HAProxy"))?;
-        let pid = info.lines().find_map(|line| line.strip_prefix("Pid: ")?.trim().parse().ok());
-        pid.ok_or_else(|| StageError::Io {
-            what: "ask HAProxy".into(),
-            source: io::Error::other("no pid in its answer"),
-        })
+    /// The processes of the load balancer that serve now.
+    pub async fn processes(&self) -> Result<Processes, StageError> {
+        self.plane().processes().await.map_err(io_error(&format!("find the processes of {}", self.driver)))
     }
 
-    /// Ends everything gracefully: agents, web servers, then the balancer with its HAProxy.
+    /// Ends everything gracefully: agents, web servers, then the balancer with what it drives.
     pub async fn end(mut self) -> Result<(), StageError> {
         for (name, peer) in std::mem::take(&mut self.peers) {
             let what = format!("stop {name}");
@@ -216,8 +214,8 @@ impl Stage {
     }
 
     async fn balancer_answers(&self) -> Result<(), StageError> {
-        let ready = async || plane::servers(&self.socket()).await.is_ok() && self.ask(&["members"]).await.is_ok();
-        until("HAProxy's start", &self.lb, ready).await
+        let ready = async || self.plane().processes().await.is_ok() && self.ask(&["members"]).await.is_ok();
+        until(&format!("{}'s start", self.driver), &self.lb, ready).await
     }
 
     fn run_dir(&self, node: &str) -> PathBuf {
@@ -229,7 +227,13 @@ impl Stage {
     }
 }
 
-fn start_lb(program: &Path, folder: &Folder, front: SocketAddr, gossip: SocketAddr) -> Result<Child, StageError> {
+fn start_lb(
+    program: &Path,
+    folder: &Folder,
+    driver: Driver,
+    front: SocketAddr,
+    gossip: SocketAddr,
+) -> Result<Child, StageError> {
     let run_dir = folder.path().join("proxy");
     let args = [
         "lb".to_owned(),
@@ -238,14 +242,14 @@ fn start_lb(program: &Path, folder: &Folder, front: SocketAddr, gossip: SocketAd
         format!("--listen={front}"),
         format!("--run-dir={}", run_dir.display()),
     ];
-    start(program, folder, "proxy", args)
+    start(program, folder, "proxy", args.into_iter().map(OsString::from).chain(driver.flags()))
 }
 
-fn start(
+fn start<A: AsRef<OsStr>>(
     program: &Path,
     folder: &Folder,
     name: &str,
-    args: impl IntoIterator<Item = String>,
+    args: impl IntoIterator<Item = A>,
 ) -> Result<Child, StageError> {
     let log = folder.path().join(format!("{name}.log"));
     Child::start(program, args, &log).map_err(io_error(&format!("start {name}")))

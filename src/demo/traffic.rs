@@ -1,8 +1,8 @@
 //! Clients that never stop asking, and count what they get: the judge of every scene.
 //!
 //! One client holds one connection, as a browser or a proxy in front would, or opens one for each request, and asks
-//! again when it has its answer. A request that failed is counted and never repeated, not by the HTTP client either.
-//! It must not know which failures are whose fault.
+//! again when it has its answer. A request that failed is counted and never repeated, not by the HTTP client either,
+//! except where a load says so. It must not know which failures are whose fault.
 
 use std::{
     collections::BTreeMap,
@@ -35,13 +35,17 @@ pub struct Load {
     pub rest: Duration,
     /// A request that takes longer has failed.
     pub timeout: Duration,
+    /// Whether a request whose kept connection turned out to be closed is sent again on a new one, once: what browsers and
+    /// proxies do (RFC 9110, section 9.2.2), and what those of a load balancer must do that closes idle connections when
+    /// it reloads.
+    pub resend: bool,
 }
 
 impl Load {
     /// A steady load on `target`: 8 clients that rest for 5 ms, at most 5 s a request.
     pub fn steady(target: SocketAddr) -> Self {
         let (rest, timeout) = (Duration::from_millis(5), Duration::from_secs(5));
-        Self { target, host: None, path: "/".into(), clients: 8, keep_alive: true, rest, timeout }
+        Self { target, host: None, path: "/".into(), clients: 8, keep_alive: true, rest, timeout, resend: false }
     }
 }
 
@@ -78,6 +82,8 @@ pub struct Counts {
     pub failed: BTreeMap<Failure, u64>,
     /// Answers by the server that gave them, which is their text.
     pub answers: BTreeMap<String, u64>,
+    /// Requests that were sent again, whatever came of them.
+    pub resent: u64,
 }
 
 impl Counts {
@@ -98,12 +104,14 @@ impl Counts {
             sent: self.sent.saturating_sub(earlier.sent),
             failed: less(&self.failed, &earlier.failed),
             answers: less(&self.answers, &earlier.answers),
+            resent: self.resent.saturating_sub(earlier.resent),
         }
     }
 
     /// Adds what came of other traffic.
     pub fn add(&mut self, other: &Self) {
         self.sent += other.sent;
+        self.resent += other.resent;
         for (failure, times) in &other.failed {
             *self.failed.entry(*failure).or_default() += times;
         }
@@ -121,12 +129,15 @@ impl Counts {
     }
 }
 
-/// `0 of 812 requests failed`, and how where any did.
+/// `0 of 812 requests failed`, how where any did, and how many were sent twice where any was.
 impl fmt::Display for Counts {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{} of {} requests failed", self.failures(), self.sent)?;
         for (index, (failure, times)) in self.failed.iter().enumerate() {
             write!(f, "{}{failure} {times}", if index == 0 { ": " } else { ", " })?;
+        }
+        if self.resent > 0 {
+            write!(f, "; {} sent again on a new connection", self.resent)?;
         }
         Ok(())
     }
@@ -148,8 +159,13 @@ pub struct Traffic {
 impl Traffic {
     /// Sets the clients going; an error where the path or the Host header is none.
     pub fn start(load: &Load) -> Result<Self, http::Error> {
+        Self::of(std::slice::from_ref(load))
+    }
+
+    /// The same with the clients of several loads, counted together.
+    pub fn of(loads: &[Load]) -> Result<Self, http::Error> {
         let (counts, stop, clients) = (Arc::default(), CancellationToken::new(), TaskTracker::new());
-        for _ in 0..load.clients {
+        for load in loads.iter().flat_map(|load| std::iter::repeat_n(load, load.clients)) {
             let client = Client::new(load)?;
             clients.spawn(client.run(load.rest, Arc::clone(&counts), stop.clone()));
         }
@@ -195,6 +211,7 @@ fn lock(counts: &Mutex<Counts>) -> MutexGuard<'_, Counts> {
 struct Client {
     http: client::Client,
     request: Request<Bytes>,
+    resends: bool,
 }
 
 impl Client {
@@ -205,12 +222,19 @@ impl Client {
         let host = load.host.clone().unwrap_or_else(|| load.target.to_string());
         let request = Request::get(format!("http://{}{}", load.target, load.path)).header(HOST, host);
         let http = client::Client::new(load.keep_alive, load.timeout);
-        Ok(Self { http, request: request.body(Bytes::new())? })
+        Ok(Self { http, request: request.body(Bytes::new())?, resends: load.keep_alive && load.resend })
     }
 
     async fn run(self, rest: Duration, counts: Arc<Mutex<Counts>>, stop: CancellationToken) {
+        // Whether the last request may have left a connection to be used again.
+        let mut kept = false;
         while !stop.is_cancelled() {
-            let outcome = self.ask().await;
+            let mut outcome = self.ask().await;
+            if outcome == Err(Failure::Broken) && kept && self.resends {
+                lock(&counts).resent += 1;
+                outcome = self.ask().await;
+            }
+            kept = outcome.is_ok();
             let rest = if outcome.is_err() { rest.max(Self::AFTER_FAILURE) } else { rest };
             lock(&counts).record(outcome);
             // Cancel-safe: both arms only wait.
@@ -241,7 +265,10 @@ fn failure(error: &Unanswered) -> Failure {
 
 #[cfg(test)]
 mod tests {
-    use tokio::{io::AsyncReadExt as _, net::TcpListener};
+    use tokio::{
+        io::{AsyncReadExt as _, AsyncWriteExt as _},
+        net::TcpListener,
+    };
 
     use super::*;
     use crate::demo::Web;
@@ -286,6 +313,38 @@ mod tests {
             }
         });
         check_failure(rude, "/", Failure::Broken).await;
+    }
+
+    /// A server that answers the first request of each connection, and closes it at the second.
+    async fn closes_what_is_kept() -> SocketAddr {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let addr = listener.local_addr().unwrap();
+        tokio::spawn(async move {
+            while let Ok((mut stream, _)) = listener.accept().await {
+                let _ = stream.read(&mut [0; 1024]).await;
+                let _ = stream.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok").await;
+                let _ = stream.read(&mut [0; 1024]).await;
+            }
+        });
+        addr
+    }
+
+    #[tokio::test]
+    async fn only_what_breaks_on_a_kept_connection_is_sent_again_and_only_where_it_is_to_be() {
+        let target = closes_what_is_kept().await;
+        for (resend, fail) in [(true, false), (false, true)] {
+            let load = Load { clients: 1, resend, ..Load::steady(target) };
+            let traffic = Traffic::start(&load).unwrap();
+            traffic.wait(SOON, |counts| counts.sent > 6).await.expect("answers come");
+            let counts = traffic.stop().await;
+            assert_eq!((counts.failures() > 0, counts.resent > 0), (fail, !fail), "{counts}");
+        }
+        let rude = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let load = Load { clients: 1, resend: true, ..Load::steady(rude.local_addr().unwrap()) };
+        tokio::spawn(async move { while rude.accept().await.is_ok() {} });
+        let traffic = Traffic::start(&load).unwrap();
+        traffic.wait(SOON, |counts| counts.failures() > 1).await.expect("requests fail");
+        assert_eq!(traffic.stop().await.resent, 0, "a new connection that breaks is a failure");
     }
 
     #[test]

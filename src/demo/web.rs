@@ -22,6 +22,7 @@ use tokio_util::sync::CancellationToken;
 pub struct Web {
     addr: SocketAddr,
     served: Arc<AtomicU64>,
+    hurried: CancellationToken,
     stop: CancellationToken,
     task: JoinHandle<io::Result<()>>,
 }
@@ -31,10 +32,10 @@ impl Web {
     pub async fn start(addr: SocketAddr, name: &str) -> io::Result<Self> {
         let listener = TcpListener::bind(addr).await?;
         let addr = listener.local_addr()?;
-        let (served, stop) = (Arc::new(AtomicU64::new(0)), CancellationToken::new());
-        let http = axum::serve(listener, router(name, Arc::clone(&served)));
+        let (served, hurried, stop) = (Arc::new(AtomicU64::new(0)), CancellationToken::new(), CancellationToken::new());
+        let http = axum::serve(listener, router(name, Arc::clone(&served), hurried.clone()));
         let task = tokio::spawn(http.with_graceful_shutdown(stop.clone().cancelled_owned()).into_future());
-        Ok(Self { addr, served, stop, task })
+        Ok(Self { addr, served, hurried, stop, task })
     }
 
     /// Where it listens.
@@ -45,6 +46,11 @@ impl Web {
     /// Requests that began since the start.
     pub fn served(&self) -> u64 {
         self.served.load(Ordering::Relaxed)
+    }
+
+    /// Answers all that is slow at once, now and from now on.
+    pub fn hurry(&self) {
+        self.hurried.cancel();
     }
 
     /// Takes no new connection, and returns once those open have ended or after a second.
@@ -70,11 +76,12 @@ struct Slow {
 }
 
 /// Any path and method answers the name; `/slow?ms=N` after N milliseconds, at most a minute.
-fn router(name: &str, served: Arc<AtomicU64>) -> Router {
+fn router(name: &str, served: Arc<AtomicU64>, hurried: CancellationToken) -> Router {
     let answer = format!("{name}\n");
     let slow = answer.clone();
     let slow = |Query(Slow { ms }): Query<Slow>| async move {
-        tokio::time::sleep(Duration::from_millis(ms.min(60_000))).await;
+        // An error says that the time was over first.
+        let _ = tokio::time::timeout(Duration::from_millis(ms.min(60_000)), hurried.cancelled()).await;
         slow
     };
     let count = move |request: axum::extract::Request| {
@@ -105,6 +112,18 @@ mod tests {
         assert_eq!(posted.text().await.unwrap(), "web1\n");
         assert_eq!(web.served(), 6);
         web.stop().await.unwrap();
+    }
+
+    #[tokio::test]
+    async fn what_is_slow_is_answered_at_once_when_hurried() {
+        let web = Web::start(([127, 0, 0, 1], 0).into(), "web1").await.unwrap();
+        let request = tokio::spawn(reqwest::get(format!("http://{}/slow?ms=60000", web.addr())));
+        while web.served() == 0 {
+            tokio::task::yield_now().await;
+        }
+        web.hurry();
+        let answer = tokio::time::timeout(Duration::from_secs(10), request).await.expect("it need not wait");
+        assert_eq!(answer.unwrap().unwrap().text().await.unwrap(), "web1\n");
     }
 
     #[tokio::test]

@@ -1,9 +1,11 @@
 //! What the guard judges by: who is silent, who lives, what was held before. Gathered from the snapshots and the live
 //! set; it judges nothing but whether so many are silent that this node may be the one that is cut off, or was.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
-use super::{Desired, EndpointId, Held, Liveness, Member, Moment, NodeName, Snapshot, State, Verdict, owner::node_of};
+use super::{
+    Desired, EndpointId, Held, Liveness, Member, Moment, NodeName, Snapshot, SourceName, State, Verdict, owner::node_of,
+};
 
 /// What the guard judges by.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -31,6 +33,8 @@ pub struct Evidence {
     pub before: Vec<Held>,
     /// Endpoints that the operator let go.
     pub released: BTreeSet<EndpointId>,
+    /// Endpoints that are a file's to say, or were: whatever they are called, they are no member's.
+    pub listed: BTreeSet<EndpointId>,
     /// Now.
     pub now: Moment,
 }
@@ -70,6 +74,19 @@ impl Evidence {
     pub fn gather(
         snapshots: &[Snapshot],
         live: &Desired,
+        held: (Vec<Held>, Cut),
+        released: BTreeSet<EndpointId>,
+        times: (Moment, Moment),
+        windows: Windows,
+    ) -> Self {
+        Self::beside(&BTreeMap::new(), snapshots, live, held, released, times, windows)
+    }
+
+    /// The same where files list endpoints too, or did.
+    pub fn beside(
+        listed: &BTreeMap<EndpointId, SourceName>,
+        snapshots: &[Snapshot],
+        live: &Desired,
         (before, cut): (Vec<Held>, Cut),
         released: BTreeSet<EndpointId>,
         (began, now): (Moment, Moment),
@@ -77,8 +94,10 @@ impl Evidence {
     ) -> Self {
         let members = || snapshots.iter().flat_map(|s| s.members.values());
         let known: BTreeSet<&NodeName> = members().map(|m| &m.name).collect();
-        let unknown: BTreeSet<NodeName> =
-            live.endpoints().filter_map(|(id, _)| node_of(&id)).filter(|name| !known.contains(name)).collect();
+        // Without a source of members there is nobody to be heard of.
+        let members_only = |id: &EndpointId| !known.is_empty() && !listed.contains_key(id);
+        let owners = live.endpoints().filter(|(id, _)| members_only(id)).filter_map(|(id, _)| node_of(&id));
+        let unknown: BTreeSet<NodeName> = owners.filter(|name| !known.contains(name)).collect();
         let in_grace = now.saturating_sub(began) < windows.grace;
         let (unheard, lost) = if in_grace { (unknown, BTreeSet::new()) } else { (BTreeSet::new(), unknown) };
         let held: BTreeSet<NodeName> = before.iter().flat_map(|h| &h.endpoints).filter_map(node_of).collect();
@@ -99,10 +118,11 @@ impl Evidence {
             living,
             unread: members().filter(|m| m.lives() && m.record.is_none()).map(|m| m.name.clone()).collect(),
             unheard,
-            serving: serving(snapshots, live, &silent),
+            serving: serving(snapshots, live, &silent).filter(|id| !listed.contains_key(id)).collect(),
             silent,
             before,
             released,
+            listed: listed.keys().cloned().collect(),
             now,
         }
     }
@@ -143,11 +163,11 @@ fn has_left(m: &Member) -> bool {
     m.record.as_ref().is_some_and(|r| r.state == State::Left)
 }
 
-fn serving(snapshots: &[Snapshot], live: &Desired, silent: &BTreeSet<NodeName>) -> BTreeSet<EndpointId> {
+fn serving(snapshots: &[Snapshot], live: &Desired, silent: &BTreeSet<NodeName>) -> impl Iterator<Item = EndpointId> {
     let serves = |id: &EndpointId| {
         let node = node_of(id).filter(|node| silent.contains(node));
         let member = node.and_then(|node| snapshots.iter().find_map(|s| s.members.get(&node)));
         member.and_then(|m| m.record.as_ref()).is_some_and(|record| !record.is_draining(id.service.as_str()))
     };
-    live.endpoints().map(|(id, _)| id).filter(serves).collect()
+    live.endpoints().map(|(id, _)| id).filter(serves)
 }

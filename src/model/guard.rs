@@ -20,7 +20,7 @@ pub fn guard(live: &Desired, next: Desired, evidence: &Evidence) -> (Desired, Ve
         if out.endpoint(&id).is_some() || taken_over(&out, &id, live) {
             continue;
         }
-        let node = node_of(&id);
+        let node = node_of(&id).filter(|_| !evidence.listed.contains(&id));
         let is = |set: &BTreeSet<NodeName>| node.as_ref().is_some_and(|n| set.contains(n));
         let absent = is(&evidence.silent) || is(&evidence.returning);
         let keep = cut_off && absent && !evidence.released.contains(&id);

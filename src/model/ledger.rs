@@ -5,7 +5,7 @@ pub mod kept;
 
 use std::collections::BTreeMap;
 
-use super::{Desired, Protocol, Route, ServiceName, Since, flaps::Flaps};
+use super::{Desired, EndpointId, Protocol, Route, ServiceName, Since, SourceName, flaps::Flaps};
 
 /// What was decided before and holds on.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -16,6 +16,9 @@ pub struct Ledger {
     pub services: BTreeMap<ServiceName, Standing>,
     /// Who comes and goes.
     pub flaps: Flaps,
+    /// The endpoints that are a file's to say, and those it lists no more and that are not out yet: no silence of a
+    /// member keeps them.
+    pub listed: BTreeMap<EndpointId, SourceName>,
 }
 
 /// Who has a route.
@@ -23,18 +26,20 @@ pub struct Ledger {
 pub struct Claim {
     /// The service.
     pub service: ServiceName,
-    /// The member that claimed it for the service first; `None` where it was read back from a data plane,
-    /// or given by the operator.
+    /// The member that claimed it for the service first, or the file that lists it; `None` where it was read back from a
+    /// data plane, or given by the operator.
     pub node: Option<String>,
 }
 
 /// How a service stands.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Standing {
     /// What it speaks: the first member that offers it decides.
     pub protocol: Protocol,
-    /// Since when it has had no endpoint.
+    /// Since when nobody has offered it.
     pub empty_since: Option<Since>,
+    /// Whether a file lists it: then it is there as long as it is listed, and no longer.
+    pub listed: bool,
 }
 
 impl Ledger {
@@ -43,12 +48,12 @@ impl Ledger {
         let claim =
             |(route, service): (&Route, &ServiceName)| (route.clone(), Claim { service: service.clone(), node: None });
         let standing = |(name, service): (&ServiceName, &super::Service)| {
-            (name.clone(), Standing { protocol: service.protocol, empty_since: None })
+            (name.clone(), Standing { protocol: service.protocol, ..Standing::default() })
         };
         Self {
             claims: live.routes.iter().map(claim).collect(),
             services: live.services.iter().map(standing).collect(),
-            flaps: Flaps::default(),
+            ..Self::default()
         }
     }
 
@@ -72,8 +77,9 @@ impl Ledger {
     }
 
     /// Takes note of what the guard kept: a service with endpoints is not empty, whoever holds them there, and
-    /// keeps its routes as long.
-    pub fn keep(&mut self, guarded: &Desired, before: &Self) {
+    /// keeps its routes as long. What is neither live nor to be is forgotten.
+    pub fn keep(&mut self, guarded: &Desired, before: &Self, live: &Desired) {
+        self.listed.retain(|id, _| guarded.endpoint(id).is_some() || live.endpoint(id).is_some());
         for (name, standing) in &mut self.services {
             if guarded.services.get(name).is_some_and(|s| !s.endpoints.is_empty()) {
                 standing.empty_since = None;
@@ -119,7 +125,7 @@ mod tests {
     }
 
     fn standing(protocol: Protocol, empty_since: Option<Since>) -> Standing {
-        Standing { protocol, empty_since }
+        Standing { protocol, empty_since, ..Standing::default() }
     }
 
     #[test]

@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, fmt, net::SocketAddr, sync::Arc, time::Duration
 
 use serde::{Deserialize, Serialize};
 
-use super::{Kind, NodeName, RawRecord};
+use super::{Kind, Listed, NodeName, RawRecord, ServiceName};
 
 /// A point on the monotonic clock: the time since this process began. Never the wall clock, which jumps.
 pub type Moment = Duration;
@@ -12,15 +12,21 @@ pub type Moment = Duration;
 /// Where a snapshot comes from: `gossip`, `file:/etc/backchat.toml`.
 pub type SourceName = Arc<str>;
 
-/// What one source knows now.
-#[derive(Clone, Debug, PartialEq, Eq)]
+/// What one source knows now: gossip knows members, a file lists services.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Snapshot {
     /// Which source.
     pub source: SourceName,
+    /// Which of them: of gossip a later one has a higher number.
+    pub serial: u64,
     /// Whether it has listed everything once. Before that nothing may be removed on its word.
     pub synced: bool,
     /// The members by name, those that failed or left a short while ago included.
     pub members: BTreeMap<NodeName, Member>,
+    /// The services that it lists.
+    pub services: BTreeMap<ServiceName, Listed>,
+    /// Why what it says now cannot be taken; all else here is what it said before. `None` while all is well.
+    pub trouble: Option<String>,
 }
 
 /// A node, what it says of itself, and whether it lives.

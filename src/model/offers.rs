@@ -1,6 +1,9 @@
 //! From a raw record to offers in newtypes, or to rejections: the one door for what members say.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    borrow::Cow,
+    collections::{BTreeMap, BTreeSet},
+};
 
 use super::{HostPattern, NameError, PathPrefix, Protocol, RawOffer, RawRecord, Rejection, ServiceName, Weight};
 
@@ -35,28 +38,31 @@ pub struct Offer {
 /// Total: a bad offer is a rejection and leaves the others alone. An offer is refused whole: one whose bad
 /// host were dropped would claim the default instead.
 pub fn offers(record: &RawRecord, roles: &BTreeSet<String>) -> (Vec<Offer>, Vec<Rejection>) {
-    let declared: Vec<RawOffer>;
-    let raw = if record.services.is_empty() {
-        declared = by_role(&record.tags, roles).into_iter().collect();
-        &declared
-    } else {
-        &record.services
-    };
     let mut taken = Vec::new();
     let mut refused = Vec::new();
-    for (index, offer) in raw.iter().enumerate() {
+    for (index, offer) in declared(record, roles).iter().enumerate() {
         let verdict = if index < MAX_OFFERS { offer.validated() } else { Err(too_many()) };
         match verdict {
             Ok(offer) => taken.push(offer),
             Err((code, why)) => refused.push(Rejection {
                 node: record.node.clone(),
                 subject: format!("service {:.64?}", offer.name),
+                service: None,
                 why,
                 code,
             }),
         }
     }
     (taken, refused)
+}
+
+/// What a member says it offers, whether or not that can be taken.
+pub(super) fn declared<'a>(record: &'a RawRecord, roles: &BTreeSet<String>) -> Cow<'a, [RawOffer]> {
+    if record.services.is_empty() {
+        Cow::Owned(by_role(&record.tags, roles).into_iter().collect())
+    } else {
+        Cow::Borrowed(&record.services)
+    }
 }
 
 fn too_many() -> (&'static str, String) {
@@ -85,7 +91,7 @@ impl RawOffer {
         let because = |code| move |e: NameError| (code, e.to_string());
         let service: ServiceName = self.name.parse().map_err(because("name"))?;
         if service.as_str().starts_with("bc-") {
-            return Err(("name", format!("{service:?} begins with bc-, which is backchat's own")));
+            return Err(("name", format!("{:?} begins with bc-, which is backchat's own", service.as_str())));
         }
         if self.hosts.len() > MAX_HOSTS {
             return Err(("bounds", format!("an offer may claim {MAX_HOSTS} hosts, this one has {}", self.hosts.len())));

@@ -8,8 +8,8 @@ use super::{
     ledger::{Claim, Standing},
 };
 
-/// Every route with the service that has it. `serving` comes oldest life first: of two that come at once,
-/// the older has it.
+/// Every route with the service that has it. `serving` comes in the order of the sources, oldest life first: of two that
+/// come at once, the first has it.
 pub(super) fn claims(
     serving: &[Serving<'_>],
     standings: &BTreeMap<ServiceName, Standing>,
@@ -21,18 +21,18 @@ pub(super) fn claims(
     if let Some(service) = policy.default_service.as_ref().filter(|s| standings.contains_key(*s)) {
         claims.insert(default_route(), Claim { service: service.clone(), node: None });
     }
-    for s in serving.iter().filter(|s| s.offer.protocol == Protocol::Http) {
+    for s in serving.iter().filter(|s| s.protocol() == Protocol::Http) {
         for route in asked(s) {
             let reserved = route == default_route() && policy.default_service.is_some();
-            if reserved && policy.default_service.as_ref() != Some(&s.offer.service) {
+            if reserved && policy.default_service.as_ref() != Some(s.service()) {
                 let why = "the operator's --default-service has it".to_owned();
                 refused.push(conflict(s, &route, why));
                 continue;
             }
             let claim = claims
                 .entry(route.clone())
-                .or_insert_with(|| Claim { service: s.offer.service.clone(), node: Some(s.member.name.to_string()) });
-            if claim.service != s.offer.service {
+                .or_insert_with(|| Claim { service: s.service().clone(), node: Some(s.holder().to_owned()) });
+            if claim.service != *s.service() {
                 refused.push(conflict(s, &route, format!("{} holds it", claim.holder())));
             }
         }
@@ -40,7 +40,7 @@ pub(super) fn claims(
     claims
 }
 
-/// The claims of before that hold on: those still asked for by a member of their service, and those of a
+/// The claims of before that hold on: those still asked for by somebody of their service, and those of a
 /// service that is empty for a while.
 fn standing_claims(
     serving: &[Serving<'_>],
@@ -50,7 +50,7 @@ fn standing_claims(
     let mut askers: BTreeMap<(Route, &ServiceName), Vec<String>> = BTreeMap::new();
     for s in serving {
         for route in asked(s) {
-            askers.entry((route, &s.offer.service)).or_default().push(s.member.name.to_string());
+            askers.entry((route, s.service())).or_default().push(s.holder().to_owned());
         }
     }
     let hold_on = |(route, claim): (&Route, &Claim)| {
@@ -68,9 +68,9 @@ fn standing_claims(
 
 /// The routes an offer asks for: its hosts, or the default.
 fn asked<'a>(s: &'a Serving<'_>) -> impl Iterator<Item = Route> + 'a {
-    let default = s.offer.hosts.is_empty().then_some(HostPattern::Any);
-    let hosts = s.offer.hosts.iter().cloned().chain(default);
-    hosts.map(|host| Route { host, path: s.offer.path.clone() })
+    let default = s.hosts().is_empty().then_some(HostPattern::Any);
+    let hosts = s.hosts().iter().cloned().chain(default);
+    hosts.map(|host| Route { host, path: s.path().clone() })
 }
 
 fn default_route() -> Route {
@@ -78,5 +78,5 @@ fn default_route() -> Route {
 }
 
 fn conflict(s: &Serving<'_>, route: &Route, why: String) -> Rejection {
-    Rejection { node: s.member.name.to_string(), subject: format!("route {route}"), why, code: "conflict" }
+    s.rejection(format!("route {route}"), "conflict", why)
 }

@@ -6,7 +6,7 @@ use std::{collections::BTreeSet, sync::Arc, time::SystemTime};
 
 use backchat_contract::{Desired, PlanView, Plane, Refusal};
 
-use super::{EndpointId, Flapping, Held, Ledger, Rejection};
+use super::{EndpointId, Flapping, Held, Ledger, Rejection, Snapshot, SourceName, Tally};
 
 /// The newest word of the reconcile loop.
 #[derive(Clone, Debug, Default)]
@@ -16,12 +16,18 @@ pub struct Status {
     pub plane: Plane,
     /// Whether the data plane answered at the last look.
     pub plane_up: bool,
+    /// When the last step ended, well or not, if one has.
+    pub stepped_at: Option<SystemTime>,
     /// When the data plane was last read, if ever.
     pub observed_at: Option<SystemTime>,
     /// Whether the live state was read back to be the desired one.
     pub converged: bool,
     /// Whether all sources have listed everything once.
     pub synced: bool,
+    /// The values of the tag `role` that declare a service of that name.
+    pub roles: Arc<BTreeSet<String>>,
+    /// The sources, in their order.
+    pub sources: Vec<SourceState>,
     /// What is waited for: a server that drains, workers that retire.
     pub waiting: Option<String>,
     /// What should be, after the guard.
@@ -40,6 +46,8 @@ pub struct Status {
     pub rejections: Vec<Rejection>,
     /// What the next step would do; empty where converged.
     pub plan: Arc<PlanView>,
+    /// New structure that waits until a person applies it, if any does.
+    pub approval: Option<Approval>,
     /// The last apply.
     pub last_apply: Option<LastApply>,
     /// Why the last step failed, until one succeeds.
@@ -52,10 +60,64 @@ pub struct Status {
     pub failures: u64,
     /// Reloads and restarts of the data plane, since the start.
     pub reloads: u64,
+    /// What else was counted since the start.
+    pub tally: Tally,
+}
+
+impl Status {
+    /// Whether the data plane was read at least once: before that nothing is known of what is served.
+    pub fn was_read(&self) -> bool {
+        self.ledger.is_some()
+    }
+}
+
+/// New structure that waits until a person applies it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Approval {
+    /// Since when something waits without a break.
+    pub since: SystemTime,
+    /// What it is needed for.
+    pub why: String,
+}
+
+/// How a source is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SourceState {
+    /// Which: `gossip`, `file:/etc/services.toml`.
+    pub name: SourceName,
+    /// Which of its snapshots the last step went by.
+    pub serial: u64,
+    /// Whether it has listed everything once.
+    pub synced: bool,
+    /// The services that it lists; none where it knows members.
+    pub services: usize,
+    /// Their endpoints.
+    pub endpoints: usize,
+    /// Why what it says now cannot be taken, if so.
+    pub trouble: Option<String>,
+}
+
+impl SourceState {
+    /// How the source of this snapshot is.
+    pub fn of(snapshot: &Snapshot) -> Self {
+        Self {
+            name: SourceName::clone(&snapshot.source),
+            serial: snapshot.serial,
+            synced: snapshot.synced,
+            services: snapshot.services.len(),
+            endpoints: snapshot.services.values().map(|listed| listed.endpoints.len()).sum(),
+            trouble: snapshot.trouble.clone(),
+        }
+    }
+
+    /// What holds while it is in trouble.
+    pub fn meanwhile(&self) -> &'static str {
+        if self.synced { "what it listed before stays" } else { "nothing is removed until it can be read" }
+    }
 }
 
 /// One apply.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LastApply {
     /// When it ended.
     pub at: SystemTime,

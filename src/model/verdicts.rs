@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 
-use super::{EndpointId, Moment};
+use super::{EndpointId, Moment, ServiceName};
 
 /// Something a member said that was not taken.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
@@ -11,6 +11,8 @@ pub struct Rejection {
     pub node: String,
     /// What was refused: `host shop.example.com`, `service we;b`, `record`.
     pub subject: String,
+    /// The service that it was said of, where that has a name.
+    pub service: Option<ServiceName>,
     /// Why, as a fragment for people.
     pub why: String,
     /// A short code for metrics: `name`, `host`, `path`, `weight`, `port`, `address`, `protocol`, `conflict`, `duplicate`, `bounds`,

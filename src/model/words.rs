@@ -7,6 +7,21 @@ pub fn without_errno(text: &str) -> String {
     parts.fold(first, |text, part| text + part.split_once(')').map_or("", |(_, rest)| rest))
 }
 
+/// What somebody who wrote `word` probably meant, of what there is.
+pub fn nearest<'a, T: AsRef<str> + ?Sized + 'a>(word: &str, known: impl IntoIterator<Item = &'a T>) -> Option<&'a str> {
+    let near = known.into_iter().map(|k| (strsim::osa_distance(word, k.as_ref()), k.as_ref())).min();
+    near.filter(|(distance, _)| *distance <= 2).map(|(_, near)| near)
+}
+
+/// The first few of what may be many: `a, b and 3 more`.
+pub fn first_of<T: ToString>(all: &[T], most: usize) -> String {
+    let named = all.iter().take(most).map(ToString::to_string).collect::<Vec<_>>().join(", ");
+    match all.len().saturating_sub(most) {
+        0 => named,
+        more => format!("{named} and {more} more"),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -19,5 +34,12 @@ mod tests {
         check("a (os error 2", "a");
         check("a (b)", "a (b)");
         check("", "");
+    }
+
+    #[test]
+    fn what_is_many_is_named_in_part() {
+        assert_eq!(first_of(&["a", "b"], 2), "a, b");
+        assert_eq!(first_of(&["a", "b", "c", "d"], 2), "a, b and 2 more");
+        assert_eq!(first_of::<String>(&[], 2), "");
     }
 }

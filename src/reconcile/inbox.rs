@@ -5,7 +5,7 @@ use std::sync::Arc;
 use futures_util::future::select_all;
 use tokio::sync::{mpsc, oneshot, watch};
 
-use crate::model::{Assumption, Ledger, NodeName, Proposal, Snapshot};
+use crate::model::{Applied, Assumption, Fingerprint, Ledger, NoProposal, NodeName, Proposal, Snapshot, Unapplied};
 
 /// Everything that comes into the loop.
 pub struct Inbox {
@@ -40,7 +40,14 @@ pub enum Query {
         /// The what-if.
         assume: Vec<Assumption>,
         /// The proposal, or why there is none.
-        answer: oneshot::Sender<Result<Box<Proposal>, String>>,
+        answer: oneshot::Sender<Result<Box<Proposal>, NoProposal>>,
+    },
+    /// Apply exactly what was shown.
+    Apply {
+        /// What that was.
+        shown: Box<Fingerprint>,
+        /// What was done, once it was read back; or why nothing was.
+        answer: oneshot::Sender<Result<Applied, Unapplied>>,
     },
     /// Let a held change go.
     Release {

@@ -49,13 +49,9 @@ impl Store {
     /// aside, for an operator to look at.
     pub fn recall(&self, now: Moment) -> Ledger {
         let path = self.path();
-        let why = match read(&path) {
-            Ok(None) => return Ledger::default(),
-            Ok(Some(kept)) => match kept.foreign() {
-                None => return kept.recall(now, uptime().as_ref()),
-                Some(format) => format!("format {format:?}"),
-            },
-            Err(error) => error.to_string(),
+        let why = match self.remembered(now) {
+            Ok(ledger) => return ledger,
+            Err(why) => why,
         };
         let aside = path.with_extension("json.unreadable");
         let what = match fs::rename(&path, &aside) {
@@ -67,6 +63,24 @@ impl Store {
             path.display()
         );
         Ledger::default()
+    }
+
+    /// The same for a dry run: what makes no sense is said, and left where it lies.
+    pub fn glance(&self, now: Moment) -> Ledger {
+        self.remembered(now).unwrap_or_else(|why| {
+            let path = self.path();
+            tracing::warn!("{} is not what this version writes ({why}): what is live has to do", path.display());
+            Ledger::default()
+        })
+    }
+
+    /// What the file says; an error in words where that makes no sense.
+    fn remembered(&self, now: Moment) -> Result<Ledger, String> {
+        let Some(kept) = read(&self.path()).map_err(|error| error.to_string())? else { return Ok(Ledger::default()) };
+        match kept.foreign() {
+            None => Ok(kept.recall(now, uptime().as_ref())),
+            Some(format) => Err(format!("format {format:?}")),
+        }
     }
 
     fn write(&self, ledger: &Ledger, now: Moment) -> io::Result<()> {

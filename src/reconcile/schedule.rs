@@ -19,6 +19,15 @@ pub struct Pace {
     pub backoff_most: Duration,
 }
 
+impl Pace {
+    /// For a data plane where any change takes a reload: each costs a worker that retires, and every idle keep-alive
+    /// connection.
+    #[must_use]
+    pub fn of_reloads(self) -> Self {
+        Self { quiet: Duration::from_millis(100), most: Duration::from_secs(1), ..self }
+    }
+}
+
 impl Default for Pace {
     /// For a data plane that takes changes without a reload.
     fn default() -> Self {
@@ -131,6 +140,23 @@ mod tests {
         check(Outcome::Converged, &[1001, 1050, 1099], 1101);
         check(Outcome::Recheck(ms(50)), &[], 1050);
         check(Outcome::Recheck(ms(50)), &[1001], 1011);
+    }
+
+    /// Where each change takes a reload they are gathered for longer; the first one still goes at once.
+    #[test]
+    fn reloads_are_gathered_for_longer() {
+        let check = |changes: &[u64], due: u64| {
+            let mut schedule = Schedule::new(Pace::default().of_reloads());
+            schedule.stepped(ms(990), ms(1000), Outcome::Recheck(ms(1000)));
+            for at in changes {
+                schedule.changed(ms(*at));
+            }
+            assert_eq!(schedule.due(), ms(due), "{changes:?}");
+        };
+        check(&[1100], 1100);
+        check(&[1001], 1101);
+        check(&[1001, 1090, 1180], 1280);
+        check(&[1001, 1100, 1200, 1300, 1400, 1500, 1600, 1700, 1800, 1900, 1999], 2000);
     }
 
     #[test]

@@ -4,6 +4,7 @@ mod flapping;
 mod holds;
 mod leaving;
 mod rig;
+mod shown;
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -54,6 +55,42 @@ async fn drift_is_repaired() {
     rig.world.lock().unwrap().live = Desired { services: BTreeMap::new(), routes: wanted.routes.clone() };
     rig.pass(Duration::from_secs(2)).await;
     assert_eq!(rig.world.lock().unwrap().live, wanted);
+}
+
+/// Where the data plane itself makes sure of it, a change does not wait for another look.
+#[tokio::test(start_paused = true)]
+async fn a_change_is_made_over_what_was_read() {
+    let all = [member("a", 1), member("b", 2)];
+    let world = World { conditional: true, ..holding(&all[..1]) };
+    let rig = Rig::start(world, snapshot(all[..1].to_vec(), true));
+    rig.pass(Duration::from_secs(2)).await;
+    rig.world.lock().unwrap().far = Duration::from_secs(10);
+    // The step that is under way, and its look.
+    rig.pass(Duration::from_secs(15)).await;
+    let looks = rig.world.lock().unwrap().observations;
+    rig.members.send_replace(snapshot(all.clone(), true));
+    rig.pass(Duration::from_secs(11)).await;
+    assert_eq!(rig.served(), ["a", "b"]);
+    assert!(rig.world.lock().unwrap().observations <= looks + 2, "it waited for a look");
+    rig.pass(Duration::from_secs(60)).await;
+    let status = rig.status.borrow().clone();
+    assert!(status.converged);
+    // It is told once.
+    assert_eq!((rig.world.lock().unwrap().applies, status.tally.applies), (1, 1));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_change_over_what_is_there_no_more_is_made_after_another_look() {
+    let all = [member("a", 1), member("b", 2)];
+    let world = World { conditional: true, ..holding(&all[..1]) };
+    let rig = Rig::start(world, snapshot(all[..1].to_vec(), true));
+    rig.pass(Duration::from_secs(2)).await;
+    let wanted = live(&all);
+    rig.world.lock().unwrap().live = Desired::default();
+    rig.members.send_replace(snapshot(all, true));
+    rig.pass(Duration::from_secs(2)).await;
+    assert_eq!(rig.world.lock().unwrap().live, wanted);
+    assert!(rig.status.borrow().converged);
 }
 
 /// People who ask without end, each for a look that takes longer than changes are gathered.

@@ -37,7 +37,7 @@ impl Agent {
     /// # Errors
     /// Where something is missing, or two things do not go together.
     pub fn new(raw: config::Agent, host: &Host) -> Result<Self, Error> {
-        let (common, mut own) = (Common::new(raw.common, host)?, raw.own);
+        let (common, mut own) = (Common::new(raw.common, host, true)?, raw.own);
         let declared = own.service.take().map_or_else(|| by_tags(&common.tags, &common.roles), Ok)?;
         let services = dressed(declared, &mut own)?;
         distinct(&services)?;

@@ -20,6 +20,8 @@ use crate::{
 pub struct Common {
     /// This node's name.
     pub node: NodeName,
+    /// Whether it takes part in the cluster at all.
+    pub gossip: bool,
     /// Where to gossip, UDP and TCP. Port 0: one that the system chooses.
     pub bind: SocketAddr,
     /// The address others use; `None`: found by the route.
@@ -40,8 +42,10 @@ pub struct Common {
     pub profile: Profile,
     /// Sockets, pids, rendered files. May not exist yet.
     pub run_dir: PathBuf,
-    /// Where the admin API is served; TCP on loopback alone.
+    /// Where the admin API is served; TCP beyond loopback only where there is a token.
     pub admin: Vec<admin::Addr>,
+    /// What it asks for over TCP; `None`: nothing.
+    pub admin_token_file: Option<PathBuf>,
     /// Where the epoch, the members known and the ledger are kept; `None`: nowhere.
     pub data_dir: Option<PathBuf>,
     /// What is logged.
@@ -74,7 +78,7 @@ impl Log {
 }
 
 impl Common {
-    pub(super) fn new(raw: config::Common, host: &Host) -> Result<Self, Error> {
+    pub(super) fn new(raw: config::Common, host: &Host, gossip: bool) -> Result<Self, Error> {
         let node = node(raw.node, host)?;
         let bind = raw.bind.map_or(SocketAddr::from((Ipv4Addr::UNSPECIFIED, DEFAULT_PORT)), |Text(Bind(bind))| bind);
         let run_dir = run_dir(raw.run_dir, &node, host)?;
@@ -87,14 +91,17 @@ impl Common {
             cluster: raw.cluster.map(|Text(label)| label).unwrap_or_default(),
             tags,
             roles: plain(raw.role).unwrap_or_else(|| vec!["web".parse().expect("three letters are a name")]),
-            key: key(raw.key_file, raw.insecure, bind)?,
+            // Who says nothing needs nothing to seal it with.
+            key: if gossip { key(raw.key_file, raw.insecure, bind)? } else { KeySource::Clear },
             profile: profile(raw.profile, bind),
-            admin: admin_addrs(plain(raw.admin), &run_dir)?,
+            admin: admin_addrs(plain(raw.admin), &run_dir, raw.admin_token_file.is_some())?,
+            admin_token_file: raw.admin_token_file,
             data_dir: raw.data_dir,
             log: Log {
                 format: raw.log_format.unwrap_or_default(),
                 filter: raw.log_level.map(|Text(filter)| filter).unwrap_or_default(),
             },
+            gossip,
             node,
             run_dir,
         })
@@ -130,13 +137,12 @@ fn profile(given: Option<ProfileName>, bind: SocketAddr) -> Profile {
     }
 }
 
-fn admin_addrs(given: Option<Vec<admin::Addr>>, run_dir: &Path) -> Result<Vec<admin::Addr>, Error> {
+fn admin_addrs(given: Option<Vec<admin::Addr>>, run_dir: &Path, has_token: bool) -> Result<Vec<admin::Addr>, Error> {
     let Some(given) = given else {
         let socket = format!("unix:{}", run_dir.join("admin.sock").display());
         return socket.parse().map(|addr| vec![addr]).map_err(|e| Error::AdminSocket(socket, e));
     };
-    let beyond = |addr: &&admin::Addr| matches!(addr, admin::Addr::Tcp(tcp) if !tcp.ip().to_canonical().is_loopback());
-    match given.iter().find(beyond) {
+    match given.iter().find(|addr| addr.is_beyond_loopback() && !has_token) {
         Some(addr) => Err(Error::AdminBeyondLoopback(addr.clone())),
         None => Ok(given),
     }

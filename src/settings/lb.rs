@@ -2,16 +2,17 @@
 
 use std::{
     net::{Ipv4Addr, SocketAddr},
-    path::PathBuf,
+    path::{Path, PathBuf},
     time::Duration,
 };
 
-pub use crate::config::OnExit;
+pub use crate::config::{OnExit, OpenrestyMode, PlanFormat};
 
 use super::{Common, Error, Host};
 use crate::{
     config::{self, Bind, DriverName, Text, plain},
     model::ServiceName,
+    source::Uri,
 };
 
 /// What a balancer runs by.
@@ -19,12 +20,16 @@ use crate::{
 pub struct Lb {
     /// What both daemons run by.
     pub common: Common,
+    /// The files that list services, beside gossip, in the order in which they count.
+    pub sources: Vec<Uri>,
     /// The data plane.
     pub plane: Plane,
     /// What it is run for.
     pub run: Run,
     /// Whether a file that somebody else edited is written over.
     pub force: bool,
+    /// Whether new structure waits until a person applies it.
+    pub approve: bool,
     /// The service that answers where no host matches, whoever else claims it.
     pub default_service: Option<ServiceName>,
     /// Whether endpoints on loopback are taken: by flag, or as this node is bound to loopback itself.
@@ -37,19 +42,66 @@ pub struct Lb {
     pub hold_down: Duration,
 }
 
-/// The data plane: an HAProxy of ours or of somebody else.
+/// The data plane.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Plane {
-    /// Ours: file and process.
-    Managed(Managed),
-    /// Somebody else's: servers of ours in its backends.
-    Attached {
+    /// An HAProxy of ours: file and process.
+    Haproxy {
+        /// How it is run.
+        managed: Managed,
+        /// Backends declared ahead, 0 to 1000.
+        spares: u16,
+    },
+    /// Somebody else's HAProxy: servers of ours in its backends.
+    AttachedHaproxy {
         /// Its admin socket.
         socket: PathBuf,
     },
+    /// An nginx of ours: file and process.
+    Nginx {
+        /// How it is run.
+        managed: Managed,
+    },
+    /// Somebody else's nginx: one file in it is ours.
+    AttachedNginx(AttachedNginx),
+    /// Somebody else's OpenResty, or nginx with its Lua module: one file in it is ours, and perhaps a table.
+    AttachedOpenresty {
+        /// Where it is.
+        theirs: AttachedNginx,
+        /// Whether the program was named; else it is looked for.
+        is_named: bool,
+        /// How it is driven.
+        mode: OpenrestyMode,
+    },
+    /// An OpenResty of ours, or an nginx with its Lua module: file, process and table.
+    Openresty {
+        /// How it is run.
+        managed: Managed,
+        /// Whether the program was named; else it is looked for.
+        is_named: bool,
+        /// How it is driven.
+        mode: OpenrestyMode,
+    },
 }
 
-/// How an HAProxy of ours is run.
+/// An nginx that somebody else runs.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AttachedNginx {
+    /// The program that checks its configuration: a path, or a name that `$PATH` finds.
+    pub program: PathBuf,
+    /// The file that is ours.
+    pub include: PathBuf,
+    /// Its main configuration, which includes ours.
+    pub conf: PathBuf,
+    /// Where its master's pid stands.
+    pub pid_file: PathBuf,
+    /// Where our file listens for HTTP; nowhere if empty: then its other locations pass requests on.
+    pub listen: Vec<SocketAddr>,
+    /// A template of the operator's own; `None` for ours.
+    pub template: Option<PathBuf>,
+}
+
+/// How a data plane of ours is run.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Managed {
     /// The program: a path, or a name that `$PATH` finds.
@@ -58,10 +110,37 @@ pub struct Managed {
     pub listen: Vec<SocketAddr>,
     /// A template of the operator's own; `None` for ours.
     pub template: Option<PathBuf>,
-    /// Backends declared ahead, 0 to 1000.
-    pub spares: u16,
     /// What becomes of it when the daemon ends.
     pub on_exit: OnExit,
+}
+
+impl Plane {
+    /// How it is run, where it is ours.
+    pub fn managed(&self) -> Option<&Managed> {
+        match self {
+            Self::Haproxy { managed, .. } | Self::Nginx { managed } | Self::Openresty { managed, .. } => Some(managed),
+            Self::AttachedHaproxy { .. } | Self::AttachedNginx(_) | Self::AttachedOpenresty { .. } => None,
+        }
+    }
+
+    /// The operator's own template, if there is one.
+    pub fn template(&self) -> Option<&Path> {
+        match self {
+            Self::AttachedNginx(theirs) | Self::AttachedOpenresty { theirs, .. } => theirs.template.as_deref(),
+            _ => self.managed().and_then(|managed| managed.template.as_deref()),
+        }
+    }
+
+    /// What the driver's program is called, and the flag that names another; `None` where it is looked for.
+    pub fn program(&self) -> Option<(&'static str, &'static str)> {
+        match self {
+            Self::Haproxy { .. } | Self::AttachedHaproxy { .. } => Some(("HAProxy", "--haproxy")),
+            Self::Nginx { .. } | Self::AttachedNginx(_) => Some(("nginx", "--nginx")),
+            Self::Openresty { is_named, .. } | Self::AttachedOpenresty { is_named, .. } => {
+                is_named.then_some(("OpenResty", "--openresty"))
+            }
+        }
+    }
 }
 
 /// What a balancer is run for.
@@ -71,6 +150,13 @@ pub enum Run {
     Daemon,
     /// Until the desired set was reached once.
     Once,
+    /// To show what would be done.
+    DryRun {
+        /// Now and no more, or whenever it changes.
+        once: bool,
+        /// How it is shown.
+        format: PlanFormat,
+    },
 }
 
 impl Lb {
@@ -79,18 +165,17 @@ impl Lb {
     /// # Errors
     /// Where something is missing, or two things do not go together.
     pub fn new(raw: config::Lb, host: &Host) -> Result<Self, Error> {
-        let common = Common::new(raw.common, host)?;
         let own = raw.own;
-        if own.driver.unwrap_or_default() != DriverName::Haproxy {
-            return Err(Error::NotYet("--driver", "haproxy is the only one"));
-        }
-        if own.dry_run.unwrap_or(false) {
-            return Err(Error::NotYet("--dry-run", "ask the running daemon: backchat plan"));
-        }
+        let gossip = !own.no_gossip.unwrap_or(false);
+        let common = Common::new(raw.common, host, gossip)?;
+        let sources = sources(plain(own.source.clone()).unwrap_or_default(), gossip)?;
+        let run = run(&own, &common)?;
         let span = |given: Option<Text<config::Span>>, default| given.map_or(default, |Text(span)| span.0);
         Ok(Self {
-            run: if own.once.unwrap_or(false) { Run::Once } else { Run::Daemon },
+            run,
+            sources,
             force: own.force.unwrap_or(false),
+            approve: own.approve.unwrap_or(false),
             default_service: own.default_service.clone().map(|Text(service)| service),
             allow_loopback: own.allow_loopback.unwrap_or(false) || common.bind.ip().to_canonical().is_loopback(),
             empty_service: span(own.empty_service, Duration::from_secs(600)),
@@ -102,24 +187,121 @@ impl Lb {
     }
 }
 
+fn run(own: &config::LbOwn, common: &Common) -> Result<Run, Error> {
+    let once = own.once.unwrap_or(false);
+    match (own.dry_run.unwrap_or(false), own.format) {
+        // Nobody can find it, as it is no member: it has to know whom to ask.
+        (true, _) if common.gossip && common.joins.is_empty() => Err(Error::Flags(
+            "--dry-run asks a member who is there: --join ADDR names one, such as the lb that runs; or --no-gossip with \
+             --source file:PATH"
+                .into(),
+        )),
+        (true, format) => Ok(Run::DryRun { once, format: format.unwrap_or_default() }),
+        (false, Some(_)) => Err(Error::Flags("--format goes with --dry-run".into())),
+        (false, None) => Ok(if once { Run::Once } else { Run::Daemon }),
+    }
+}
+
+/// Somebody must say who is there, and each but once.
+fn sources(sources: Vec<Uri>, gossip: bool) -> Result<Vec<Uri>, Error> {
+    if sources.is_empty() && !gossip {
+        return Err(Error::Flags("--no-gossip needs --source file:PATH: nobody would say who is there".into()));
+    }
+    let twice = sources.iter().enumerate().find(|(at, uri)| sources.iter().take(*at).any(|other| other == *uri));
+    match twice {
+        Some((_, uri)) => Err(Error::Flags(format!("--source {uri}: given twice"))),
+        None => Ok(sources),
+    }
+}
+
+/// Where another driver's program is says nothing of this one: an environment may name them all.
 fn plane(own: config::LbOwn) -> Result<Plane, Error> {
-    let flags = |text: &str| Err(Error::Flags(text.into()));
-    match (own.attach.unwrap_or(false), own.haproxy_socket) {
+    let driver = own.driver.unwrap_or_default();
+    if driver != DriverName::Openresty && own.openresty_mode.is_some() {
+        return flags("--openresty-mode goes with --driver openresty");
+    }
+    match driver {
+        DriverName::Haproxy => haproxy(own),
+        DriverName::Nginx => nginx(own),
+        DriverName::Openresty => openresty(own),
+    }
+}
+
+fn haproxy(own: config::LbOwn) -> Result<Plane, Error> {
+    if own.nginx_include.is_some() || own.nginx_conf.is_some() || own.pid_file.is_some() {
+        return flags("--nginx-include, --nginx-conf and --pid-file go with --driver nginx");
+    }
+    match (own.attach.unwrap_or(false), own.haproxy_socket.clone()) {
         (true, None) => flags("--attach needs --haproxy-socket PATH"),
         (false, Some(_)) => flags("--haproxy-socket goes with --attach"),
         (true, Some(_)) if own.listen.is_some() => flags("--listen: an attached HAProxy has listeners of its own"),
         (true, Some(_)) if own.template.is_some() => flags("--template: an attached HAProxy has a file of its own"),
-        (true, Some(socket)) => Ok(Plane::Attached { socket }),
+        (true, Some(socket)) => Ok(Plane::AttachedHaproxy { socket }),
         (false, None) if own.spares.is_some_and(|n| n > 1000) => flags("--spares: use 0 to 1000"),
-        (false, None) => Ok(Plane::Managed(Managed {
-            program: own.haproxy.unwrap_or_else(|| "haproxy".into()),
-            listen: plain(own.listen).map_or_else(
-                || vec![SocketAddr::from((Ipv4Addr::UNSPECIFIED, 80))],
-                |list| list.into_iter().map(|Bind(addr)| addr).collect(),
-            ),
-            template: own.template,
-            spares: own.spares.unwrap_or(32),
-            on_exit: own.on_exit.unwrap_or_default(),
-        })),
+        (false, None) => {
+            let (spares, program) = (own.spares.unwrap_or(32), own.haproxy.clone());
+            Ok(Plane::Haproxy { managed: managed(own, program, "haproxy"), spares })
+        }
     }
+}
+
+fn nginx(own: config::LbOwn) -> Result<Plane, Error> {
+    if own.spares.is_some() {
+        return flags("--spares goes with --driver haproxy: nginx reloads for a new service");
+    }
+    let program = own.nginx.clone();
+    Ok(match attached(&own, program.as_ref(), "nginx")? {
+        Some(theirs) => Plane::AttachedNginx(theirs),
+        None => Plane::Nginx { managed: managed(own, program, "nginx") },
+    })
+}
+
+/// Where one of somebody else's is; `None` for one of ours.
+fn attached(own: &config::LbOwn, program: Option<&PathBuf>, name: &str) -> Result<Option<AttachedNginx>, Error> {
+    let refuse = |text: &str| Err(Error::Flags(text.into()));
+    if own.haproxy_socket.is_some() {
+        return refuse("--haproxy-socket goes with --driver haproxy");
+    }
+    let files = (own.nginx_include.clone(), own.nginx_conf.clone(), own.pid_file.clone());
+    match (own.attach.unwrap_or(false), files) {
+        (false, (None, None, None)) => Ok(None),
+        (false, _) => refuse("--nginx-include, --nginx-conf and --pid-file go with --attach"),
+        (true, (Some(include), Some(conf), Some(pid_file))) => Ok(Some(AttachedNginx {
+            program: program.cloned().unwrap_or_else(|| name.into()),
+            include,
+            conf,
+            pid_file,
+            listen: plain(own.listen.clone()).unwrap_or_default().into_iter().map(|Bind(addr)| addr).collect(),
+            template: own.template.clone(),
+        })),
+        (true, _) => refuse("--attach needs --nginx-include FILE --nginx-conf FILE --pid-file FILE"),
+    }
+}
+
+fn openresty(own: config::LbOwn) -> Result<Plane, Error> {
+    if own.spares.is_some() {
+        return flags("--spares goes with --driver haproxy: OpenResty takes any number of services");
+    }
+    let (program, mode) = (own.openresty.clone(), own.openresty_mode.unwrap_or_default());
+    let is_named = program.is_some();
+    Ok(match attached(&own, program.as_ref(), "openresty")? {
+        Some(theirs) => Plane::AttachedOpenresty { theirs, is_named, mode },
+        None => Plane::Openresty { managed: managed(own, program, "openresty"), is_named, mode },
+    })
+}
+
+fn managed(own: config::LbOwn, program: Option<PathBuf>, name: &str) -> Managed {
+    Managed {
+        program: program.unwrap_or_else(|| name.into()),
+        listen: plain(own.listen).map_or_else(
+            || vec![SocketAddr::from((Ipv4Addr::UNSPECIFIED, 80))],
+            |list| list.into_iter().map(|Bind(addr)| addr).collect(),
+        ),
+        template: own.template,
+        on_exit: own.on_exit.unwrap_or_default(),
+    }
+}
+
+fn flags(text: &str) -> Result<Plane, Error> {
+    Err(Error::Flags(text.into()))
 }

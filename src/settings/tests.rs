@@ -38,11 +38,11 @@ fn defaults() {
 fn everything_said() {
     let said = "--node n --bind [::1]:0 --advertise 10.0.0.9 --join seed,10.0.0.2:70 --join [::1]:7 --join-timeout 3s \
         --cluster c --tag a=b --tag role=x --role x --key-file k --profile wan --run-dir /r --admin 127.0.0.1:80 \
-        --admin unix:/s --data-dir /d --log-format json --log-level debug";
+        --admin unix:/s --admin-token-file /t --data-dir /d --log-format json --log-level debug";
     let offers = "--service web:80,host=a,host=b --service api:81 --drain-timeout 1s --stop-timeout 2s \
         --check-interval 2s --check-timeout 300ms --check-rise 3 --check-fall 4 --stop-signal QUIT --restart always -- a b";
     insta::assert_debug_snapshot!("agent_said", agent(&format!("{said} {offers}")).unwrap());
-    let plane = "--listen 0.0.0.0:81,[::]:81 --haproxy /h --template t --spares 0 --on-exit keep --force --once \
+    let plane = "--listen 0.0.0.0:81,[::]:81 --haproxy /h --template t --spares 0 --on-exit keep --force --approve --once \
         --default-service web --allow-loopback --empty-service 1m --guard-window 2s --hold-down 9s";
     insta::assert_debug_snapshot!("lb_said", lb(&format!("{said} {plane}")).unwrap());
 }
@@ -70,7 +70,15 @@ fn refusals() {
     let errors = errors.map(|result| result.unwrap_err().to_string());
     insta::assert_snapshot!("agent_refusals", errors.join("\n"));
     let errors = [
-        lb("--bind 127.0.0.1:0 --driver nginx"),
+        lb("--bind 127.0.0.1:0 --driver openresty --attach"),
+        lb("--bind 127.0.0.1:0 --driver openresty --spares 3"),
+        lb("--bind 127.0.0.1:0 --openresty-mode reload"),
+        lb("--bind 127.0.0.1:0 --driver openresty --pid-file p"),
+        lb("--bind 127.0.0.1:0 --driver nginx --haproxy-socket s"),
+        lb("--bind 127.0.0.1:0 --driver nginx --spares 3"),
+        lb("--bind 127.0.0.1:0 --driver nginx --attach --nginx-conf c --pid-file p"),
+        lb("--bind 127.0.0.1:0 --driver nginx --pid-file p"),
+        lb("--bind 127.0.0.1:0 --nginx-include i"),
         lb("--bind 127.0.0.1:0 --dry-run"),
         lb("--bind 127.0.0.1:0 --attach"),
         lb("--bind 127.0.0.1:0 --haproxy-socket /s"),
@@ -80,6 +88,54 @@ fn refusals() {
     ];
     let errors = errors.map(|result| result.unwrap_err().to_string());
     insta::assert_snapshot!("lb_refusals", errors.join("\n"));
+}
+
+#[test]
+fn an_nginx_of_somebody_else() {
+    let flags = "--insecure --driver nginx --attach --nginx-include /i --nginx-conf /c --pid-file /p";
+    let plane = |more: &str| lb(&format!("{flags} {more}")).unwrap().plane;
+    let Plane::AttachedNginx(theirs) = plane("") else { panic!() };
+    let files = [&theirs.include, &theirs.conf, &theirs.pid_file, &theirs.program].map(|path| path.to_str().unwrap());
+    assert_eq!((files, &theirs.listen[..]), (["/i", "/c", "/p", "nginx"], &[][..]));
+    let Plane::AttachedNginx(theirs) = plane("--listen [::]:81 --nginx /n") else { panic!() };
+    assert_eq!((theirs.listen, theirs.program), (vec!["[::]:81".parse().unwrap()], "/n".into()));
+    assert_eq!(plane("--listen 0.0.0.0:80").managed(), None);
+}
+
+/// An environment may name the programs of all drivers.
+#[test]
+fn another_drivers_program_is_no_matter() {
+    for driver in ["haproxy", "nginx", "openresty"] {
+        let plane = lb(&format!("--insecure --driver {driver} --haproxy /h --nginx /n --openresty /o")).unwrap().plane;
+        assert_eq!(plane.managed().unwrap().program.to_str(), Some(["/", &driver[..1]].concat().as_str()));
+    }
+}
+
+#[test]
+fn an_openresty_of_somebody_else_is_named_or_looked_for() {
+    let flags = "--insecure --driver openresty --attach --nginx-include /i --nginx-conf /c --pid-file /p";
+    let plane = |more: &str| lb(&format!("{flags} {more}")).unwrap().plane;
+    assert_eq!((plane("").program(), plane("--openresty /o").program()), (None, Some(("OpenResty", "--openresty"))));
+    let Plane::AttachedOpenresty { is_named: false, mode: OpenrestyMode::Lua, .. } = plane("") else { panic!() };
+    let by_its_file = plane("--openresty /o --openresty-mode reload --listen [::]:81");
+    assert_eq!(by_its_file.managed(), None);
+    let Plane::AttachedOpenresty { theirs, is_named: true, mode: OpenrestyMode::Reload } = by_its_file else {
+        panic!()
+    };
+    assert_eq!((theirs.program, theirs.listen), ("/o".into(), vec!["[::]:81".parse().unwrap()]));
+}
+
+#[test]
+fn an_openresty_is_named_or_looked_for() {
+    let plane = |flags: &str| lb(&format!("--insecure --driver openresty {flags}")).unwrap().plane;
+    let Plane::Openresty { is_named: false, mode: OpenrestyMode::Lua, .. } = plane("") else { panic!() };
+    assert_eq!(plane("").program(), None);
+    let named = plane("--openresty /o --openresty-mode reload");
+    assert_eq!(
+        (named.program(), &*named.managed().unwrap().program),
+        (Some(("OpenResty", "--openresty")), "/o".as_ref())
+    );
+    assert!(matches!(named, Plane::Openresty { is_named: true, mode: OpenrestyMode::Reload, .. }));
 }
 
 #[test]

@@ -27,14 +27,47 @@ pub trait Driver: Send {
     /// Reads the live data plane. Changes nothing.
     fn observe(&mut self) -> impl Future<Output = Result<Self::Observed, DriverError>> + Send;
 
+    /// Where no data plane runs: what would be observed once `ensure` had started one from nothing, with the files that
+    /// there are. For a dry run, which starts nothing. `None` where one runs, or where it is somebody else's to start. An
+    /// error is what would keep it from starting: a template that does not render, a file that is not ours.
+    fn vacant(&self) -> Result<Option<Self::Observed>, DriverError> {
+        Ok(None)
+    }
+
     /// What was observed, in the words of the desired set.
     fn live(&self, observed: &Self::Observed) -> Desired;
 
     /// What the data plane says of itself.
     fn plane(&self, observed: &Self::Observed) -> Plane;
 
+    /// The part of a desired set that this data plane holds: without what is somebody else's there. Pure.
+    fn part(&self, desired: &Desired) -> Desired;
+
     /// The way from the observed to the desired. Pure: same input, same plan.
     fn plan(&self, desired: &Desired, observed: &Self::Observed, mode: Mode) -> Step<Self::Plan>;
+
+    /// The same `desired` by a template that is only tried. Pure: nothing is remembered of it, nor written.
+    ///
+    /// # Errors
+    /// Where it does not render, or the data plane has no file that we render.
+    fn plan_by(
+        &self,
+        trial: Trial<'_>,
+        _: &Desired,
+        _: &Self::Observed,
+        _: Mode,
+    ) -> Result<Step<Self::Plan>, DriverError> {
+        Err(DriverError::Check {
+            file: trial.name.to_owned(),
+            message: "no file of this data plane is rendered".into(),
+        })
+    }
+
+    /// What the plan's reload loads, as a hash: the same for the same, whatever counts up meanwhile and whichever
+    /// endpoints come and go. `None` where nothing is reloaded.
+    fn structure(&self, _: &Self::Plan) -> Option<String> {
+        None
+    }
 
     /// A plan as people read it. The daemon and the dry run show the same.
     fn view(&self, plan: &Self::Plan) -> PlanView;
@@ -42,11 +75,40 @@ pub trait Driver: Send {
     /// Executes the plan. Idempotent; one refusal never stops the rest.
     fn apply(&mut self, plan: Self::Plan) -> impl Future<Output = Result<Report, DriverError>> + Send;
 
+    /// Whether [`Driver::at_once`] ever has anything.
+    fn is_conditional(&self) -> bool {
+        false
+    }
+
+    /// What of a plan may be applied although it was made for what was read a while ago: the data plane itself takes it
+    /// only where that is still so, and else says that it is stale. It neither reads nor writes anything else. `None`
+    /// where there is nothing of the kind.
+    fn at_once(&self, _: &Self::Plan) -> Option<Self::Plan> {
+        None
+    }
+
     /// Whether an endpoint that drains still has requests in flight.
     fn idle(&self, observed: &Self::Observed, id: &EndpointId) -> Idle;
 
+    /// How many requests an endpoint has in flight; `None` where the data plane does not count.
+    fn in_flight(&self, observed: &Self::Observed, id: &EndpointId) -> Option<u64> {
+        (self.idle(observed, id) == Idle::Yes).then_some(0)
+    }
+
     /// Which endpoints should take requests and do not, as far as the data plane's own checks go.
     fn down(&self, observed: &Self::Observed) -> BTreeSet<EndpointId>;
+
+    /// Whether a change of endpoints alone takes a reload. Then changes are gathered for longer, and a suspicion, which may
+    /// pass, drains nobody.
+    fn endpoints_reload(&self) -> bool {
+        false
+    }
+
+    /// How often the process of the data plane was found ended and was started again, or taken over from whoever did, by
+    /// this driver. 0 where it is somebody else's.
+    fn restarts(&self) -> u64 {
+        0
+    }
 
     /// Ends when the data plane wants looking at: its process ended. Pending for ever where nothing can be heard.
     /// Cancel-safe.
@@ -54,6 +116,15 @@ pub trait Driver: Send {
 
     /// Managed: ends the data plane gracefully, within the deadline. Attached: nothing.
     fn stop(&mut self, deadline: Duration) -> impl Future<Output = Result<(), DriverError>> + Send;
+}
+
+/// A template that is tried.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Trial<'a> {
+    /// As people know it: `my.jinja`.
+    pub name: &'a str,
+    /// The text.
+    pub text: &'a str,
 }
 
 /// What may be done in this step.
@@ -117,6 +188,10 @@ pub struct Plane {
     pub old_workers: usize,
     /// Why structural writes are blocked: the file was edited by somebody else.
     pub blocked: Option<String>,
+    /// Why the operator's template is not the one in use, where it is not: file, line, reason, what serves on.
+    pub template: Option<String>,
+    /// Whether an endpoint that fails the data plane's own check is asked all the same, where there is no other.
+    pub asks_failing: bool,
 }
 
 /// Whether an endpoint has requests in flight.

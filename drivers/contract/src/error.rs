@@ -13,6 +13,9 @@ pub struct Refusal {
     pub reply: String,
 }
 
+/// What is said of a refused configuration, once.
+const SERVES_ON: &str = "; the last good configuration serves on";
+
 /// Why a driver failed. Reads behind "failed to …".
 #[derive(Debug, thiserror::Error)]
 pub enum DriverError {
@@ -31,6 +34,20 @@ pub enum DriverError {
         command: String,
         /// What came back.
         reply: String,
+    },
+    /// Some commands of a plan got an answer that means no; the others were done.
+    #[error("apply everything: {plane} refused '{command}': \"{reply}\"{more}; {applied} others applied")]
+    Partly {
+        /// The data plane.
+        plane: &'static str,
+        /// The first that was refused, cut where it is long.
+        command: String,
+        /// What came back.
+        reply: String,
+        /// How many more were refused, in words; empty where none.
+        more: String,
+        /// How many were done.
+        applied: usize,
     },
     /// No answer in time. What was sent may have been done: observe again.
     #[error("{what} within {limit:?}")]
@@ -82,7 +99,9 @@ impl DriverError {
     /// where its data plane runs.
     #[must_use]
     pub fn serves_on(self) -> Self {
-        let serving = |message: String| format!("{message}; the last good configuration serves on");
+        let serving = |message: String| {
+            if message.ends_with(SERVES_ON) { message } else { message + SERVES_ON }
+        };
         match self {
             Self::Check { file, message } => Self::Check { file, message: serving(message) },
             Self::Reload { message } => Self::Reload { message: serving(message) },

@@ -4,14 +4,18 @@
 
 mod change;
 mod desired;
+mod digits;
 mod driver;
 mod error;
 mod names;
+#[cfg(feature = "paper")]
+pub mod paper;
 mod view;
 
-pub use change::{Action, Change, ChangeKind, ChangeStatus, Reason, diff};
+pub use change::{Action, Change, ChangeKind, ChangeStatus, Reason, diff, diff_by_way_of, sort, waiting, words};
 pub use desired::{Desired, Endpoint, EndpointId, EndpointState, Protocol, Route, Service};
-pub use driver::{Driver, Idle, Mode, Plane, Report, Step, Structure};
+pub use digits::{push_addr, push_number};
+pub use driver::{Driver, Idle, Mode, Plane, Report, Step, Structure, Trial};
 pub use error::{DriverError, Refusal};
 pub use names::{EndpointAddr, EndpointName, HostPattern, NameError, NodeName, PathPrefix, ServiceName, Weight};
 pub use view::{FileChange, PlanView, Summary};

@@ -3,7 +3,7 @@
 //! Every value is refused or taken as it is, never stripped or repaired. The alphabets are chosen so
 //! that no member of them means anything to HAProxy's or nginx's parsers.
 
-use std::{fmt, net::SocketAddr, str::FromStr};
+use std::{fmt, net::SocketAddr, str::FromStr, sync::Arc};
 
 use serde::{Deserialize, Serialize};
 
@@ -24,24 +24,30 @@ impl NameError {
     }
 }
 
+/// Shared, for names are copied wherever a set is: a copy takes no memory of its own.
 macro_rules! text_newtype {
     ($(#[$doc:meta])* $name:ident, $parse:path) => {
         $(#[$doc])*
         #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
         #[serde(try_from = "String", into = "String")]
-        pub struct $name(String);
+        pub struct $name(Arc<str>);
 
         impl $name {
             /// The name as text.
             pub fn as_str(&self) -> &str {
                 &self.0
             }
+
+            /// The same text, for whoever keeps it too.
+            pub fn shared(&self) -> Arc<str> {
+                Arc::clone(&self.0)
+            }
         }
 
         impl FromStr for $name {
             type Err = NameError;
             fn from_str(text: &str) -> Result<Self, NameError> {
-                $parse(text).map(Self)
+                $parse(text).map(|text| Self(text.into()))
             }
         }
 
@@ -54,7 +60,7 @@ macro_rules! text_newtype {
 
         impl From<$name> for String {
             fn from(name: $name) -> Self {
-                name.0
+                name.0.as_ref().into()
             }
         }
 
@@ -130,7 +136,7 @@ fn path_prefix(text: &str) -> Result<String, NameError> {
 
 impl From<&NodeName> for EndpointName {
     fn from(node: &NodeName) -> Self {
-        Self(node.0.clone())
+        Self(node.shared())
     }
 }
 
@@ -274,7 +280,7 @@ impl From<EndpointAddr> for SocketAddr {
 
 impl fmt::Display for EndpointAddr {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.pad(&self.0.to_string())
+        self.0.fmt(f)
     }
 }
 

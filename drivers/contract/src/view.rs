@@ -7,7 +7,7 @@ use crate::change::{Action, Change, ChangeKind, ChangeStatus};
 /// What a plan would do, without the means to do it.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct PlanView {
-    /// What changes, sorted by kind and id.
+    /// What changes once the plan has run its course, and what waits, in a plan's order.
     pub changes: Vec<Change>,
     /// Files that would be written.
     pub files: Vec<FileChange>,
@@ -15,6 +15,10 @@ pub struct PlanView {
     pub commands: Vec<String>,
     /// What forces a reload; `None` where nothing does.
     pub reload: Option<String>,
+    /// The generation that it leads to; `None` where that stays as it is.
+    pub generation: Option<u64>,
+    /// What else is waited for, as fragments.
+    pub waits: Vec<String>,
 }
 
 /// One file before and after.
@@ -51,6 +55,8 @@ pub struct Summary {
     pub drain: usize,
     /// To remove.
     pub remove: usize,
+    /// Waiting for something else.
+    pub waiting: usize,
     /// Held back by the guard.
     pub held: usize,
     /// Refused.
@@ -60,13 +66,21 @@ pub struct Summary {
 }
 
 impl PlanView {
+    /// How many changes would be done.
+    pub fn planned(&self) -> usize {
+        self.changes.iter().filter(|change| change.status == ChangeStatus::Planned).count()
+    }
+
     /// The plan in numbers.
     pub fn summary(&self) -> Summary {
         let mut sum = Summary { commands: self.commands.len(), ..Summary::default() };
-        for change in self.changes.iter().filter(|c| c.kind != ChangeKind::Service) {
+        for change in &self.changes {
             match (change.status, change.action) {
                 (ChangeStatus::Held, _) => sum.held += 1,
                 (ChangeStatus::Refused, _) => sum.refused += 1,
+                // A service comes and goes with its endpoints and routes.
+                (ChangeStatus::Planned | ChangeStatus::Waiting, _) if change.kind == ChangeKind::Service => {}
+                (ChangeStatus::Waiting, _) => sum.waiting += 1,
                 (ChangeStatus::Planned, Action::Add) => sum.add += 1,
                 (ChangeStatus::Planned, Action::Remove) => sum.remove += 1,
                 (ChangeStatus::Planned, Action::Update) => sum.change += 1,

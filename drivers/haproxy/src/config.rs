@@ -5,20 +5,18 @@
 //! `${ENV}`.
 
 mod context;
-mod seal;
 
-use std::{net::SocketAddr, time::Duration};
+use std::{cell::RefCell, net::SocketAddr, time::Duration};
 
 use backchat_contract::{DriverError, ServiceName};
-use backchat_template::{RenderError, Template};
+use backchat_template::{BLANK_STRUCTURE, Generation, RenderError, Template, filled, hash};
+pub use backchat_template::{Seal, seal};
 use context::Context;
-pub(crate) use seal::unsealed;
-pub use seal::{Seal, seal};
 
 use crate::{layout::Layout, maps, options::ServerOptions, paths::Paths};
 
 /// What stands before the generation in the file.
-const GENERATION: &str = "proc.backchat_gen str(";
+pub(crate) const GENERATION: &str = "proc.backchat_gen str(";
 
 /// What the operator says, and where things lie.
 #[derive(Clone, Debug)]
@@ -86,19 +84,103 @@ pub struct Rendered {
 /// HTTP. Servers that drain are rendered `disabled`: a HAProxy restarted from the file alone gives them
 /// nothing, and the runtime takes them from there to drain or to ready by the same steps as any other.
 pub fn render(settings: &ConfigSettings, layout: &Layout) -> Result<Rendered, DriverError> {
-    let structure = structure(settings, layout)?;
-    let text = settings.template.render(&Context::new(settings, layout, &structure)).map_err(refused)?;
-    needs(settings, &text, &format!("stats socket {}", settings.paths.socket.display()))?;
-    needs(settings, &text, &format!("{GENERATION}{})", layout.generation))?;
-    needs(settings, &text, &format!("proc.backchat_structure str({structure})"))?;
+    render_by(&settings.template, settings, layout)
+}
+
+/// Renders by another template than that of the settings.
+pub(crate) fn render_by(
+    template: &Template,
+    settings: &ConfigSettings,
+    layout: &Layout,
+) -> Result<Rendered, DriverError> {
+    Renderer::new(settings).render(template, layout)
+}
+
+/// Renders by the same settings again and again: a layout under another generation is the same text, but for that.
+pub(crate) struct Renderer<'a> {
+    settings: &'a ConfigSettings,
+    /// The configuration that was rendered last, and the same with blanks.
+    last: RefCell<Option<(String, String)>>,
+}
+
+impl<'a> Renderer<'a> {
+    /// Nothing is rendered yet.
+    pub(crate) fn new(settings: &'a ConfigSettings) -> Self {
+        Self { settings, last: RefCell::default() }
+    }
+
+    /// A layout as files.
+    pub(crate) fn render(&self, template: &Template, layout: &Layout) -> Result<Rendered, DriverError> {
+        let structure = structure_by(template, self.settings, layout)?;
+        let says = |generation, structure| Context::new(self.settings, layout, generation, structure);
+        if template.leaves_blanks() {
+            let blanks = template.render(&says(Generation::BLANK, BLANK_STRUCTURE)).map_err(refused)?;
+            if let Some(text) = filled(&blanks, layout.generation, &structure) {
+                let rendered = finish(template, self.settings, layout, text, structure)?;
+                self.last.replace(Some((rendered.config.clone(), blanks)));
+                return Ok(rendered);
+            }
+        }
+        let text = template.render(&says(Generation::Is(layout.generation), &structure)).map_err(refused)?;
+        finish(template, self.settings, layout, text, structure)
+    }
+
+    /// What was `rendered` of this layout under another generation, under its own.
+    pub(crate) fn again(
+        &self,
+        template: &Template,
+        layout: &Layout,
+        rendered: &Rendered,
+    ) -> Result<Rendered, DriverError> {
+        let filled = |(config, blanks): &(String, String)| {
+            let known = *config == rendered.config;
+            known.then(|| filled(blanks, layout.generation, &rendered.structure)).flatten()
+        };
+        let text = self.last.borrow().as_ref().and_then(filled);
+        text.map_or_else(
+            || self.render(template, layout),
+            |text| finish(template, self.settings, layout, text, rendered.structure.clone()),
+        )
+    }
+}
+
+/// What was rendered as files: with what must be in it, the maps, and the seal.
+fn finish(
+    template: &Template,
+    settings: &ConfigSettings,
+    layout: &Layout,
+    text: String,
+    structure: String,
+) -> Result<Rendered, DriverError> {
+    needs(template, &text, &format!("stats socket {}", settings.paths.socket.display()))?;
+    needs(template, &text, &format!("{GENERATION}{})", layout.generation))?;
+    needs(template, &text, &format!("proc.backchat_structure str({structure})"))?;
     let (hosts, services) = (maps::text(&maps::hosts(layout)), maps::text(&maps::services(layout)));
     Ok(Rendered { config: seal(text), hosts, services, structure })
 }
 
 /// The hash of what only a reload can change.
 pub fn structure(settings: &ConfigSettings, layout: &Layout) -> Result<String, DriverError> {
-    let text = settings.template.render(&Context::structure(settings, layout)).map_err(refused)?;
-    Ok(seal::hash(&text))
+    structure_by(&settings.template, settings, layout)
+}
+
+/// With samples in place of the servers and without any: a template may write a backend without servers otherwise.
+fn structure_by(template: &Template, settings: &ConfigSettings, layout: &Layout) -> Result<String, DriverError> {
+    let text = |samples| template.render(&Context::structure(settings, layout, samples)).map_err(refused);
+    Ok(hash(&(text(false)? + &text(true)?)))
+}
+
+/// What the engine said of a rendering by this template, with the template's own line where it names one.
+pub(crate) fn located(
+    error: DriverError,
+    template: &Template,
+    settings: &ConfigSettings,
+    (layout, rendered): (&Layout, &Rendered),
+) -> DriverError {
+    let DriverError::Check { file, message } = error else { return error };
+    let context = Context::new(settings, layout, Generation::Is(layout.generation), &rendered.structure);
+    let (file, message) = template.blame(&context, &rendered.config, (&file, &message));
+    DriverError::Check { file, message }
 }
 
 /// Which generation a file renders.
@@ -107,12 +189,12 @@ pub(crate) fn generation_of(config: &str) -> Option<u64> {
 }
 
 /// Without some lines the running process could not be driven, though it would pass its own check.
-fn needs(settings: &ConfigSettings, text: &str, wanted: &str) -> Result<(), DriverError> {
+fn needs(template: &Template, text: &str, wanted: &str) -> Result<(), DriverError> {
     if text.contains(wanted) {
         return Ok(());
     }
     let message = format!("the template must render '{wanted}'");
-    Err(DriverError::Check { file: settings.template.name.clone(), message })
+    Err(DriverError::Check { file: template.name.clone(), message })
 }
 
 fn refused(error: RenderError) -> DriverError {

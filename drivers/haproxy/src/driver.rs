@@ -2,20 +2,20 @@
 
 use std::{
     collections::BTreeSet,
+    sync::Arc,
     time::{Duration, Instant},
 };
 
-use backchat_contract::{Desired, Driver, DriverError, EndpointId, Idle, Mode, PlanView, Plane, Report, Step};
-use backchat_template::failpoint::point_async;
+use backchat_contract::{Desired, Driver, DriverError, EndpointId, Idle, Mode, PlanView, Plane, Report, Step, Trial};
+use backchat_template::{Template, failpoint::point_async};
 
 use crate::{
     apply,
     connection::Connection,
-    layout::Layout,
     managed::Managed,
     observe::{self, Clock, Flavour, Observed},
     options::ServerOptions,
-    plan::{Plan, Planner},
+    plan::{Plan, Planner, part},
     probe::Newcomers,
     protocol::info,
     settings::{AttachedSettings, ManagedSettings},
@@ -74,6 +74,30 @@ impl HaproxyDriver {
     }
 }
 
+impl HaproxyDriver {
+    /// A step by what planning needs to know, the templates aside.
+    fn with_planner<T>(&self, plan: impl FnOnce(Planner<'_>) -> T) -> T {
+        let renderer = self.managed.as_ref().map(Managed::renderer);
+        let renderer = || renderer.as_ref().ok_or_else(unrendered);
+        let planner = Planner {
+            flavour: &self.flavour,
+            options: &self.options,
+            spares: self.managed.as_ref().map_or(0, |m| m.settings().spares),
+            drain_limit: self.drain_limit,
+            paths: self.managed.as_ref().map(Managed::paths),
+            templates: Vec::new(),
+            render: &|template, layout| renderer()?.render(template, layout),
+            again: &|template, layout, rendered| renderer()?.again(template, layout, rendered),
+            refused: false,
+        };
+        plan(planner)
+    }
+}
+
+fn unrendered() -> DriverError {
+    DriverError::Unsupported("an attached haproxy has no file of ours".into())
+}
+
 impl Driver for HaproxyDriver {
     type Observed = Observed;
     type Plan = Plan;
@@ -104,7 +128,18 @@ impl Driver for HaproxyDriver {
             // Of somebody else's HAProxy we do not know that it reaches what we reach.
             self.newcomers.look(&mut observed, &self.flavour, now).await;
         }
+        if let Some(managed) = &mut self.managed {
+            managed.judge(&observed).await;
+            if !managed.is_taken_over() {
+                // For a dry run, that is all there is to say: the daemon would tell it by its status, beside what flows.
+                managed.render_any(&observed.layout)?;
+            }
+        }
         Ok(observed)
+    }
+
+    fn vacant(&self) -> Result<Option<Observed>, DriverError> {
+        self.managed.as_ref().map_or(Ok(None), Managed::vacant)
     }
 
     fn live(&self, observed: &Observed) -> Desired {
@@ -118,23 +153,41 @@ impl Driver for HaproxyDriver {
             generation: observed.layout.generation,
             old_workers: observed.old_workers,
             blocked: self.managed.as_ref().zip(observed.files.as_ref()).and_then(|(m, f)| f.edited(&m.paths().config)),
+            template: self.managed.as_ref().and_then(|m| m.templates().trouble(observed.layout.generation)),
+            asks_failing: false,
         }
     }
 
+    fn part(&self, desired: &Desired) -> Desired {
+        part(desired, &self.flavour).into_owned()
+    }
+
     fn plan(&self, desired: &Desired, observed: &Observed, mode: Mode) -> Step<Plan> {
-        let render = |layout: &Layout| match &self.managed {
-            Some(managed) => managed.render(layout),
-            None => Err(DriverError::Unsupported("an attached haproxy has no file of ours".into())),
-        };
-        let planner = Planner {
-            flavour: &self.flavour,
-            options: &self.options,
-            spares: self.managed.as_ref().map_or(0, |m| m.settings().spares),
-            drain_limit: self.drain_limit,
-            paths: self.managed.as_ref().map(Managed::paths),
-            render: &render,
-        };
-        planner.plan(desired, observed, mode)
+        let templates = self.managed.as_ref().map_or_else(Vec::new, |m| m.templates().candidates());
+        let refused = self.managed.as_ref().is_some_and(|m| m.templates().is_refused());
+        self.with_planner(|planner| Planner { templates, refused, ..planner }.plan(desired, observed, mode))
+    }
+
+    fn plan_by(
+        &self,
+        trial: Trial<'_>,
+        desired: &Desired,
+        observed: &Observed,
+        mode: Mode,
+    ) -> Result<Step<Plan>, DriverError> {
+        let template = Template { name: trial.name.into(), text: trial.text.into() };
+        if self.managed.is_none() {
+            return Err(DriverError::Check {
+                file: template.name,
+                message: "an attached haproxy has a file of its own".into(),
+            });
+        }
+        let templates = vec![Arc::new(template)];
+        self.with_planner(|planner| Planner { templates, ..planner }.try_plan(desired, observed, mode))
+    }
+
+    fn structure(&self, plan: &Plan) -> Option<String> {
+        plan.structure.as_ref().map(|structure| structure.structure.clone())
     }
 
     fn view(&self, plan: &Plan) -> PlanView {
@@ -168,8 +221,8 @@ impl Driver for HaproxyDriver {
         if let Some(structure) = plan.structure {
             // Whatever comes of it: an open session would go on with the old worker, and keep it alive.
             self.connection.close();
-            managed.load(&structure).await?;
-            report.reloaded = true;
+            // On the heap: it is large, and rare.
+            report.reloaded = Box::pin(managed.load(&structure)).await?;
         }
         Ok(report)
     }
@@ -178,8 +231,16 @@ impl Driver for HaproxyDriver {
         observed.idle(id)
     }
 
+    fn in_flight(&self, observed: &Observed, id: &EndpointId) -> Option<u64> {
+        observed.in_flight(id)
+    }
+
     fn down(&self, observed: &Observed) -> BTreeSet<EndpointId> {
         observed.failing()
+    }
+
+    fn restarts(&self) -> u64 {
+        self.managed.as_ref().map_or(0, Managed::restarts)
     }
 
     async fn attention(&mut self) {

@@ -2,17 +2,17 @@
 //! before a start. They change together: a HAProxy started alone after a crash finds all of one rendering.
 
 use std::{
-    fs, io,
+    fs,
     path::{Path, PathBuf},
     time::Duration,
 };
 
 use backchat_contract::DriverError;
-use backchat_template::{FileSet, StagedSet, failpoint::point_async, install};
+use backchat_template::{Engine, FileSet, StagedSet, blocking, checked, keep_edited, roll_out};
 
 use crate::{
     check::check,
-    config::{Rendered, Seal, generation_of},
+    config::{GENERATION, Rendered, Seal, generation_of},
     master,
     paths::Paths,
     process::Launch,
@@ -40,38 +40,59 @@ pub async fn write(paths: &Paths, rendered: &Rendered) -> Result<(), DriverError
     blocking(move || staged.place().map(drop)).await
 }
 
+/// The same with a check before it, where there is a limit for one.
+pub(crate) async fn write_by(launch: &Launch, rendered: &Rendered, limit: Option<Duration>) -> Result<(), DriverError> {
+    let Some(limit) = limit else { return write(&launch.paths, rendered).await };
+    let limits = Limits { check: limit, ..Limits::default() };
+    let (set, _) = checked(&Haproxy { launch, generation: 0, limits }, staged(launch, rendered).await?).await?;
+    blocking(move || set.place().map(drop)).await
+}
+
 /// Checks a rendering, puts it in place, reloads and confirms. On any error the files of before are back in
 /// place, and the worker of before serves on.
 pub async fn deploy(launch: &Launch, rendered: &Rendered, generation: u64, limits: Limits) -> Result<(), DriverError> {
-    let staged = checked(launch, rendered, limits.check).await?;
-    let placed = blocking(move || staged.place()).await?;
-    point_async("reload:begin").await;
-    let Err(error) = master::reload(&launch.paths, generation, limits.reload).await else { return Ok(()) };
-    if let Err(left) = blocking(move || placed.roll_back()).await {
-        return Err(with(error, &format!("; and the files of before could not be put back: failed to {left}")));
-    }
-    revive(launch, limits.reload).await;
-    Err(error)
+    let staged = staged(launch, rendered).await?;
+    roll_out(&Haproxy { launch, generation, limits }, staged).await
 }
 
 /// Checks a rendering without putting it in place.
 pub async fn try_out(launch: &Launch, rendered: &Rendered, limit: Duration) -> Result<(), DriverError> {
-    checked(launch, rendered, limit).await.map(drop)
+    let staged = staged(launch, rendered).await?;
+    let limits = Limits { check: limit, ..Limits::default() };
+    checked(&Haproxy { launch, generation: 0, limits }, staged).await.map(drop)
 }
 
-async fn checked(launch: &Launch, rendered: &Rendered, limit: Duration) -> Result<StagedSet, DriverError> {
+async fn staged(launch: &Launch, rendered: &Rendered) -> Result<(StagedSet, String), DriverError> {
     let paths = launch.paths.clone();
     blocking(move || have_maps(&paths)).await?;
-    let staged = stage(&launch.paths, rendered).await?;
-    check(&launch.program, &staged.path(name(&launch.paths.config)), limit).await?;
-    point_async("files:checked").await;
-    Ok(staged)
+    Ok((stage(&launch.paths, rendered).await?, name(&launch.paths.config).to_owned()))
+}
+
+/// A HAProxy that is to run a generation.
+struct Haproxy<'a> {
+    launch: &'a Launch,
+    generation: u64,
+    limits: Limits,
+}
+
+impl Engine for Haproxy<'_> {
+    async fn check(&self, staged: PathBuf) -> Result<(), DriverError> {
+        check(&self.launch.program, &staged, self.limits.check).await
+    }
+
+    async fn reload(&self) -> Result<(), DriverError> {
+        master::reload(&self.launch.paths, self.generation, self.limits.reload).await
+    }
+
+    async fn rolled_back(&self) {
+        revive(self.launch, self.limits.reload).await;
+    }
 }
 
 async fn stage(paths: &Paths, rendered: &Rendered) -> Result<StagedSet, DriverError> {
     let (paths, rendered) = (paths.clone(), rendered.clone());
     let work = move || {
-        keep_edited(&paths)?;
+        keep_edited(&paths.config)?;
         let texts = [&rendered.config, &rendered.hosts, &rendered.services];
         let files: Vec<_> = names(&paths).into_iter().zip(texts).map(|(name, text)| (name, text.as_bytes())).collect();
         set(&paths).stage(&files)
@@ -92,27 +113,6 @@ fn have_maps(paths: &Paths) -> Result<(), DriverError> {
     set(paths).stage(&files)?.place().map(drop)
 }
 
-/// What somebody wrote is not lost when it is written over.
-fn keep_edited(paths: &Paths) -> Result<(), DriverError> {
-    let Ok(bytes) = fs::read(&paths.config) else { return Ok(()) };
-    if bytes.is_empty() || Seal::of(&String::from_utf8_lossy(&bytes)) == Seal::Whole {
-        return Ok(());
-    }
-    let aside = aside(paths);
-    if fs::read(&aside).is_ok_and(|kept| kept == bytes) {
-        return Ok(());
-    }
-    drop(install(&aside, &bytes)?);
-    tracing::warn!(file = %aside.display(), "the configuration was not as backchat wrote it: kept here");
-    Ok(())
-}
-
-fn aside(paths: &Paths) -> PathBuf {
-    let mut name = paths.config.clone().into_os_string();
-    name.push(".edited");
-    name.into()
-}
-
 fn set(paths: &Paths) -> FileSet {
     FileSet::new(paths.config.parent().unwrap_or(Path::new("/")))
 }
@@ -128,30 +128,12 @@ fn name(path: &Path) -> &str {
 
 /// Says of files that could not be written how that is cured, and what goes on meanwhile. Only where HAProxy runs.
 pub(crate) fn unwritten(error: DriverError) -> DriverError {
-    let DriverError::File { action, path, source } = error else { return error };
-    let cure = match source.kind() {
-        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => "make room there",
-        io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem => "make it writable",
-        _ => "see to it",
-    };
-    let text = format!("{source}; {cure}: until then endpoints flow, and haproxy's files stay as they are");
-    DriverError::File { action, path, source: io::Error::new(source.kind(), text) }
+    backchat_template::unwritten(error, "endpoints flow, and haproxy's files stay as they are")
 }
 
-/// Refuses to start where somebody else's configuration lies: neither ours nor a cut one of ours (empty, or with
-/// our generation in it, or cut before that: the beginning of `rendered`).
+/// Refuses to start where somebody else's configuration lies: neither ours nor a cut one of ours.
 pub fn refuse_foreign(paths: &Paths, rendered: &str) -> Result<(), DriverError> {
-    let text = match fs::read(&paths.config) {
-        Ok(bytes) => String::from_utf8_lossy(&bytes).into_owned(),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
-        Err(error) => return Err(DriverError::file("read", &paths.config)(error)),
-    };
-    if Seal::of(&text) != Seal::Missing || generation_of(&text).is_some() || rendered.starts_with(&text) {
-        return Ok(());
-    }
-    let file = paths.config.display();
-    let remedy = "move it away, or use another run folder (--run-dir)";
-    Err(DriverError::Unsupported(format!("write over {file}: it is not backchat's; {remedy}")))
+    backchat_template::refuse_foreign(&paths.config, GENERATION, rendered)
 }
 
 /// Whether there is a file to start from: the one in place; where that is cut or does not pass, the last good
@@ -170,7 +152,7 @@ pub async fn settle(launch: &Launch, limit: Duration) -> Result<bool, DriverErro
     }
     if seal(config) == Seal::Edited {
         // Somebody's work, though it does not pass.
-        keep_edited(paths)?;
+        keep_edited(&paths.config)?;
     }
     tracing::warn!(file = %config.display(), "starting from the last good configuration: the current one does not pass");
     set.fall_back(&names)?;
@@ -179,17 +161,6 @@ pub async fn settle(launch: &Launch, limit: Duration) -> Result<bool, DriverErro
 
 fn seal(file: &Path) -> Seal {
     fs::read_to_string(file).map_or(Seal::Missing, |text| Seal::of(&text))
-}
-
-/// A failed reload and what came on top of it: the reload's own reason must not be lost over it.
-fn with(error: DriverError, more: &str) -> DriverError {
-    match error {
-        DriverError::Reload { message } => DriverError::Reload { message: message + more },
-        other => {
-            tracing::warn!("after a failed reload{more}");
-            other
-        }
-    }
 }
 
 /// 3.2 may leave the runtime socket refusing after two failed reloads in a row; a good one restores it.
@@ -201,23 +172,5 @@ async fn revive(launch: &Launch, limit: Duration) {
     let Some(generation) = generation_of(&text) else { return };
     if let Err(error) = master::reload(&launch.paths, generation, limit).await {
         tracing::warn!(%error, "the runtime socket is refused after a failed reload, and another did not restore it");
-    }
-}
-
-/// Runs what waits for the disk where it holds up nothing else.
-async fn blocking<T: Send + 'static>(
-    work: impl FnOnce() -> Result<T, DriverError> + Send + 'static,
-) -> Result<T, DriverError> {
-    tokio::task::spawn_blocking(work).await.expect("writing files does not panic")
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_failed_reload_keeps_its_reason() {
-        let error = with(DriverError::Reload { message: "no".into() }, "; and more").to_string();
-        assert_eq!(error, "reload: no; and more");
     }
 }

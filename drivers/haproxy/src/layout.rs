@@ -8,43 +8,44 @@ use serde::Serialize;
 
 /// A backend's name: a service's own, or that of a spare (`bc-spare-07`).
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
-pub struct BackendName(String);
+pub struct BackendName(ServiceName);
 
 impl BackendName {
     /// What every spare's name begins with.
     pub const SPARE: &'static str = "bc-spare-";
 
     /// The spare with this number, from 1.
+    #[expect(clippy::missing_panics_doc, reason = "a name that a service could have")]
     pub fn spare(number: usize) -> Self {
-        Self(format!("{}{number:02}", Self::SPARE))
+        Self(format!("{}{number:02}", Self::SPARE).parse().expect("a service's alphabet holds it"))
     }
 
     /// Whether it names a spare.
     pub fn is_spare(&self) -> bool {
-        self.0.starts_with(Self::SPARE)
+        self.as_str().starts_with(Self::SPARE)
     }
 
     /// The name as text.
     pub fn as_str(&self) -> &str {
-        &self.0
+        self.0.as_str()
     }
 
     /// Takes a name that HAProxy or a map said, where it is one that we could have given: a service's alphabet
     /// holds the spares' names too, and none of the template's own (`bc:none`).
     pub(crate) fn read(text: &str) -> Option<Self> {
-        text.parse::<ServiceName>().ok().map(|name| Self::from(&name))
+        text.parse().ok().map(Self)
     }
 }
 
 impl From<&ServiceName> for BackendName {
     fn from(service: &ServiceName) -> Self {
-        Self(service.to_string())
+        Self(service.clone())
     }
 }
 
 impl fmt::Display for BackendName {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.pad(&self.0)
+        f.pad(self.as_str())
     }
 }
 
@@ -108,12 +109,20 @@ pub struct ServerId(u32);
 impl ServerId {
     const MAX: u32 = 0x7fff_ffff;
 
+    /// The lowest.
+    pub(crate) const FIRST: Self = Self(1);
+
     /// The number that a name asks for: the same on every balancer and after every return, so that hashes over
     /// ids agree and stay (FNV-1a, 32 bits, folded into the range).
     pub fn wanted(name: &EndpointName) -> Self {
         let step = |hash: u32, byte: u8| (hash ^ u32::from(byte)).wrapping_mul(0x0100_0193);
         let hash = name.as_str().bytes().fold(0x811c_9dc5, step);
         Self(hash % Self::MAX + 1)
+    }
+
+    /// The number.
+    pub(crate) fn get(self) -> u32 {
+        self.0
     }
 
     /// The next number, after the highest the lowest: the way out where two names ask for the same.

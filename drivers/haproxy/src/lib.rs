@@ -16,7 +16,10 @@ mod managed;
 pub mod maps;
 pub mod master;
 pub mod observe;
+pub mod offline;
 pub mod options;
+#[cfg(any(test, feature = "paper"))]
+pub mod paper;
 pub mod paths;
 pub mod plan;
 mod probe;

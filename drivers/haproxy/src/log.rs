@@ -1,47 +1,33 @@
 //! What HAProxy says on standard error: a file in the run folder, so that it outlives the daemon, and the
 //! only place where 2.6 says why a reload failed.
 
-use std::{
-    collections::HashSet,
-    fs::{File, OpenOptions},
-    io::{self, Read, Seek, SeekFrom},
-    os::unix::fs::OpenOptionsExt,
-};
+use std::{collections::HashSet, fs::File, io};
+
+use backchat_template::log;
 
 use crate::paths::Paths;
 
-/// A log longer than this is emptied. HAProxy writes a line whenever a server goes up or down.
-const LOG_MAX: u64 = 4 * 1024 * 1024;
-
-/// How much of the log a failure reads, and how many alerts it tells.
-const READ_MAX: u64 = 64 * 1024;
+/// How many alerts a failure tells.
 const ALERTS_MAX: usize = 4;
 
 /// Opens the log for a process to append to.
 pub(crate) fn open(paths: &Paths) -> io::Result<File> {
-    OpenOptions::new().append(true).create(true).mode(0o600).open(&paths.log)
+    log::open(&paths.log)
 }
 
-/// Empties a log that has grown long. HAProxy appends, so it goes on at the new end.
+/// Empties a log that has grown long. HAProxy writes a line whenever a server goes up or down.
 pub(crate) fn trim(paths: &Paths) -> io::Result<()> {
-    if len(paths) > LOG_MAX { OpenOptions::new().write(true).open(&paths.log)?.set_len(0) } else { Ok(()) }
+    log::trim(&paths.log)
 }
 
 /// The log's length in bytes; 0 where there is none.
 pub(crate) fn len(paths: &Paths) -> u64 {
-    std::fs::metadata(&paths.log).map_or(0, |m| m.len())
+    log::len(&paths.log)
 }
 
 /// What was written behind the first `offset` bytes; empty where it cannot be read: it only explains.
 pub(crate) fn since(paths: &Paths, offset: u64) -> String {
-    let read = || {
-        let mut file = File::open(&paths.log)?;
-        file.seek(SeekFrom::Start(offset))?;
-        let mut bytes = Vec::new();
-        file.take(READ_MAX).read_to_end(&mut bytes)?;
-        io::Result::Ok(bytes)
-    };
-    String::from_utf8_lossy(&read().unwrap_or_default()).into_owned()
+    log::since(&paths.log, offset)
 }
 
 /// The reasons among HAProxy's lines, without their prefixes: `parsing [haproxy.cfg:104] : unknown keyword…`.
@@ -60,8 +46,6 @@ pub(crate) fn alerts(text: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use std::io::Write;
-
     use super::*;
 
     fn check(text: &str, expected: &str) {
@@ -82,19 +66,5 @@ mod tests {
         check("[ALERT]    (9) : backend 'web' has no server available!\n", "");
         check(&bad.repeat(2), &alerts(bad));
         check("Success=1\n", "");
-    }
-
-    #[test]
-    fn a_long_log_is_emptied_and_written_on() {
-        let folder = tempfile::tempdir().unwrap();
-        let paths = Paths::new(folder.path()).unwrap();
-        let mut log = open(&paths).unwrap();
-        log.write_all(b"short\n").unwrap();
-        trim(&paths).unwrap();
-        assert_eq!(since(&paths, 0), "short\n");
-        log.set_len(LOG_MAX + 1).unwrap();
-        trim(&paths).unwrap();
-        log.write_all(b"next\n").unwrap();
-        assert_eq!(since(&paths, 0), "next\n");
     }
 }

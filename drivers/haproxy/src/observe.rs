@@ -11,12 +11,12 @@ use std::{
 };
 
 use backchat_contract::{Desired, DriverError, Endpoint, EndpointId, EndpointName, EndpointState, Idle, Service};
+use backchat_template::SealOnce;
 
 pub use assemble::assemble;
 pub use clock::Clock;
 
 use crate::{
-    config::Seal,
     layout::{Admin, BackendName, Layout, ServerId},
     maps::MapEntry,
     protocol::{self, Info, MapFile, Query, ServerName, ServerPath},
@@ -121,19 +121,14 @@ pub struct Files {
     pub hosts: String,
     /// The services map.
     pub services: String,
+    /// What the configuration's last line says of it.
+    pub seal: SealOnce,
 }
 
 impl Files {
     /// Why the configuration at `path` must not be written over, and how it is all the same: somebody else wrote it.
     pub fn edited(&self, path: &Path) -> Option<String> {
-        let what = match Seal::of(&self.config) {
-            Seal::Whole => return None,
-            _ if self.config.is_empty() => return None,
-            Seal::Edited => "was edited by hand",
-            Seal::Missing => "is not as backchat wrote it",
-        };
-        let path = path.display();
-        Some(format!("{path} {what}; start lb with --force to write over it, a copy is kept as {path}.edited"))
+        backchat_template::edited(path, &self.config, self.seal.of(&self.config))
     }
 }
 
@@ -175,6 +170,12 @@ impl Observed {
             Some(EndpointId { service, endpoint: endpoint.clone() })
         };
         self.down.keys().filter_map(id).collect()
+    }
+
+    /// How many connections a server that leaves has in use, where HAProxy said.
+    pub fn in_flight(&self, id: &EndpointId) -> Option<u64> {
+        let (name, _) = self.layout.backends.iter().find(|(_, b)| b.service.as_ref() == Some(&id.service))?;
+        self.leaving.get(&(name.clone(), id.endpoint.clone()))?.used
     }
 
     /// Whether a server has requests in flight. One that is not there has none; of one that takes requests nobody

@@ -4,6 +4,7 @@
 use std::path::{Path, PathBuf};
 
 use backchat_contract::DriverError;
+use backchat_template::check_run_folder;
 use serde::Serialize;
 
 /// Files and sockets of one HAProxy.
@@ -23,30 +24,20 @@ pub struct Paths {
     pub pid: PathBuf,
     /// What HAProxy says on standard error.
     pub log: PathBuf,
+    /// The operator's template as it was good last.
+    #[serde(skip)]
+    pub template: PathBuf,
 }
 
-/// A unix socket's address holds 107 bytes; HAProxy binds under the name followed by `.PID.tmp` first.
-const SOCKET_MAX: usize = 107 - ".4194304.tmp".len();
-
-/// What [`is_plain`] asks for.
-pub(crate) const PLAIN: &str = "use an absolute path of letters, digits and / . _ - + @";
-
-/// Whether a path is absolute and one word to the configuration's parser and to the socket's alike: what else would
-/// need quoting, they quote differently.
-pub(crate) fn is_plain(path: &Path) -> bool {
-    let plain = |b: &u8| b.is_ascii_alphanumeric() || b"/._-+@".contains(b);
-    path.is_absolute() && path.as_os_str().as_encoded_bytes().iter().all(plain)
-}
+/// HAProxy binds its socket under this name first, with the longest pid that there is.
+const LONGEST_SOCKET: &str = "haproxy.sock.4194304.tmp";
 
 impl Paths {
     /// The places in a run folder. Refused: a folder whose name HAProxy's parser would not read as one word, or
     /// that is too long for a socket.
     pub fn new(folder: &Path) -> Result<Self, DriverError> {
-        let refuse = |rule: &str| DriverError::Unsupported(format!("run folder {}: {rule}", folder.display()));
-        if !is_plain(folder) {
-            return Err(refuse(PLAIN));
-        }
-        let paths = Self {
+        check_run_folder(folder, LONGEST_SOCKET)?;
+        Ok(Self {
             config: folder.join("haproxy.cfg"),
             hosts: folder.join("hosts.map"),
             services: folder.join("services.map"),
@@ -54,11 +45,8 @@ impl Paths {
             master: folder.join("master.sock"),
             pid: folder.join("haproxy.pid"),
             log: folder.join("haproxy.log"),
-        };
-        if paths.socket.as_os_str().len() > SOCKET_MAX {
-            return Err(refuse("too long for a unix socket; choose a shorter one"));
-        }
-        Ok(paths)
+            template: folder.join("template.good"),
+        })
     }
 }
 
@@ -71,12 +59,7 @@ mod tests {
     }
 
     #[test]
-    fn folders() {
-        check("/run/backchat/proxy-1", true);
-        check("run", false);
-        check("/run/my proxy", false);
-        check("/run/a,b", false);
-        check("/run/${HOME}", false);
+    fn a_folder_leaves_room_for_the_socket() {
         check(&format!("/{}", "a".repeat(81)), true);
         check(&format!("/{}", "a".repeat(82)), false);
     }

@@ -7,13 +7,14 @@ mod files;
 mod servers;
 mod target;
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
-use backchat_contract::{Change, Desired, DriverError, FileChange, Mode, PlanView, Step, diff};
+use backchat_contract::{Change, Desired, DriverError, FileChange, Mode, PlanView, Step, diff, diff_by_way_of};
+use backchat_template::{Template, unsealed};
 use serde::{Serialize, Serializer};
 
 use crate::{
-    config::{Rendered, unsealed},
+    config::Rendered,
     layout::Layout,
     maps::{self, MapEntry},
     observe::{Flavour, Observed},
@@ -22,7 +23,7 @@ use crate::{
     protocol::{Command, MapFile, MapVersion, pieces},
 };
 
-pub use target::{Target, runtime, structural};
+pub use target::{Target, part, reached, runtime, settled, structural};
 
 /// What planning needs to know beside the desired and the observed.
 pub struct Planner<'a> {
@@ -36,8 +37,14 @@ pub struct Planner<'a> {
     pub drain_limit: Duration,
     /// Where the files lie; for managed alone.
     pub paths: Option<&'a Paths>,
+    /// The templates to render by: the first that renders. None where the HAProxy is somebody else's.
+    pub templates: Vec<Arc<Template>>,
     /// A layout as files. Pure.
-    pub render: &'a dyn Fn(&Layout) -> Result<Rendered, DriverError>,
+    pub render: &'a dyn Fn(&Template, &Layout) -> Result<Rendered, DriverError>,
+    /// The same of what was rendered of the layout under another generation: cheaper. Pure.
+    pub again: &'a dyn Fn(&Template, &Layout, &Rendered) -> Result<Rendered, DriverError>,
+    /// Whether the operator's newest template is not among them, for it was refused.
+    pub refused: bool,
 }
 
 /// What `apply` does, in this order: actions, files, structure.
@@ -51,6 +58,8 @@ pub struct Plan {
     pub files: Option<FilePlan>,
     /// A new structure: files and a reload.
     pub structure: Option<StructurePlan>,
+    /// What it waits for beside that.
+    pub waits: Vec<String>,
 }
 
 /// One thing to send.
@@ -89,6 +98,9 @@ impl Serialize for Action {
 pub struct FilePlan {
     /// What they say.
     pub layout: Layout,
+    /// By which template.
+    #[serde(skip)]
+    pub template: Arc<Template>,
     /// The files before and after, those that differ.
     pub changes: Vec<FileChange>,
 }
@@ -100,6 +112,11 @@ pub struct StructurePlan {
     pub why: String,
     /// What the files say, its generation included.
     pub layout: Layout,
+    /// What of it only a reload can change, as a hash.
+    pub structure: String,
+    /// By which template.
+    #[serde(skip)]
+    pub template: Arc<Template>,
     /// The files before and after, those that differ.
     pub changes: Vec<FileChange>,
 }
@@ -108,13 +125,22 @@ impl Plan {
     /// As people read it.
     pub fn view(&self) -> PlanView {
         let commands = self.actions.iter().flat_map(|action| action.commands(MapVersion::NEW));
+        // To the master process, once the files are checked and in place.
+        let reload = self.structure.as_ref().map(|_| "reload".to_owned());
         let files = self.structure.as_ref().map(|s| &s.changes).or(self.files.as_ref().map(|f| &f.changes));
         PlanView {
             changes: self.changes.clone(),
             files: files.into_iter().flatten().map(readable).collect(),
-            commands: commands.map(|command| command.to_string()).collect(),
+            commands: commands.map(|command| command.to_string()).chain(reload).collect(),
             reload: self.structure.as_ref().map(|s| s.why.clone()),
+            generation: self.layout().map(|layout| layout.generation),
+            waits: self.waits.clone(),
         }
+    }
+
+    /// What the files say in the end.
+    fn layout(&self) -> Option<&Layout> {
+        self.structure.as_ref().map(|s| &s.layout).or(self.files.as_ref().map(|f| &f.layout))
     }
 
     fn is_empty(&self) -> bool {
@@ -145,12 +171,26 @@ impl Planner<'_> {
         let mut actions = servers::opening(self, observed, &target, &mut waits);
         actions.extend(self.map_actions(observed, &target));
         actions.extend(servers::closing(self, observed, &target, &mut waits));
-        let plan = Plan { changes: Vec::new(), actions, files, structure };
+        let plan = Plan { actions, files, structure, ..Plan::default() };
         if plan.is_empty() {
             return waited(waits);
         }
-        let changes = diff(&observed.live(self.flavour), desired);
-        Step::Change(Plan { changes, ..plan })
+        let live = observed.live(self.flavour);
+        let wanted = part(desired, self.flavour);
+        let falls_short = plan.structure.is_none() && !(target.unplaced.is_empty() && target.mismatched.is_empty());
+        let changes = if falls_short {
+            diff_by_way_of(&live, &reached(&wanted, &live, &target), &wanted)
+        } else {
+            diff(&live, &wanted)
+        };
+        let waits = waits.into_iter().map(|wait| wait.why).collect();
+        Step::Change(Plan { changes, waits, ..plan })
+    }
+
+    /// The same, by templates of which the first must render.
+    pub fn try_plan(&self, desired: &Desired, observed: &Observed, mode: Mode) -> Result<Step<Plan>, DriverError> {
+        files::try_plan(self, desired, observed, mode)?;
+        Ok(self.plan(desired, observed, mode))
     }
 
     /// The services first: they say whose the servers of a spare are.

@@ -4,18 +4,14 @@
 //! next daemon on the same run folder adopts it.
 
 mod adopt;
-mod exit;
 mod start;
-mod stopped;
 
 use std::time::Duration;
 
 use backchat_contract::DriverError;
-use rustix::process::{Pid, Signal, getpgid, kill_process_group};
-use tokio::{process::Child, time::timeout};
+use backchat_template::MasterProcess;
+use rustix::process::Signal;
 
-use self::exit::Exit;
-pub(crate) use self::stopped::is_stopped;
 use crate::{log, paths::Paths};
 
 /// How to start it, and where it lies.
@@ -29,16 +25,10 @@ pub struct Launch {
     pub limit: Duration,
 }
 
-/// After SIGTERM the workers drop what they hold: what takes longer than this is stuck.
-const HARD_STOP: Duration = Duration::from_secs(2);
-
 /// A running HAProxy, its master process.
 #[derive(Debug)]
 pub struct Process {
-    pid: Pid,
-    exit: Exit,
-    /// Where we are its parent: it must be waited for, or it stays as a zombie.
-    child: Option<Child>,
+    master: MasterProcess,
     paths: Paths,
 }
 
@@ -65,46 +55,25 @@ impl Process {
 
     /// The master's pid; it stays the same over reloads.
     pub fn pid(&self) -> u32 {
-        self.pid.as_raw_nonzero().get().unsigned_abs()
+        self.master.pid()
     }
 
     /// Ends when the process has ended, at once where it has already. Cancel-safe: waiting again is the same.
     pub async fn ended(&mut self) {
-        self.exit.wait().await;
-        if let Some(child) = &mut self.child {
-            // It has ended: this only reaps. The exit status is in the log in HAProxy's own words.
-            let _ = child.wait().await;
-        }
+        self.master.ended().await;
     }
 
     /// Whether it runs.
     pub fn is_running(&self) -> bool {
-        !self.exit.has_ended()
+        self.master.is_running()
     }
 
     /// Ends it: listeners close at once, requests in flight have until the deadline; what is left then is cut.
     pub async fn stop(&mut self, deadline: Duration) -> Result<(), DriverError> {
-        self.exit.signal(Signal::USR1)?;
-        if timeout(deadline, self.ended()).await.is_err() {
-            self.exit.signal(Signal::TERM)?;
-            if timeout(HARD_STOP, self.ended()).await.is_err() {
-                self.kill().await;
-            }
-        }
+        let stopped = self.master.stop(Signal::USR1, deadline).await;
+        stopped.map_err(|error| DriverError::Start { program: "haproxy".into(), message: error.to_string() })?;
         self.clean_up();
         Ok(())
-    }
-
-    /// Ends it and its workers, now.
-    async fn kill(&mut self) {
-        if self.is_running() && getpgid(Some(self.pid)) == Ok(self.pid) {
-            // Refused only where it has just ended.
-            let _ = kill_process_group(self.pid, Signal::KILL);
-        } else {
-            // As above.
-            let _ = self.exit.signal(Signal::KILL);
-        }
-        self.ended().await;
     }
 
     /// HAProxy leaves its sockets and its pid file behind; the next start would not mind, people would.

@@ -11,13 +11,13 @@ mod tables;
 use std::{fmt, path::Path};
 
 use backchat_contract::{DriverError, EndpointAddr, EndpointName, Weight};
+use backchat_template::{PLAIN, is_plain};
 use serde::{Serialize, Serializer};
 
 use crate::{
     layout::{Admin, BackendName, ServerId},
     maps::MapEntry,
     options::ServerOptions,
-    paths::{PLAIN, is_plain},
 };
 
 pub use query::Query;

@@ -9,6 +9,8 @@ use crate::{config::ConfigSettings, files::Limits, options::ServerOptions};
 pub struct ManagedSettings {
     /// The configuration: template, listeners, folder.
     pub config: ConfigSettings,
+    /// Where the template was read from, if it is the operator's: it is read again whenever it changes.
+    pub template_file: Option<PathBuf>,
     /// The `haproxy` binary: a path, or a name looked up in PATH.
     pub program: String,
     /// How many spare backends a structure has: so many services may come without a reload.
@@ -26,6 +28,7 @@ impl ManagedSettings {
     pub fn new(config: ConfigSettings) -> Self {
         Self {
             config,
+            template_file: None,
             program: "haproxy".into(),
             spares: 32,
             drain_limit: Duration::from_secs(30),

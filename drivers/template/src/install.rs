@@ -49,13 +49,21 @@ pub fn last_good(target: &Path) -> PathBuf {
 
 /// Writes `bytes` beside `target` and makes them durable. Keeps the mode of the file that is there.
 pub fn stage(target: &Path, bytes: &[u8]) -> Result<Staged, DriverError> {
+    let staged = stage_soon(target, bytes)?;
+    staged.sync()()?;
+    Ok(staged)
+}
+
+/// The same, but that the disk is not waited for: the checker may read it before [`Staged::sync`], nothing may be
+/// installed before that.
+pub fn stage_soon(target: &Path, bytes: &[u8]) -> Result<Staged, DriverError> {
     // A rename onto a symbolic link would replace the link, not what it points at.
     let target = fs::canonicalize(target).unwrap_or_else(|_| target.to_owned());
     let mode = fs::metadata(&target).map_or(MODE, |m| m.permissions().mode());
     let path = beside(&target, STAGED);
     // Made before the write, so that a write that fails (a full disk) leaves nothing behind.
     let staged = Staged { target, path };
-    let written = write(&staged.path, bytes).and_then(|file| file.set_permissions(Permissions::from_mode(mode)));
+    let written = fill(&staged.path, bytes).and_then(|file| file.set_permissions(Permissions::from_mode(mode)));
     written.map_err(DriverError::file("write", &staged.path))?;
     Ok(staged)
 }
@@ -71,13 +79,21 @@ impl Staged {
         &self.path
     }
 
+    /// What makes it durable. Full disks and quotas may be told only here.
+    pub fn sync(&self) -> impl FnOnce() -> Result<(), DriverError> + Send + 'static {
+        let path = self.path.clone();
+        move || File::open(&path).and_then(|file| file.sync_all()).map_err(DriverError::file("write", path))
+    }
+
     /// Moves it to its place in one step; what was there is kept as the last good version.
     ///
     /// A place that is a mount of its own (a file bound into a container) cannot be renamed onto: it is
     /// written in place, and a crash in that moment can leave it cut.
     pub fn install(self) -> Result<Installed, DriverError> {
         let replaced = keep(&self.target)?;
+        point("file:kept");
         move_onto(&self.path, &self.target)?;
+        point("file:placed");
         Ok(Installed { target: self.target.clone(), replaced })
     }
 }
@@ -121,6 +137,9 @@ fn keep(target: &Path) -> Result<bool, DriverError> {
     }
     let kept = last_good(target);
     fs::rename(&spare, &kept).map_err(DriverError::file("rename", &kept))?;
+    // Both are names of one file where the last attempt ended between here and its place: then a rename does nothing
+    // (rename(2)), and leaves both. Usually it is gone, and that is no fault.
+    let _ = fs::remove_file(&spare);
     Ok(true)
 }
 
@@ -147,13 +166,18 @@ fn copy(from: &Path, to: &Path) -> Result<(), DriverError> {
 
 /// Creates or overwrites, durably; a file that is there keeps its own mode.
 pub(crate) fn write(path: &Path, bytes: &[u8]) -> io::Result<File> {
+    let file = fill(path, bytes)?;
+    // Full disks and quotas may be told only here.
+    file.sync_all()?;
+    Ok(file)
+}
+
+fn fill(path: &Path, bytes: &[u8]) -> io::Result<File> {
     let mut file = OpenOptions::new().write(true).create(true).truncate(true).mode(MODE).open(path)?;
     let (half, rest) = bytes.split_at(bytes.len() / 2);
     file.write_all(half)?;
     point("files:half-written");
     file.write_all(rest)?;
-    // Full disks and quotas may be told only here.
-    file.sync_all()?;
     Ok(file)
 }
 
@@ -163,10 +187,12 @@ pub(crate) fn sync_folder(file: &Path) -> Result<(), DriverError> {
     File::open(folder).and_then(|f| f.sync_all()).map_err(DriverError::file("sync", folder))
 }
 
+/// Hidden: the folder may be one whose every file is read (`include sites-enabled/*`).
 fn beside(target: &Path, suffix: &str) -> PathBuf {
-    let mut name = OsString::from(target);
+    let mut name = OsString::from(".");
+    name.push(target.file_name().unwrap_or_default());
     name.push(suffix);
-    name.into()
+    target.with_file_name(name)
 }
 
 #[cfg(test)]
@@ -236,7 +262,7 @@ mod tests {
     #[test]
     fn errors_name_the_file() {
         let error = stage(Path::new("/nowhere/a.cfg"), b"one").unwrap_err().to_string();
-        assert!(error.starts_with("write /nowhere/a.cfg.staged: "), "{error}");
+        assert!(error.starts_with("write /nowhere/.a.cfg.staged: "), "{error}");
     }
 
     /// A mount that goes with its holder; `None`, said aloud, where mounting is not allowed.

@@ -3,6 +3,16 @@
 //!
 //! Nothing is escaped here: what comes from the network is a validated newtype before it reaches a template.
 
+mod blanks;
+mod filters;
+mod lines;
+mod rows;
+
+pub use blanks::{BLANK_STRUCTURE, Generation, filled};
+#[cfg(test)]
+pub(crate) use filters::NAMES as FILTERS;
+pub use rows::{Cell, Rows};
+
 use minijinja::{AutoEscape, Environment, ErrorKind, UndefinedBehavior, syntax::SyntaxConfig, value::Serde};
 use serde::Serialize;
 
@@ -11,7 +21,7 @@ use serde::Serialize;
 const FUEL: u64 = 20_000_000;
 
 /// A template's text, and the name that errors call it by.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Template {
     /// As people know it: `haproxy.cfg.jinja`, `/etc/backchat/my.jinja`.
     pub name: String,
@@ -43,16 +53,59 @@ impl Template {
         RenderError { template: self.name.clone(), line: error.line().unwrap_or(0), reason: self.reason(error, values) }
     }
 
+    /// The name at a place; before a filter's name its value's.
+    fn named(&self, range: std::ops::Range<usize>) -> Option<&str> {
+        let filtered = self.text.get(..range.start)?.trim_end().strip_suffix('|').map(str::trim_end);
+        let is_name = |c: char| c.is_alphanumeric() || c == '_' || c == '.';
+        let value = |before: &'_ str| before.trim_end_matches(is_name).len();
+        match filtered {
+            Some(before) => before.get(value(before)..),
+            None => self.text.get(range).map(str::trim),
+        }
+    }
+
     fn reason(&self, error: &minijinja::Error, values: &minijinja::Value) -> String {
         if error.kind() == ErrorKind::UndefinedError
-            && let Some(name) = error.range().and_then(|range| self.text.get(range)).map(str::trim)
+            && let Some(name) = error.range().and_then(|range| self.named(range))
         {
             let last = name.rsplit('.').next().unwrap_or(name);
             let hint = nearest(last, &names(values)).map(|near| format!("; did you mean '{near}'?"));
             return format!("'{name}' is undefined{}", hint.unwrap_or_default());
         }
+        if error.kind() == ErrorKind::UnknownFilter
+            && let Some(name) = error.detail().and_then(filter_named)
+        {
+            let known: Vec<String> = filters::NAMES.iter().chain(&JINJA).map(ToString::to_string).collect();
+            let hint = nearest(name, &known).map(|near| format!("; did you mean '{near}'?"));
+            return format!("unknown filter '{name}'{}", hint.unwrap_or_default());
+        }
         error.detail().map_or_else(|| error.kind().to_string(), |detail| format!("{}: {detail}", error.kind()))
     }
+}
+
+/// Jinja's filters that people use in configurations, for hints.
+const JINJA: [&str; 16] = [
+    "default",
+    "first",
+    "groupby",
+    "indent",
+    "join",
+    "last",
+    "length",
+    "lower",
+    "map",
+    "rejectattr",
+    "replace",
+    "selectattr",
+    "sort",
+    "trim",
+    "unique",
+    "upper",
+];
+
+/// The name in minijinja's words: `filter foo is unknown`.
+fn filter_named(detail: &str) -> Option<&str> {
+    detail.strip_prefix("filter ")?.strip_suffix(" is unknown")
 }
 
 fn environment() -> Result<Environment<'static>, minijinja::Error> {
@@ -63,6 +116,7 @@ fn environment() -> Result<Environment<'static>, minijinja::Error> {
     environment.set_fuel(Some(FUEL));
     let syntax = SyntaxConfig::builder().trim_blocks(true).lstrip_blocks(true).keep_trailing_newline(true).build()?;
     environment.set_syntax(syntax);
+    filters::add(&mut environment);
     Ok(environment)
 }
 

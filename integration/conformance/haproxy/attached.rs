@@ -4,15 +4,18 @@ use std::time::Duration;
 
 use backchat_contract::{Driver, Mode, Step};
 use backchat_haproxy::{AttachedSettings, HaproxyDriver};
-use rustix::process::{Pid, Signal, kill_process};
+use rustix::process::Signal;
 use tempfile::TempDir;
 
 use super::{ask, free_addr, program};
-use crate::conformance::{
-    bench::Bench,
-    rig::Rig,
-    web::{LONG, Web},
-    words::Wanted,
+use crate::{
+    conformance::{
+        bench::Bench,
+        rig::Rig,
+        web::{LONG, Web},
+        words::Wanted,
+    },
+    signal::{halt, send},
 };
 
 /// Somebody's HAProxy, with backends `web` and `api`, and a server of theirs in `web`.
@@ -60,8 +63,7 @@ impl Rig for Theirs {
     }
 
     fn kill(&self) {
-        let pid = Pid::from_raw(i32::try_from(self.child.id()).unwrap()).unwrap();
-        kill_process(pid, Signal::KILL).unwrap();
+        send(self.child.id(), Signal::KILL);
     }
 
     fn reload(&self) {}
@@ -176,11 +178,11 @@ async fn their_silence_is_told_and_ends() {
     let mut bench = bench(theirs.addr).await;
     let wanted = Wanted::default().ready("web", "web1", theirs.addr);
     bench.converge(&wanted).await;
-    let pid = Pid::from_raw(i32::try_from(bench.rig.child.id()).unwrap()).unwrap();
-    kill_process(pid, Signal::STOP).unwrap();
+    let pid = bench.rig.child.id();
+    halt(pid);
     let error = super::super::bench::refusal(bench.driver.observe().await.map(drop));
     assert!(error.starts_with("get an answer to 'show info' from haproxy at unix:"), "{error}");
     assert!(error.ends_with(" within 1s"), "{error}");
-    kill_process(pid, Signal::CONT).unwrap();
+    send(pid, Signal::CONT);
     assert_eq!(bench.step(&wanted, Mode::default()).await, (Step::Converged, None));
 }

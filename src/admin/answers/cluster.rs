@@ -77,7 +77,7 @@ impl Members {
 }
 
 impl Member {
-    fn new(m: &model::Member, now: Moment) -> Self {
+    pub(super) fn new(m: &model::Member, now: Moment) -> Self {
         let record = m.record.as_ref();
         Self {
             name: m.name.to_string(),

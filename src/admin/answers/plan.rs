@@ -1,4 +1,5 @@
-//! A plan, as the admin API shows it and the dry run prints it: one type for both.
+//! A plan, as the admin API shows it and the dry run prints it: one type for both. `plan.schema.json` beside this file
+//! says the same for programs.
 
 use std::time::SystemTime;
 
@@ -8,6 +9,9 @@ use sha2::{Digest as _, Sha256};
 
 use super::status::{Rejection, ago};
 use crate::model::{self, Proposal};
+
+/// The JSON Schema of a plan, `backchat.plan/1`.
+pub const PLAN_SCHEMA: &str = include_str!("plan.schema.json");
 
 /// What would change.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -26,8 +30,11 @@ pub struct Plan {
     pub read_back_ms: u64,
     /// Whether all sources have listed everything once.
     pub synced: bool,
-    /// What changes, what is held and what was refused, by kind and id.
+    /// What changes, what waits, what is held and what was refused, in a plan's order.
     pub changes: Vec<Change>,
+    /// What else is waited for: requests that end, the operator.
+    #[serde(default)]
+    pub waiting: Vec<String>,
     /// What the guard holds back.
     pub holds: Vec<Hold>,
     /// What members said that was not taken.
@@ -40,6 +47,18 @@ pub struct Plan {
     pub commands: Vec<String>,
     /// What forces a reload.
     pub reload: Option<String>,
+    /// What the reload would load, as a hash that nothing changes which counts up: `apply` compares it.
+    #[serde(default)]
+    pub structure: Option<String>,
+    /// What somebody else made of the files that would be written over, as a hash.
+    #[serde(default)]
+    pub edited: Option<String>,
+    /// What it takes for granted, `gone=web1`: such a plan cannot be applied.
+    #[serde(default)]
+    pub assumed: Vec<String>,
+    /// Whether its reload waits until somebody applies the plan (`lb --approve`).
+    #[serde(default)]
+    pub waits_for_approval: bool,
     /// In numbers.
     pub summary: Summary,
 }
@@ -68,7 +87,7 @@ pub struct Change {
     pub after: Option<String>,
     /// Why.
     pub reason: Option<Reason>,
-    /// `planned`, `held`, `refused`.
+    /// `planned`, `waiting`, `held`, `refused`.
     pub status: String,
 }
 
@@ -79,6 +98,9 @@ pub struct Reason {
     pub code: String,
     /// Who caused it.
     pub node: Option<String>,
+    /// When that was, in UTC to the second: `2026-11-28T11:05:15Z`; `None` where it is not known.
+    #[serde(default)]
+    pub at: Option<String>,
     /// In words.
     pub text: String,
 }
@@ -129,6 +151,9 @@ pub struct Summary {
     pub drain: usize,
     /// To remove.
     pub remove: usize,
+    /// Not yet done, for something else is waited for.
+    #[serde(default)]
+    pub waiting: usize,
     /// Held back.
     pub held: usize,
     /// Refused.
@@ -149,13 +174,18 @@ impl Plan {
             to: proposal.to,
             read_back_ms: ago(proposal.observed_at, now),
             synced: proposal.synced,
-            changes: view.changes.iter().map(Change::from).collect(),
+            changes: view.changes.iter().map(|change| Change::new(change, proposal.observed_at)).collect(),
+            waiting: view.waits.clone(),
             holds: proposal.held.iter().map(Hold::from).collect(),
             rejections: proposal.rejections.iter().map(Rejection::from).collect(),
             ready: proposal.ready.iter().map(Ready::from).collect(),
             files: view.files.iter().map(|f| File { path: f.path.clone(), diff: f.diff() }).collect(),
             commands: view.commands.clone(),
             reload: view.reload.clone(),
+            structure: proposal.structure.clone(),
+            edited: model::Fingerprint::of(proposal).edited,
+            assumed: proposal.assumed.clone(),
+            waits_for_approval: proposal.waits,
             summary: Summary::from(view.summary()),
         }
     }
@@ -177,8 +207,8 @@ fn id(proposal: &Proposal) -> String {
     Sha256::digest(text).iter().take(4).fold("p".to_owned(), |id, byte| id + &format!("{byte:02x}"))
 }
 
-impl From<&contract::Change> for Change {
-    fn from(c: &contract::Change) -> Self {
+impl Change {
+    fn new(c: &contract::Change, now: SystemTime) -> Self {
         use contract::{Action, ChangeKind, ChangeStatus};
         let kind = match c.kind {
             ChangeKind::Endpoint => "endpoint",
@@ -193,19 +223,28 @@ impl From<&contract::Change> for Change {
         };
         let status = match c.status {
             ChangeStatus::Planned => "planned",
+            ChangeStatus::Waiting => "waiting",
             ChangeStatus::Held => "held",
             ChangeStatus::Refused => "refused",
         };
-        let reason = |r: &contract::Reason| Reason { code: r.code.into(), node: r.node.clone(), text: r.text.clone() };
         Self {
             kind: kind.into(),
             action: action.into(),
             id: c.id.clone(),
             before: c.before.clone(),
             after: c.after.clone(),
-            reason: c.reason.as_ref().map(reason),
+            reason: c.reason.as_ref().map(|reason| Reason::new(reason, now)),
             status: status.into(),
         }
+    }
+}
+
+impl Reason {
+    pub(super) fn new(r: &contract::Reason, now: SystemTime) -> Self {
+        // A machine without a clock begins in 1970, and what was before has no name there.
+        let at = r.ago.and_then(|ago| now.checked_sub(ago)).filter(|at| *at >= SystemTime::UNIX_EPOCH);
+        let at = at.map(|at| humantime::format_rfc3339_seconds(at).to_string());
+        Self { code: r.code.into(), node: r.node.clone(), at, text: r.text.clone() }
     }
 }
 
@@ -225,7 +264,7 @@ impl From<&model::Ready> for Ready {
 
 impl From<contract::Summary> for Summary {
     fn from(s: contract::Summary) -> Self {
-        let contract::Summary { add, change, drain, remove, held, refused, commands } = s;
-        Self { add, change, drain, remove, held, refused, commands }
+        let contract::Summary { add, change, drain, remove, waiting, held, refused, commands } = s;
+        Self { add, change, drain, remove, waiting, held, refused, commands }
     }
 }

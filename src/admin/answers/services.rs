@@ -75,7 +75,7 @@ impl Services {
 }
 
 impl Service {
-    fn new(name: &model::ServiceName, status: &model::Status) -> Self {
+    pub(super) fn new(name: &model::ServiceName, status: &model::Status) -> Self {
         let (live, desired) = (status.live.services.get(name), status.desired.services.get(name));
         let down = status.down.iter().filter(|id| id.service == *name).map(|id| id.endpoint.as_str()).collect();
         let endpoints = endpoints(live, desired, &down);
@@ -101,7 +101,7 @@ impl Service {
 }
 
 /// A route for people: the path only where it says something.
-fn host(route: &model::Route) -> String {
+pub(super) fn host(route: &model::Route) -> String {
     if route.path.as_str() == "/" { route.host.to_string() } else { route.to_string() }
 }
 
@@ -141,7 +141,7 @@ pub struct Route {
     pub service: String,
     /// How many endpoints take new requests there.
     pub ready: usize,
-    /// Members that say so.
+    /// Members that say so, and the file that has it.
     pub said_by: Vec<String>,
     /// Members that say otherwise, and are refused.
     pub refused: Vec<String>,
@@ -150,15 +150,27 @@ pub struct Route {
 impl Routes {
     /// The routes desired, and who asked for them.
     pub fn new(status: &model::Status, members: &Snapshot) -> Self {
-        let one = |(route, service): (&model::Route, &model::ServiceName)| Route {
+        let one = |(route, service)| Route::new(route, service, status, members);
+        Self { routes: status.desired.routes.iter().map(one).collect() }
+    }
+}
+
+impl Route {
+    /// One route, and who asked for it.
+    pub(super) fn new(
+        route: &model::Route,
+        service: &model::ServiceName,
+        status: &model::Status,
+        members: &Snapshot,
+    ) -> Self {
+        Self {
             host: route.host.to_string(),
             path: route.path.to_string(),
             service: service.to_string(),
             ready: status.live.ready(service),
-            said_by: said_by(route, service, members),
+            said_by: said_by(route, service, members).into_iter().chain(listed_by(route, status)).collect(),
             refused: refused(route, &status.rejections),
-        };
-        Self { routes: status.desired.routes.iter().map(one).collect() }
+        }
     }
 }
 
@@ -173,6 +185,12 @@ fn said_by(route: &model::Route, service: &model::ServiceName, members: &Snapsho
     let saying =
         living.filter(|m| m.record.as_ref().is_some_and(|r| r.state == State::Serving && r.services.iter().any(says)));
     saying.map(|m| m.name.to_string()).collect()
+}
+
+/// The file that has the route.
+fn listed_by(route: &model::Route, status: &model::Status) -> Option<String> {
+    let node = status.ledger.as_ref()?.claims.get(route)?.node.as_ref()?;
+    status.sources.iter().any(|source| *source.name == **node).then(|| node.clone())
 }
 
 fn refused(route: &model::Route, rejections: &[model::Rejection]) -> Vec<String> {

@@ -27,6 +27,9 @@ pub struct Status {
     pub heard_ms: Option<u64>,
     /// Whether all sources have listed everything once.
     pub synced: bool,
+    /// Where a balancer knows from who is there, in the order in which they count.
+    #[serde(default)]
+    pub sources: Vec<Source>,
     /// What was drained by hand: `web1`, `web2/api`.
     #[serde(default)]
     pub drained: Vec<String>,
@@ -48,6 +51,12 @@ pub struct Status {
     pub error: Option<String>,
     /// Why structural writes are blocked.
     pub blocked: Option<String>,
+    /// Why the operator's template is not the one in use.
+    #[serde(default)]
+    pub template: Option<String>,
+    /// New structure that waits until somebody applies it (`lb --approve`).
+    #[serde(default)]
+    pub approval: Option<Approval>,
     /// Reloads and restarts of the data plane, since the start.
     pub reloads: u64,
     /// Services that no endpoint answers for.
@@ -77,6 +86,55 @@ pub struct Check {
     pub up: bool,
     /// Why not, or what the last look found that has no effect yet.
     pub why: Option<String>,
+}
+
+impl From<&model::Health> for Check {
+    fn from(h: &model::Health) -> Self {
+        let (service, why) = (h.service.clone(), h.why.clone());
+        Self { service, port: h.port, up: h.up, why }
+    }
+}
+
+/// Where it is known from who is there.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Source {
+    /// `gossip`, `file:/etc/services.toml`.
+    pub name: String,
+    /// Whether it has listed everything once.
+    pub synced: bool,
+    /// The services that a file lists.
+    pub services: usize,
+    /// Their endpoints.
+    pub endpoints: usize,
+    /// Why what it says now is not taken, and what holds meanwhile.
+    pub error: Option<String>,
+}
+
+impl From<&model::SourceState> for Source {
+    fn from(s: &model::SourceState) -> Self {
+        Self {
+            name: s.name.to_string(),
+            synced: s.synced,
+            services: s.services,
+            endpoints: s.endpoints,
+            error: s.trouble.as_ref().map(|why| format!("{why}; {}", s.meanwhile())),
+        }
+    }
+}
+
+/// New structure that waits until somebody applies it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Approval {
+    /// For how long, in milliseconds.
+    pub since_ms: u64,
+    /// What it is needed for.
+    pub why: String,
+}
+
+impl Approval {
+    fn new(approval: &model::Approval, now: SystemTime) -> Self {
+        Self { since_ms: ago(approval.since, now), why: approval.why.clone() }
+    }
 }
 
 /// Something a member said that was not taken.
@@ -131,6 +189,7 @@ impl Status {
             members: by_liveness(members),
             heard_ms: heard.map(millis),
             synced: members.synced,
+            sources: Vec::new(),
             drained: drained(members),
             driver: None,
             driver_version: None,
@@ -141,6 +200,8 @@ impl Status {
             waiting: None,
             error: None,
             blocked: None,
+            template: None,
+            approval: None,
             reloads: 0,
             services_down: Vec::new(),
             held: Vec::new(),
@@ -154,11 +215,7 @@ impl Status {
     /// With what the node's own checks say.
     #[must_use]
     pub fn with_checks(self, health: &[model::Health]) -> Self {
-        let check = |h: &model::Health| {
-            let (service, why) = (h.service.clone(), h.why.clone());
-            Check { service, port: h.port, up: h.up, why }
-        };
-        Self { checks: health.iter().map(check).collect(), ..self }
+        Self { checks: health.iter().map(Check::from).collect(), ..self }
     }
 
     /// A balancer's status: an agent's, and what its loop published last.
@@ -167,6 +224,7 @@ impl Status {
         Self {
             kind: Kind::Balancer,
             synced: self.synced && s.synced,
+            sources: s.sources.iter().map(Source::from).collect(),
             driver: Some(s.plane.name.to_owned()),
             driver_version: Some(s.plane.version.clone()),
             up: Some(s.plane_up),
@@ -176,6 +234,8 @@ impl Status {
             waiting: s.waiting.clone(),
             error: s.error.clone(),
             blocked: s.plane.blocked.clone(),
+            template: s.plane.template.clone(),
+            approval: s.approval.as_ref().map(|approval| Approval::new(approval, now)),
             services_down: down(s),
             reloads: s.reloads,
             held: s.held.iter().map(Hold::from).collect(),
@@ -225,14 +285,19 @@ impl From<&model::Rejection> for Rejection {
     }
 }
 
+impl From<&backchat_contract::Refusal> for Refused {
+    fn from(r: &backchat_contract::Refusal) -> Self {
+        Self { command: r.command.clone(), reply: r.reply.clone() }
+    }
+}
+
 impl LastApply {
     fn new(apply: &model::LastApply, now: SystemTime) -> Self {
-        let refused = |r: &backchat_contract::Refusal| Refused { command: r.command.clone(), reply: r.reply.clone() };
         Self {
             ago_ms: ago(apply.at, now),
             took_ms: millis(apply.took),
             commands: apply.commands,
-            refused: apply.refused.iter().map(refused).collect(),
+            refused: apply.refused.iter().map(Refused::from).collect(),
             reloaded: apply.reloaded,
             generation: apply.generation,
             changes: apply.changes,

@@ -8,8 +8,10 @@ use prometheus_client::{
     collector::Collector,
     encoding::{DescriptorEncoder, MetricEncoder, text},
     metrics::{MetricType, exemplar::Exemplar},
-    registry::Registry,
+    registry::{Registry, Unit},
 };
+
+use crate::model::Histogram;
 
 /// Names and values, which `prometheus-client` escapes.
 pub(super) type Labels = Vec<(&'static str, String)>;
@@ -25,6 +27,7 @@ pub(super) enum Value {
     Gauge(u64),
     Moment(f64),
     Counter(u64),
+    Times(Histogram),
 }
 
 impl Value {
@@ -38,6 +41,18 @@ impl Value {
             Self::Gauge(count) => encoder.encode_gauge(&count),
             Self::Moment(seconds) => encoder.encode_gauge(&seconds),
             Self::Counter(count) => encoder.encode_counter(&count, None::<&Exemplar<Labels, u64>>),
+            Self::Times(times) => {
+                let ranges: Vec<_> = times.ranges().collect();
+                encoder.encode_histogram::<Labels>(times.sum().as_secs_f64(), times.count(), &ranges, None)
+            }
+        }
+    }
+
+    fn kind(self) -> MetricType {
+        match self {
+            Self::Gauge(_) | Self::Moment(_) => MetricType::Gauge,
+            Self::Counter(_) => MetricType::Counter,
+            Self::Times(_) => MetricType::Histogram,
         }
     }
 }
@@ -89,6 +104,15 @@ impl Page {
         self.add(name, help, values.into_iter().map(|(labels, count)| (labels, Value::Counter(count))));
     }
 
+    pub(super) fn times(
+        &mut self,
+        name: &'static str,
+        help: &'static str,
+        values: impl IntoIterator<Item = (Labels, Histogram)>,
+    ) {
+        self.add(name, help, values.into_iter().map(|(labels, times)| (labels, Value::Times(times))));
+    }
+
     pub(super) fn text(self) -> String {
         let mut registry = Registry::with_prefix("backchat");
         registry.register_collector(Box::new(self));
@@ -101,11 +125,13 @@ impl Page {
 impl Collector for Page {
     fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> Result<(), std::fmt::Error> {
         for metric in &self.0 {
-            let kind = match metric.values.first() {
-                Some((_, Value::Counter(_))) => MetricType::Counter,
-                _ => MetricType::Gauge,
+            let Some((_, first)) = metric.values.first() else { continue };
+            // A unit is a name's last word.
+            let (name, unit) = match metric.name.strip_suffix("_seconds") {
+                Some(name) => (name, Some(&Unit::Seconds)),
+                None => (metric.name, None),
             };
-            let mut family = encoder.encode_descriptor(metric.name, metric.help, None, kind)?;
+            let mut family = encoder.encode_descriptor(name, metric.help, unit, first.kind())?;
             for (labels, value) in &metric.values {
                 // Without labels there is no family: it would show as `{}`.
                 if labels.is_empty() {

@@ -3,7 +3,10 @@
 use crate::{
     admin::Command,
     app::{Daemon, bridge, orders},
+    model::{NoProposal, Unapplied},
 };
+
+const NO_PLANE: &str = "an agent drives no data plane: ask a balancer";
 
 /// Does what was asked; says whether the agent is to leave.
 pub(super) fn serve(command: Command, daemon: &Daemon) -> bool {
@@ -19,7 +22,10 @@ pub(super) fn serve(command: Command, daemon: &Daemon) -> bool {
             return true;
         }
         Command::Plan { answer, .. } => {
-            let _nobody_waits = answer.send(Err("an agent drives no data plane: ask a balancer".into()));
+            let _nobody_waits = answer.send(Err(NoProposal::Refused(NO_PLANE.into())));
+        }
+        Command::Apply { answer, .. } => {
+            let _nobody_waits = answer.send(Err(Unapplied::Foreign(NO_PLANE.into())));
         }
         Command::Release { answer, .. } => {
             let _nobody_waits = answer.send(false);

@@ -4,10 +4,10 @@ use std::{path::Path, time::Duration};
 
 use anyhow::Result;
 
-use super::{quote, short, show, tell};
+use super::{quote, short, show, tell, words};
 use crate::{
     cli::output,
-    demo::{Counts, Load, Stage, StageError, Traffic, stage::PATIENCE},
+    demo::{Counts, Driver, Load, Stage, StageError, Traffic, stage::PATIENCE},
 };
 
 /// The stage and the traffic upon it.
@@ -19,8 +19,8 @@ struct Play {
 }
 
 /// Plays all scenes with this many web servers; returns the stage as it stands and what came of all requests.
-pub(super) async fn play(program: &Path, webs: u8) -> Result<(Stage, Counts)> {
-    let mut play = first_server(open(program).await?).await?;
+pub(super) async fn play(program: &Path, driver: Driver, webs: u8) -> Result<(Stage, Counts)> {
+    let mut play = first_server(open(program, driver).await?).await?;
     for number in 2..=webs {
         play.join(&format!("web{number}")).await?;
     }
@@ -32,22 +32,22 @@ pub(super) async fn play(program: &Path, webs: u8) -> Result<(Stage, Counts)> {
     Ok((play.stage, play.traffic.stop().await))
 }
 
-async fn open(program: &Path) -> Result<Stage> {
+async fn open(program: &Path, driver: Driver) -> Result<Stage> {
     output::print("backchat demo: a load balancer and web servers on this machine, all of them real processes.\n")?;
-    tell("1. The balancer. 'backchat lb' writes a configuration, starts HAProxy with it, and listens to the gossip.")?;
+    tell(&format!(
+        "1. The balancer. 'backchat lb' writes a configuration, starts {driver} with it, and listens to the gossip."
+    ))?;
     let begun = tokio::time::Instant::now();
-    let stage = Stage::new(program).await?;
-    show("start lb", &format!("HAProxy up {}", short(begun.elapsed())), None)?;
+    let stage = Stage::new(program, driver).await?;
+    show("start lb", &format!("{driver} up {}", short(begun.elapsed())), None)?;
     let (front, folder) = (stage.front(), stage.folder().display());
     output::print(&format!("               http://{front}/, files in {folder}\n"))?;
     Ok(stage)
 }
 
 async fn first_server(mut stage: Stage) -> Result<Play> {
-    tell(
-        "2. Web servers join. Each has an agent beside it, which gossips. The balancer hears of it and adds the server\n   \
-         while HAProxy runs, without a reload. From the first answer on, 8 keep-alive clients ask without end.",
-    )?;
+    let driver = stage.plane().driver();
+    tell(&format!("2. {}", words::join(driver)))?;
     let rest = Duration::from_millis(1);
     let probe = Traffic::start(&Load { clients: 1, rest, ..Load::steady(stage.front()) })?;
     let begun = stage.join("web1").await?;
@@ -55,7 +55,7 @@ async fn first_server(mut stage: Stage) -> Result<Play> {
     show("start web1", &format!("first answer {}", short(begun.elapsed())), None)?;
     // It was there before any web server: its failures are no news and not counted.
     probe.stop().await;
-    let traffic = Traffic::start(&Load::steady(stage.front()))?;
+    let traffic = Traffic::start(&Load { resend: driver.reloads(), ..Load::steady(stage.front()) })?;
     Ok(Play { stage, traffic, scene: Counts::default() })
 }
 
@@ -86,39 +86,43 @@ impl Play {
     }
 
     async fn leave(&mut self, name: &str) -> Result<()> {
-        tell(
-            "4. A web server is stopped: SIGTERM to its agent. The agent says that it drains, HAProxy gives it no new\n   \
-             request, what runs ends, and only then does the agent end, and the web server after it.",
-        )?;
+        tell(&format!("4. {}", words::leave(self.driver())))?;
         let took = self.stage.leave(name).await?;
         self.close(&format!("stop {name}"), &format!("drained {}", short(took))).await
     }
 
     async fn crash(&mut self, name: &str) -> Result<()> {
-        tell(
+        tell(&format!(
             "5. A crash: kill -9 for a web server and its agent. Nobody says goodbye; the balancer finds out by asking.\n   \
-             Until then HAProxy hands what fails to another server.",
-        )?;
+             Until then {} hands what fails to another server.",
+            self.driver()
+        ))?;
         let took = self.stage.crash(name).await?;
         self.close(&format!("kill -9 {name}"), &format!("out after {}", short(took))).await
     }
 
     async fn crash_lb(&mut self) -> Result<()> {
-        tell(
-            "6. The balancer's daemon crashes. HAProxy serves on without it; the daemon started again on the same folder\n   \
-             adopts it as it is.",
-        )?;
-        let haproxy = self.stage.haproxy_pid().await?;
+        let driver = self.driver();
+        tell(&format!(
+            "6. The balancer's daemon crashes. {driver} serves on without it; the daemon started again on the same folder\n   \
+             adopts it as it is."
+        ))?;
+        let before = self.stage.processes().await?;
         self.stage.crash_lb().await?;
-        self.close("kill -9 lb", "HAProxy serves on").await?;
+        self.close("kill -9 lb", &format!("{driver} serves on")).await?;
         let took = self.stage.restart_lb().await?;
-        let kept = if self.stage.haproxy_pid().await? == haproxy { "adopted" } else { "another HAProxy" };
+        let kept =
+            if self.stage.processes().await? == before { "adopted".to_owned() } else { format!("another {driver}") };
         self.close("start lb", &format!("{kept} {}", short(took))).await
     }
 
     async fn come_back(&mut self, name: &str) -> Result<()> {
         tell("7. The crashed web server is started again, under its old name.")?;
         self.join(name).await
+    }
+
+    fn driver(&self) -> Driver {
+        self.stage.plane().driver()
     }
 
     /// Lets the traffic run on a little over the change, then shows the line of the scene.
@@ -153,7 +157,8 @@ pub(super) fn invite(stage: &Stage, program: &Path) -> Result<()> {
         output::print(&format!("  kill -9 {agent} {web}  # {name} crashes: agent and web server\n"))?;
     }
     output::print(&format!(
-        "  kill -9 {}        # the balancer's daemon crashes; HAProxy serves on\n",
-        stage.lb().pid()
+        "  kill -9 {}        # the balancer's daemon crashes; {} serves on\n",
+        stage.lb().pid(),
+        stage.plane().driver()
     ))
 }

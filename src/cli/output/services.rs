@@ -45,6 +45,7 @@ fn endpoint(e: &Endpoint) -> [String; 6] {
     let state = match (e.live, e.desired) {
         (None, Some(_)) => "coming",
         (_, None) => "going",
+        (Some(EndpointState::Ready), Some(EndpointState::Ready)) if e.down => "fails its check",
         (Some(EndpointState::Ready), Some(EndpointState::Ready)) => "ready",
         (_, Some(EndpointState::Drain)) => "drain",
         (Some(EndpointState::Drain), Some(EndpointState::Ready)) => "coming back",

@@ -4,8 +4,8 @@ use std::fmt::Write;
 
 use super::{age, count, paint, safe};
 use crate::{
-    admin::answers::{Check, Flapping, Hold, Status},
-    model::{Kind, Liveness},
+    admin::answers::{Approval, Check, Flapping, Hold, Source, Status},
+    model::{Kind, Liveness, words::first_of},
 };
 
 /// How bad it is.
@@ -38,9 +38,14 @@ impl Line {
 
 /// Everything there is to say.
 pub(in crate::cli) fn lines(s: &Status) -> Vec<Line> {
-    let mut lines = vec![gossip(s)];
+    let mut lines = Vec::new();
+    if s.sources.is_empty() || s.sources.iter().any(|source| source.name == GOSSIP) {
+        lines.push(gossip(s));
+    }
+    lines.extend(s.sources.iter().filter(|source| source.name != GOSSIP).map(source));
     if s.kind == Kind::Balancer {
         lines.push(plane(s));
+        lines.extend(s.template.iter().map(|why| Line::new(Mark::Fail, "template", why.clone())));
         lines.extend(s.blocked.iter().map(|why| Line::new(Mark::Warn, "file", why.clone())));
     }
     lines.extend(s.checks.iter().filter_map(check));
@@ -54,6 +59,7 @@ pub(in crate::cli) fn lines(s: &Status) -> Vec<Line> {
         ));
     }
     lines.extend(s.held.iter().map(held));
+    lines.extend(s.approval.iter().map(approval));
     lines.extend(s.flapping.iter().map(flapping));
     lines.extend(
         s.rejections.iter().map(|r| Line::new(Mark::Warn, "refused", format!("{}: {}: {}", r.node, r.subject, r.why))),
@@ -82,6 +88,25 @@ pub(in crate::cli) fn text(lines: &[Line], short: bool) -> String {
     })
 }
 
+/// Endpoints of a hold that are named; `plan` names all.
+const NAMED: usize = 8;
+
+/// The source that every line but its own is about members of.
+const GOSSIP: &str = "gossip";
+
+fn source(source: &Source) -> Line {
+    let name = &source.name;
+    match &source.error {
+        // Its own words name the file.
+        Some(why) => Line::new(Mark::Fail, "source", why.clone()),
+        None if source.synced => {
+            let (endpoints, services) = (count(source.endpoints, "endpoint"), count(source.services, "service"));
+            Line::new(Mark::Ok, "source", format!("{name}: {endpoints} of {services}"))
+        }
+        None => Line::new(Mark::Warn, "source", format!("{name}: not read yet")),
+    }
+}
+
 fn gossip(s: &Status) -> Line {
     let count = |liveness| s.members.get(&liveness).copied().unwrap_or(0);
     let gone = count(Liveness::Left);
@@ -94,7 +119,8 @@ fn gossip(s: &Status) -> Line {
     let heard =
         s.heard_ms.map_or_else(|| "no other member heard yet".to_owned(), |ms| format!("heard {}", age::ago(ms)));
     let text = format!("{alive} of {known} alive{suspects}, {heard}");
-    if s.synced {
+    let synced = s.sources.iter().find(|source| source.name == GOSSIP).map_or(s.synced, |source| source.synced);
+    if synced {
         Line::new(Mark::Ok, "gossip", text)
     } else {
         Line::new(Mark::Warn, "gossip", format!("{text}; not synced: nothing is removed"))
@@ -145,10 +171,14 @@ fn flapping(f: &Flapping) -> Line {
     Line::new(Mark::Warn, "flapping", format!("{}{service}: {}; {held}", f.node, f.why))
 }
 
+fn approval(approval: &Approval) -> Line {
+    let Approval { since_ms, why } = approval;
+    let waits = format!("waits for approval for {}: {why}", age::since(*since_ms));
+    let text = format!("{waits}; 'backchat plan --out FILE' shows it, 'backchat apply FILE' lets it go");
+    Line::new(Mark::Held, "structure", text)
+}
+
 fn held(hold: &Hold) -> Line {
-    Line::new(
-        Mark::Held,
-        "guard",
-        format!("{}: {}; 'backchat release {}' lets it go", hold.endpoints.join(", "), hold.why, hold.id),
-    )
+    let kept = first_of(&hold.endpoints, NAMED);
+    Line::new(Mark::Held, "guard", format!("{kept}: {}; 'backchat release {}' lets it go", hold.why, hold.id))
 }

@@ -13,8 +13,8 @@ use crate::{
     admin::answers,
     cli::connection::Format,
     model::{
-        Desired, Endpoint, EndpointState, Flapping, Health, Held, Kind, LastApply, Liveness, Member, Proposal,
-        RawOffer, RawRecord, Ready, Rejection, Service, Snapshot, State, Status, Verdict,
+        Approval, Desired, Endpoint, EndpointState, Event, Flapping, Health, Held, Kind, LastApply, Liveness, Member,
+        Proposal, RawOffer, RawRecord, Ready, Rejection, Service, Snapshot, State, Status, Verdict, What,
     },
 };
 
@@ -77,7 +77,7 @@ fn snapshot() -> Snapshot {
         hostile,
     ];
     let members = members.into_iter().map(|m| (m.name.clone(), m)).collect();
-    Snapshot { source: "gossip".into(), synced: true, members }
+    Snapshot { source: "gossip".into(), synced: true, members, ..Snapshot::default() }
 }
 
 #[test]
@@ -116,12 +116,13 @@ fn held() -> Held {
 
 fn rejection() -> Rejection {
     let why = "api1 holds it".to_owned();
-    Rejection { node: "web9".into(), subject: "route shop.example.com/".into(), why, code: "conflict" }
+    let (node, subject, service) = ("web9".into(), "route shop.example.com/".into(), Some("web".parse().unwrap()));
+    Rejection { node, subject, service, why, code: "conflict" }
 }
 
 fn status() -> Status {
     use EndpointState::{Drain, Ready};
-    let plane = Plane { name: "haproxy", version: "2.6.12".into(), generation: 42, old_workers: 0, blocked: None };
+    let plane = Plane { name: "haproxy", version: "2.6.12".into(), generation: 42, old_workers: 0, ..Plane::default() };
     let routes = [("shop.example.com", "/", "api"), ("new.example.com", "/cart", "web"), ("*", "/", "web")];
     let web = [("web1", 7, Ready), ("web2", 8, Drain), ("web4", 9, Ready)];
     Status {
@@ -178,6 +179,9 @@ fn status_says_what_is_wrong() {
     let down = Status { plane_up: false, converged: false, error, ..well.clone() };
     let mut edited = well.clone();
     edited.plane.blocked = Some("haproxy.cfg was edited by somebody else".into());
+    let mut broken = Status { converged: false, waiting: Some("the template to be mended".into()), ..well.clone() };
+    broken.plane.template =
+        Some("my.jinja:41: 'servce' is undefined; did you mean 'service'? generation 42 serves on".into());
     let unread = Status { error: Some("failed to start haproxy: no such file".into()), ..Status::default() };
     let flaps = |node: &str, endpoints: Vec<crate::model::EndpointId>| Flapping {
         id: "f3c9a".into(),
@@ -192,8 +196,17 @@ fn status_says_what_is_wrong() {
     let out = crate::model::EndpointId { service: "web".parse().unwrap(), endpoint: "web3".parse().unwrap() };
     let away = Flapping { service: Some("web".parse().unwrap()), let_in: false, ..flaps("web4", Vec::new()) };
     let flapping = Status { flapping: vec![flaps("web3", vec![out]), flaps("db", Vec::new()), away], ..well.clone() };
-    let all = [&well, &waiting, &ill, &down, &edited, &unread, &Status::default(), &flapping].map(shown);
+    let all = [&well, &waiting, &ill, &down, &edited, &unread, &Status::default(), &flapping, &broken].map(shown);
     insta::assert_snapshot!("status", all.join("\n"));
+}
+
+#[test]
+fn structure_that_waits_is_held_and_says_how_it_goes_on() {
+    let approval = Some(Approval { since: now() - Duration::from_secs(3), why: "no backend for shop".into() });
+    let text = shown(&Status { approval, rejections: Vec::new(), ..status() });
+    let line = "HELD  structure   waits for approval for 3s: no backend for shop; 'backchat plan --out FILE' shows it, \
+        'backchat apply FILE' lets it go";
+    assert!(text.lines().any(|said| said == line) && text.ends_with("bad\n"), "{text}");
 }
 
 #[test]
@@ -217,7 +230,7 @@ fn an_agent_has_no_data_plane() {
 }
 
 fn change(kind: ChangeKind, action: Action, id: &str, sides: (Option<&str>, Option<&str>), why: &str) -> Change {
-    let reason = Some(Reason { code: "record", node: Some("web1".into()), text: why.into() });
+    let reason = Some(Reason { code: "record", node: Some("web1".into()), ago: None, text: why.into() });
     let side = |side: Option<&str>| side.map(str::to_owned);
     let status = ChangeStatus::Planned;
     Change { kind, action, id: id.into(), before: side(sides.0), after: side(sides.1), reason, status }
@@ -280,11 +293,14 @@ fn proposal() -> Proposal {
         plane: status().plane,
         observed_at: now() - Duration::from_millis(230),
         synced: true,
-        view: PlanView { changes, files: vec![file], commands, reload: None },
+        view: PlanView { changes, files: vec![file], commands, ..PlanView::default() },
         to: 43,
         held: vec![held()],
         rejections: vec![rejection()],
         ready: vec![ready("web", 3, 2, None), ready("api", 2, 2, Some((0, "h3c9".into()))), ready("same", 1, 1, None)],
+        structure: None,
+        assumed: Vec::new(),
+        waits: false,
     }
 }
 
@@ -340,6 +356,32 @@ fn a_plan_is_known_by_its_id() {
     assert_ne!(id(&proposal()), id(&moved));
 }
 
+fn event(what: What, subject: &str, text: &str, effect: Option<&str>) -> answers::Event {
+    let effect = effect.map(str::to_owned);
+    let event = Event { what, subject: subject.into(), node: None, text: text.into(), effect };
+    answers::Event { id: 7, at: 1_700_000_000_112, event }
+}
+
+#[test]
+fn what_happens_is_appended_line_by_line() {
+    let suspect = What::Member { from: Some(Liveness::Alive), to: Liveness::Suspect, epoch: 1 };
+    let applied = What::Apply { generation: 43, commands: 3, refused: 0, took_ms: 4, reloads: 0, confirmed: true };
+    let all = [
+        event(suspect, "web3", "alive → suspect", Some("drain web/web3")),
+        event(applied, "apply", "43", Some("3 commands, 4 ms, no reload, confirmed")),
+        event(What::Plane { up: false }, "data plane", "up → down", Some("failed to reach it")),
+        event(What::Refused { begins: true }, "we\u{1b}[31mb\nx", "refused", Some("a\u{202e}b")),
+        event(What::Gap, "gap", "events are missing here", Some("after event 6: the daemon was started anew")),
+        event(What::Check { up: true }, "web:80", "down → up", None),
+    ];
+    let shown = |format| {
+        let mut columns = watch::Columns::default();
+        all.iter().map(|event| plain(&columns.line(event, format))).collect::<String>()
+    };
+    insta::assert_snapshot!("watch", shown(Format::Text));
+    insta::assert_snapshot!("watch_wide", shown(Format::Wide));
+}
+
 /// A member's words stay on their line and cannot steer the terminal.
 #[test]
 fn nothing_from_outside_steers_the_terminal() {
@@ -355,7 +397,7 @@ fn nothing_from_outside_steers_the_terminal() {
     plan.held[0].why.push_str(evil);
     let answer = answers::Plan::new("proxy", &plan, now());
     let text = plain(&plan::text(&answer, false));
-    assert_eq!(text.lines().count(), shown_plan(&proposal(), false).lines().count() + 1);
+    assert_eq!(text.lines().count(), shown_plan(&proposal(), false).lines().count() + 2);
     assert!(!text.contains(['\u{1b}', '\u{7}', '\u{202e}']), "{text}");
 }
 

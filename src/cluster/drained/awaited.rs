@@ -74,7 +74,7 @@ mod tests {
     /// At 100 s.
     fn check(members: &[Member], serves: bool, expected: &[&str]) {
         let members = members.iter().map(|member| (member.name.clone(), member.clone())).collect();
-        let snapshot = Snapshot { source: "gossip".into(), synced: true, members };
+        let snapshot = Snapshot { source: "gossip".into(), synced: true, members, ..Snapshot::default() };
         let me = RawRecord { node: "me".into(), ..RawRecord::default() };
         let view = View { snapshot, me, addr: ([10, 0, 0, 9], 7946).into() };
         let now = Moment::from_secs(100);

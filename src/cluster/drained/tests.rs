@@ -21,7 +21,7 @@ fn view(liveness: Liveness, since: u64, plane_stays: bool) -> Arc<View> {
     };
     let members = [(member.name.clone(), member)].into();
     let me = RawRecord { node: "web1".into(), ..RawRecord::default() };
-    let snapshot = Snapshot { source: "gossip".into(), synced: true, members };
+    let snapshot = Snapshot { source: "gossip".into(), synced: true, members, ..Snapshot::default() };
     Arc::new(View { snapshot, me, addr: ([127, 0, 0, 1], 2).into() })
 }
 

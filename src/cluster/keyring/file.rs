@@ -1,14 +1,14 @@
-//! Reading and writing key files: who else can read one is looked at before its bytes are.
+//! Reading and writing key files.
 
 use std::{
-    env,
-    fs::{File, OpenOptions},
-    io::{self, Read, Write},
-    os::unix::fs::{OpenOptionsExt, PermissionsExt},
+    fs::OpenOptions,
+    io::{self, Write},
+    os::unix::fs::OpenOptionsExt,
     path::{Path, PathBuf},
 };
 
 use super::{Key, KeyError, Keyring};
+use crate::private_file::{self, Unread};
 
 /// Why a key file was not read or written.
 #[derive(Debug, thiserror::Error)]
@@ -58,15 +58,10 @@ impl Keyring {
     /// Reads a key file. One that others can read is refused, unless it lies below `/run/secrets` or
     /// `$CREDENTIALS_DIRECTORY`.
     pub fn load(path: &Path) -> Result<Self, KeyFileError> {
-        let io = |source| KeyFileError::Io { action: "read", path: path.to_owned(), source };
-        // The mode is that of the open file: the name may point elsewhere a moment later.
-        let file = File::open(path).map_err(io)?;
-        let mode = file.metadata().map_err(io)?.permissions().mode() & 0o777;
-        if mode & 0o077 != 0 && !is_mounted(path, &secret_folders()) {
-            return Err(KeyFileError::Exposed { path: path.to_owned(), mode });
-        }
-        let mut text = String::new();
-        file.take(MAX_BYTES).read_to_string(&mut text).map_err(io)?;
+        let text = private_file::read(path, MAX_BYTES).map_err(|unread| match unread {
+            Unread::Io(source) => KeyFileError::Io { action: "read", path: path.to_owned(), source },
+            Unread::Exposed(mode) => KeyFileError::Exposed { path: path.to_owned(), mode },
+        })?;
         parse(path, &text)
     }
 }
@@ -80,18 +75,6 @@ impl Key {
         writeln!(file, "{}", self.to_line()).map_err(io)?;
         file.sync_all().map_err(io)
     }
-}
-
-/// Where secrets are mounted for a service, with modes that the mount sets and nobody can change.
-fn secret_folders() -> Vec<PathBuf> {
-    let credentials = env::var_os("CREDENTIALS_DIRECTORY").filter(|dir| !dir.is_empty());
-    credentials.map(PathBuf::from).into_iter().chain([PathBuf::from("/run/secrets")]).collect()
-}
-
-/// Whether a file lies in one of these folders: it itself, not a link to it from there or elsewhere.
-fn is_mounted(path: &Path, folders: &[PathBuf]) -> bool {
-    let Ok(path) = path.canonicalize() else { return false };
-    folders.iter().filter_map(|folder| folder.canonicalize().ok()).any(|folder| path.starts_with(folder))
 }
 
 fn parse(path: &Path, text: &str) -> Result<Keyring, KeyFileError> {
@@ -112,6 +95,8 @@ fn parse(path: &Path, text: &str) -> Result<Keyring, KeyFileError> {
 
 #[cfg(test)]
 mod tests {
+    use std::os::unix::fs::PermissionsExt;
+
     use super::*;
 
     fn load(text: &str, mode: u32) -> Result<Keyring, String> {
@@ -148,22 +133,6 @@ mod tests {
         refused(&format!("{key}\nAAAAAAAA\n"), 0o600, "line 2: use 32 bytes");
         let many: Vec<String> = (0..17).map(|_| Key::generate().to_line()).collect();
         refused(&many.join("\n"), 0o600, "at most 16 keys");
-    }
-
-    #[test]
-    fn a_mounted_secret_is_one_that_lies_there() {
-        let dir = tempfile::tempdir().unwrap();
-        let [mount, outside] = ["mount", "outside"].map(|name| dir.path().join(name));
-        std::fs::create_dir(&mount).unwrap();
-        Key::generate().write_new(&outside).unwrap();
-        Key::generate().write_new(&mount.join("key")).unwrap();
-        std::os::unix::fs::symlink(&outside, mount.join("link")).unwrap();
-        let folders = [mount.clone(), dir.path().join("missing")];
-        assert!(is_mounted(&mount.join("key"), &folders));
-        assert!(!is_mounted(&outside, &folders));
-        assert!(!is_mounted(&mount.join("link"), &folders));
-        assert!(!is_mounted(&mount.join("../outside"), &folders));
-        assert!(!is_mounted(&mount.join("nothing"), &folders));
     }
 
     #[test]

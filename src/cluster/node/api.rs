@@ -1,13 +1,13 @@
 //! What goes into a node and what comes out: all that its owner must know.
 
-use std::{net::SocketAddr, time::Duration};
+use std::{collections::BTreeSet, net::SocketAddr, time::Duration};
 
 use bytes::Bytes;
 
 use super::Cures;
 use crate::{
     cluster::{exchange::Exchange, identity::Identity, profile::Profile},
-    model::{Liveness, RawRecord},
+    model::{Liveness, NodeName, RawRecord},
 };
 
 /// What a node needs to begin.
@@ -47,6 +47,9 @@ pub enum Input<'a> {
         /// What came of it.
         outcome: Outcome,
     },
+    /// At a balancer: the members whose checks by its data plane fail now, though they passed before; all of them.
+    /// Those that are new are asked in person.
+    Failing(&'a BTreeSet<NodeName>),
     /// The node says something else of itself from now on; name, epoch and version are filled in. The same
     /// again changes nothing.
     Record(RawRecord),

@@ -79,6 +79,8 @@ impl Entry {
 #[derive(Debug, Default)]
 pub(super) struct Directory {
     pub(super) entries: BTreeMap<NodeName, Entry>,
+    /// How often one was found to be so: as a newcomer, in a new life, or as it was not before.
+    pub(super) transitions: BTreeMap<Liveness, u64>,
 }
 
 impl Directory {
@@ -95,10 +97,11 @@ impl Directory {
         others.filter(|member| self.look(member, records, now)).map(|member| member.id().name().clone()).collect()
     }
 
-    fn look(&mut self, member: &foca::Member<Identity>, records: &Records, now: Moment) -> bool {
+    /// Looks at one; says whether it is another now.
+    pub(super) fn look(&mut self, member: &foca::Member<Identity>, records: &Records, now: Moment) -> bool {
         let (identity, incarnation, state) = (member.id(), member.incarnation(), member.state());
         let liveness = liveness(identity, state, records);
-        match self.entries.get_mut(identity.name()) {
+        let is_another = match self.entries.get_mut(identity.name()) {
             Some(entry) if entry.identity == *identity => {
                 entry.incarnation = incarnation;
                 entry.state = state;
@@ -109,14 +112,24 @@ impl Directory {
                 self.entries.insert(identity.name().clone(), entry);
                 true
             }
+        };
+        self.note(is_another, liveness)
+    }
+
+    /// Counts it where it is another.
+    fn note(&mut self, is_another: bool, liveness: Liveness) -> bool {
+        if is_another {
+            *self.transitions.entry(liveness).or_default() += 1;
         }
+        is_another
     }
 
     /// A member's record is another: whether the member is too.
     pub(super) fn judge(&mut self, name: &NodeName, records: &Records, now: Moment) -> bool {
         let Some(entry) = self.entries.get_mut(name) else { return false };
         let liveness = liveness(&entry.identity, entry.state, records);
-        entry.judge(liveness, now)
+        let is_another = entry.judge(liveness, now);
+        self.note(is_another, liveness)
     }
 
     pub(super) fn get(&self, name: &NodeName) -> Option<&Entry> {

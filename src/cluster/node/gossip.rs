@@ -50,6 +50,7 @@ impl Node {
             match note {
                 Note::ProbeFailed(member) => {
                     self.probes_failed += 1;
+                    self.vitals.failed();
                     self.tell_suspect(&member);
                 }
                 Note::Defunct if self.phase == Phase::Running => self.renew(),
@@ -73,6 +74,9 @@ impl Node {
     fn post(&mut self, sent: &Sent) {
         let payload = Message::Foca(&sent.bytes).encode();
         let to = sent.to.addr();
+        if let SentKind::Ping(number) = sent.kind {
+            self.vitals.probed(number, sent.to.clone(), self.now);
+        }
         match sent.kind {
             SentKind::Ping(number) if self.config.cures.probe_twice => {
                 self.probe = Some((number, sent.to.clone(), payload.clone()));
@@ -118,6 +122,9 @@ impl Node {
             return self.misaddressed(header);
         }
         let (src, incarnation) = (header.src.clone(), header.src_incarnation);
+        if let foca::Message::Ack(number) = &header.message {
+            self.vitals.acked(*number, &src, self.now);
+        }
         if let (foca::Message::Ack(number), Some((sent, to, _))) = (&header.message, &self.probe)
             && number == sent
             && src == *to

@@ -13,7 +13,11 @@ impl Node {
     pub(super) fn excuse_others(&mut self) {
         let profile = self.config.profile;
         let late = self.next_deadline().map_or(Moment::ZERO, |due| self.now.saturating_sub(due));
-        if late < profile.probe_rtt || !self.config.cures.overslept {
+        if late < profile.probe_rtt {
+            return;
+        }
+        self.vitals.failed();
+        if !self.config.cures.overslept {
             return;
         }
         let (question, suspicion) = (late.min(profile.question), late.min(profile.suspicion_for(self.size)));

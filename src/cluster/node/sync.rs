@@ -27,6 +27,12 @@ impl Node {
         Exchange { members, ages: BTreeMap::new(), ..self.tell(self.records.lacking(&answer.ages)) }
     }
 
+    /// What one is told who only looks on: everybody, and every record.
+    pub fn everything(&self) -> Exchange {
+        let known_there = BTreeMap::new();
+        self.tell(self.records.lacking(&known_there))
+    }
+
     fn tell<'a>(&self, records: impl Iterator<Item = &'a Stored>) -> Exchange {
         let state = if self.phase == Phase::Running { State::Alive } else { State::Down };
         let own = foca::Member::new(self.identity().clone(), self.outbox.incarnation, state);

@@ -1,5 +1,7 @@
 //! One node by itself: what it makes of single inputs. Clusters are simulated in `integration/simulator`.
 
+mod doubts;
+
 use std::time::Duration;
 
 use foca::{Member, State};

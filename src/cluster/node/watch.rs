@@ -37,7 +37,7 @@ impl Watch {
         let heard = match input {
             Input::Datagram { .. } | Input::Exchange(_) => true,
             Input::Asked { outcome, .. } => *outcome != Outcome::Silent,
-            Input::Record(_) | Input::Leave => false,
+            Input::Failing(_) | Input::Record(_) | Input::Leave => false,
         };
         if heard {
             self.last_heard = now;
@@ -65,6 +65,7 @@ impl Node {
         for _ in 0..due.clamp(1, MOST) {
             self.watch_next();
         }
+        self.ask_doubted();
     }
 
     fn watch_next(&mut self) {

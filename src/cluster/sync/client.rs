@@ -54,6 +54,13 @@ pub(in crate::cluster) async fn exchange(
     }
 }
 
+/// Has the node at an address tell all that it knows, and tells it nothing.
+pub(in crate::cluster) async fn everything(speaker: Speaker, to: SocketAddr) -> Result<Exchange, SyncError> {
+    let mut session = Session::call(speaker, to).await?;
+    session.send(&Question::Everything.to_bytes()).await?;
+    Ok(read(&session.receive_body(MAX_EXCHANGE, None).await?.bytes)?)
+}
+
 pub(super) fn read(body: &[u8]) -> Result<Exchange, Rejected> {
     Exchange::decode(body).map_err(|_| Rejected::Malformed)
 }

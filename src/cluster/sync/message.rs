@@ -36,6 +36,8 @@ pub(in crate::cluster) enum Question {
     Drained(DrainAsk),
     /// An operator's order to the node itself, and how far it has come.
     Order(OrderAsk),
+    /// Tell me everything: the body of an exchange comes back. The caller is no member, and says nothing of anybody.
+    Everything,
 }
 
 /// See [`Question::Drained`].
@@ -121,6 +123,7 @@ const EXCHANGE: u8 = 2;
 const PRESENCE: u8 = 3;
 const DRAINED: u8 = 4;
 const ORDER: u8 = 5;
+const EVERYTHING: u8 = 6;
 
 impl Hello {
     pub(in crate::cluster) fn to_bytes(&self) -> Vec<u8> {
@@ -170,6 +173,7 @@ impl Question {
             Self::Presence => cbor::behind(&[PRESENCE], &Empty {}),
             Self::Drained(ask) => cbor::behind(&[DRAINED], ask),
             Self::Order(ask) => cbor::behind(&[ORDER], ask),
+            Self::Everything => cbor::behind(&[EVERYTHING], &Empty {}),
         }
     }
 
@@ -181,6 +185,7 @@ impl Question {
             Some((&PRESENCE, body)) => read(body).map(|Empty {}| Self::Presence),
             Some((&DRAINED, body)) => read(body).map(Self::Drained),
             Some((&ORDER, body)) => read(body).map(Self::Order),
+            Some((&EVERYTHING, body)) => read(body).map(|Empty {}| Self::Everything),
             _ => Err(Rejected::Malformed),
         }
     }
@@ -247,6 +252,7 @@ mod tests {
             Question::Drained(drain_ask()),
             Question::Drained(serves),
             Question::Order(order_ask()),
+            Question::Everything,
         ];
         for question in questions {
             assert_eq!(Question::from_bytes(&question.to_bytes()), Ok(question));
@@ -280,6 +286,7 @@ mod tests {
         check("03 a0", Question::Presence.to_bytes());
         check("04 a4 00 6477656231 01 07 02 02 03 191388", Question::Drained(drain_ask()).to_bytes());
         check("05 a3 00 01 01 63776562 02 1903e8", Question::Order(order_ask()).to_bytes());
+        check("06 a0", Question::Everything.to_bytes());
         check(
             "05 a4 01 07 02 03 03 81 6570726f7879 04 a1 6670726f787932 64736c6f77",
             Reply::Order(ordered()).to_bytes(),

@@ -134,6 +134,10 @@ impl Desk {
             Question::Exchange { joining } => self.exchange(&mut session, joining).await,
             Question::Drained(ask) => self.drained(&mut session, ask).await,
             Question::Order(ask) => self.order(&mut session, ask).await,
+            Question::Everything => {
+                let all = self.mailbox.ask(Command::Everything).await?;
+                session.send_body(&all.encode()).await
+            }
         }
     }
 

@@ -280,5 +280,12 @@ impl Session {
     }
 }
 
+/// A member of a version before: it greets, and ends the stream at a question that it does not know.
+#[cfg(test)]
+pub(in crate::cluster) async fn answered_and_closed(speaker: Speaker, stream: TcpStream) {
+    let mut session = Session::answer(speaker, stream).await.expect("the caller greets");
+    session.receive(STEP).await.expect("a question");
+}
+
 #[cfg(test)]
 mod tests;

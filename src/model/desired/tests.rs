@@ -2,8 +2,13 @@
 
 use proptest::prelude::*;
 
+use std::net::SocketAddr;
+
 use super::*;
-use crate::model::{RawOffer, RawRecord, Route};
+use crate::model::{
+    Endpoint, EndpointState, Kind, Listed, ListedEndpoint, Liveness, Protocol, RawOffer, RawRecord, Route, State,
+    Verdict, Weight,
+};
 
 const SECOND: Moment = Duration::from_secs(1);
 
@@ -44,7 +49,7 @@ fn offer(text: &str) -> RawOffer {
 
 fn snapshot(members: impl IntoIterator<Item = Member>) -> Vec<Snapshot> {
     let members = members.into_iter().map(|m| (m.name.clone(), m)).collect();
-    vec![Snapshot { source: "gossip".into(), synced: true, members }]
+    vec![Snapshot { source: "gossip".into(), synced: true, members, ..Snapshot::default() }]
 }
 
 /// The desired set as lines: `web/web1 10.0.0.1:8080`, `* → web`, and the codes of the rejections.
@@ -182,6 +187,22 @@ fn the_first_decides_what_a_service_speaks() {
     let mut tcp = member("web2", 2, &["web:1"]);
     tcp.record.as_mut().unwrap().services[0].protocol = Some("tcp".into());
     check([member("web1", 1, &["web:1"]), tcp], &["web/web1 10.0.0.1:1", "*/ → web", "refused web2 protocol"]);
+}
+
+/// Where a drain takes a reload a suspicion, which may pass, drains nobody; a failure does.
+#[test]
+fn no_suspect_drains_where_that_takes_a_reload() {
+    let mut members: Vec<_> = (1..=6).map(|n| member(&format!("w{n}"), n, &["web:80"])).collect();
+    for m in &mut members[..3] {
+        (m.liveness, m.verdict) = (Liveness::Suspect, Verdict::Silent);
+    }
+    let ready = |members: &[Member], drain_suspects| {
+        let policy = Policy { drain_suspects, ..Policy::default() };
+        desired(&snapshot(members.to_vec()), &policy, &Ledger::default(), SECOND).0.ready(&"web".parse().unwrap())
+    };
+    assert_eq!((ready(&members, true), ready(&members, false)), (4, 6));
+    members[0].liveness = Liveness::Failed;
+    assert_eq!(ready(&members, false), 5);
 }
 
 /// `silent` of `all` members are suspects that answer nothing: how many endpoints drain?
@@ -358,4 +379,109 @@ proptest! {
         prop_assert_eq!(set.ready(&good), 2);
         prop_assert_eq!(set.routes.get(&Route { host: "good.example".parse().unwrap(), path: "/".parse().unwrap() }), Some(&good));
     }
+}
+
+/// A file that lists these: `service [protocol] [@host…]: name=addr[!]…`, `!` for drain; a line each.
+fn file(name: &str, lines: &[&str]) -> Snapshot {
+    let endpoint = |(text, line): (&str, usize)| {
+        let (name, addr) = text.split_once('=').unwrap();
+        let state = if addr.ends_with('!') { EndpointState::Drain } else { EndpointState::Ready };
+        let addr: SocketAddr = addr.trim_end_matches('!').parse().unwrap();
+        let endpoint = ListedEndpoint { line, addr: addr.try_into().unwrap(), weight: Weight::DEFAULT, state };
+        (name.parse().unwrap(), endpoint)
+    };
+    let service = |(line, text): (usize, &&str)| {
+        let (head, endpoints) = text.split_once(": ").unwrap_or((text.trim_end_matches(':'), ""));
+        let mut words = head.split_whitespace();
+        let name = words.next().unwrap().parse().unwrap();
+        let (mut protocol, mut hosts) = (Protocol::Http, Vec::new());
+        for word in words {
+            match word.strip_prefix('@') {
+                Some(host) => hosts.push(host.parse().unwrap()),
+                None => protocol = Protocol::Tcp,
+            }
+        }
+        let endpoints = endpoints.split_whitespace().map(|e| endpoint((e, line + 1))).collect();
+        (name, Listed { line: line + 1, hosts, path: "/".parse().unwrap(), protocol, endpoints })
+    };
+    let services = lines.iter().enumerate().map(service).collect();
+    Snapshot { source: format!("file:{name}").into(), synced: true, services, ..Snapshot::default() }
+}
+
+fn merged(snapshots: &[Snapshot], ledger: &Ledger) -> (Vec<String>, Ledger) {
+    let (desired, ledger, refused) = desired(snapshots, &Policy::default(), ledger, SECOND);
+    let said: Vec<_> = refused.iter().map(|r| format!("  {}: {}: {}", r.node, r.subject, r.why)).collect();
+    let lines = lines(&desired, &[]).into_iter().chain(said).collect();
+    (lines, ledger)
+}
+
+fn check_merged(snapshots: &[Snapshot], expected: &[&str]) {
+    assert_eq!(merged(snapshots, &Ledger::default()).0, expected);
+}
+
+#[test]
+fn a_file_lists_services_with_and_without_endpoints() {
+    check_merged(
+        &[file("s.toml", &["web: a=127.0.0.1:80 b=10.0.0.2:80!", "api @api.example:", "db tcp: d=10.0.0.3:5432"])],
+        &["db/d 10.0.0.3:5432", "web/a 127.0.0.1:80", "web/b 10.0.0.2:80 drain", "api.example/ → api", "*/ → web"],
+    );
+}
+
+#[test]
+fn sources_unite_what_they_say_of_a_service() {
+    let gossip = snapshot([member("web1", 1, &["web:80"])]).remove(0);
+    check_merged(
+        &[gossip, file("s.toml", &["web: web2=10.0.0.2:80"])],
+        &["web/web1 10.0.0.1:80", "web/web2 10.0.0.2:80", "*/ → web"],
+    );
+}
+
+/// The first source has the name, the address and the host, and the lines of the others are refused one by one.
+#[test]
+fn what_two_sources_say_is_the_first_ones() {
+    let gossip = snapshot([member("web1", 1, &["web:80", "api:90@api.example"])]).remove(0);
+    let first =
+        file("a.toml", &["web: web1=10.0.9.1:80 x=10.0.0.1:80 y=10.0.9.3:80", "shop @api.example: s=10.0.9.4:80"]);
+    let second = file("b.toml", &["web: y=10.0.9.5:80 z=10.0.9.6:80", "db: d=10.0.0.1:80", "api tcp: t=10.0.9.7:90"]);
+    check_merged(
+        &[gossip, first, second],
+        &[
+            "api/web1 10.0.0.1:90",
+            "db/d 10.0.0.1:80",
+            "shop/s 10.0.9.4:80",
+            "web/web1 10.0.0.1:80",
+            "web/y 10.0.9.3:80",
+            "web/z 10.0.9.6:80",
+            "api.example/ → api",
+            "*/ → web",
+            "  a.toml:1: endpoint web/web1: gossip says where web1 is",
+            "  a.toml:1: endpoint web/x: 10.0.0.1:80 is web1's address",
+            "  a.toml:2: route api.example/: web1 holds it",
+            "  b.toml:1: endpoint web/y: file:a.toml says where y is",
+            "  b.toml:2: route */: web1 holds it",
+            "  b.toml:3: service api: it speaks tcp, the service http",
+        ],
+    );
+}
+
+#[test]
+fn an_incumbent_keeps_its_host_against_an_earlier_source() {
+    let (later, earlier) = (file("b.toml", &["old @h:"]), file("a.toml", &["new @h:"]));
+    let (_, ledger) = merged(&[file("a.toml", &[]), later.clone()], &Ledger::default());
+    let (lines, _) = merged(&[earlier, later], &ledger);
+    assert_eq!(lines, ["h/ → old", "  a.toml:1: route h/: file:b.toml holds it"]);
+}
+
+/// The operator says it by taking the line out: nobody answers 503 for it, and its host is free.
+#[test]
+fn a_service_that_is_listed_no_more_goes_at_once() {
+    let (_, ledger) = merged(&[file("s.toml", &["old @h: a=10.0.0.1:80"])], &Ledger::default());
+    let renamed = file("s.toml", &["new @h: a=10.0.0.1:80"]);
+    let (lines, after) = merged(std::slice::from_ref(&renamed), &ledger);
+    assert_eq!(lines, ["new/a 10.0.0.1:80", "h/ → new"]);
+    assert!(after.listed.len() == 2 && !after.services.contains_key(&"old".parse().unwrap()), "{after:?}");
+    // While another file is still to be read, nobody knows that it is listed no more.
+    let unread = Snapshot { synced: false, ..file("t.toml", &[]) };
+    let (lines, _) = merged(&[renamed, unread], &ledger);
+    assert_eq!(lines, ["new/a 10.0.0.1:80", "h/ → old", "  s.toml:1: route h/: file:s.toml holds it"]);
 }

@@ -49,7 +49,7 @@ fn snapshot() -> Snapshot {
     let members =
         [member("web1", &["web", "api", "shop"]), member("web2", &["web"]), ill, drained, proxy, by_role, failed, left];
     let members = members.into_iter().map(|m| (m.name.clone(), m)).collect();
-    Snapshot { source: "gossip".into(), synced: true, members }
+    Snapshot { source: "gossip".into(), synced: true, members, ..Snapshot::default() }
 }
 
 fn target(text: &str) -> Target {

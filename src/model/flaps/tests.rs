@@ -52,7 +52,7 @@ impl Seen {
 
     fn look_at(&mut self, member: Member) {
         let members = [(member.name.clone(), member)].into();
-        let snapshot = Snapshot { source: "gossip".into(), synced: true, members };
+        let snapshot = Snapshot { source: "gossip".into(), synced: true, members, ..Snapshot::default() };
         self.flaps = self.flaps.seen(&[snapshot], MOST, self.now);
     }
 
@@ -213,7 +213,7 @@ fn balancers_and_newcomers_are_not_looked_at_and_zero_means_never() {
         seen.epoch = epoch;
         let member = seen.member(Liveness::Alive, (epoch, State::Serving));
         let members = [(member.name.clone(), member)].into();
-        let snapshot = Snapshot { source: "gossip".into(), synced: true, members };
+        let snapshot = Snapshot { source: "gossip".into(), synced: true, members, ..Snapshot::default() };
         seen.flaps = seen.flaps.seen(&[snapshot], Duration::ZERO, seen.now);
     }
     assert_eq!(seen.held(), 0);

@@ -49,7 +49,7 @@ fn run(
     let this = member("lb", Liveness::Alive, Verdict::Unasked);
     let members = members.iter().map(|(n, l, v)| member(n, *l, *v)).chain([this]);
     let members = members.map(|m| (m.name.clone(), m)).collect();
-    let snapshots = [Snapshot { source: "gossip".into(), synced, members }];
+    let snapshots = [Snapshot { source: "gossip".into(), synced, members, ..Snapshot::default() }];
     let live = set(&["a", "b", "c", "d", "e"]);
     let times = (Moment::ZERO, NOW);
     let evidence = Evidence::gather(&snapshots, &live, before, released, times, Windows::default());
@@ -129,7 +129,7 @@ fn all_routes_of_a_kept_service_stay() {
     }
     let members = [("a", Failed, Silent)].map(|(n, l, v)| member(n, l, v));
     let members = members.into_iter().map(|m| (m.name.clone(), m)).collect();
-    let snapshots = [Snapshot { source: "gossip".into(), synced: true, members }];
+    let snapshots = [Snapshot { source: "gossip".into(), synced: true, members, ..Snapshot::default() }];
     let times = (Moment::ZERO, NOW);
     let evidence = Evidence::gather(&snapshots, &live, Default::default(), BTreeSet::new(), times, Windows::default());
     let (out, held) = guard(&live, Desired::default(), &evidence);
@@ -206,7 +206,7 @@ fn the_first_to_fail_is_held_where_the_others_are_silent_too() {
         let this = member("lb", Alive, Unasked);
         let members = members(others).into_iter().map(|(n, l, v)| member(n, l, v)).chain([this]);
         let members = members.map(|m| (m.name.clone(), m)).collect();
-        let known = [Snapshot { source: "gossip".into(), synced: true, members }];
+        let known = [Snapshot { source: "gossip".into(), synced: true, members, ..Snapshot::default() }];
         let live = set(&["a", "b", "c", "d", "e"]);
         let mut next = live.clone();
         let web = next.services.values_mut().next().unwrap();
@@ -229,7 +229,7 @@ fn a_drain_of_its_own_passes_a_cut() {
     draining.record.as_mut().unwrap().state = State::Draining;
     let others = ["b", "c", "d", "e"].map(|n| member(n, Failed, Silent));
     let members = others.into_iter().chain([draining]).map(|m| (m.name.clone(), m)).collect();
-    let known = [Snapshot { source: "gossip".into(), synced: true, members }];
+    let known = [Snapshot { source: "gossip".into(), synced: true, members, ..Snapshot::default() }];
     let live = set(&["a", "b"]);
     let mut next = set(&["a"]);
     let a = next.services.values_mut().next().unwrap().endpoints.values_mut().next().unwrap();
@@ -295,4 +295,31 @@ fn a_cut_is_over_a_window_after_most_are_back() {
     check(healing, 0, 6, 109, healing);
     check(healing, 3, 3, 110, Cut::No);
     check(healing, 4, 2, 105, Cut::Likely);
+}
+
+/// The operator took it out of his file; that it is called as somebody who is silent, or as nobody known, is no matter.
+#[test]
+fn no_silence_keeps_what_a_file_takes_out() {
+    let silent = |name| member(name, Liveness::Failed, Verdict::Silent);
+    let members = [silent("a"), silent("b"), member("lb", Liveness::Alive, Verdict::Unasked)];
+    let members = members.into_iter().map(|m| (m.name.clone(), m)).collect();
+    let known = [Snapshot { source: "gossip".into(), synced: true, members, ..Snapshot::default() }];
+    let live = set(&["a", "b", "c", "d"]);
+    let listed = ["a", "c"].map(|name| {
+        let id = EndpointId { service: "web".parse().unwrap(), endpoint: name.parse().unwrap() };
+        (id, "file:s.toml".into())
+    });
+    let out = |began: Moment, listed: &[_]| {
+        let listed = listed.iter().cloned().collect();
+        let (times, before) = ((began, NOW), (Vec::new(), Cut::No));
+        let evidence = Evidence::beside(&listed, &known, &live, before, BTreeSet::new(), times, Windows::default());
+        names(&guard(&live, set(&[]), &evidence).0)
+    };
+    assert_eq!(out(Moment::ZERO, &[]), ["a", "b", "c", "d"], "all that members have, by their silence");
+    assert_eq!(out(Moment::ZERO, &listed), ["b", "d"]);
+    assert_eq!(out(NOW, &listed), ["b", "d"], "unheard of a moment after the start");
+    let nobody = [Snapshot { source: "file:s.toml".into(), synced: true, ..Snapshot::default() }];
+    let evidence =
+        Evidence::gather(&nobody, &live, Default::default(), BTreeSet::new(), (NOW, NOW), Windows::default());
+    assert_eq!(names(&guard(&live, set(&[]), &evidence).0), [""; 0], "without gossip nobody is to be heard of");
 }

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{Claim, Ledger, Standing};
 use crate::model::{
-    Moment, Protocol, Route, ServiceName, Since,
+    EndpointId, Moment, Protocol, Route, ServiceName, Since, SourceName,
     flaps::{Flaps, KeptFlap},
 };
 
@@ -27,6 +27,8 @@ pub struct Kept {
     services: Vec<KeptService>,
     #[serde(default)]
     flaps: Vec<KeptFlap>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    listed: Vec<KeptListed>,
 }
 
 /// How long the machine had been up, and which start of it that was. The wall clock jumps, and a process's own clock
@@ -56,6 +58,17 @@ struct KeptService {
     /// How long it had had no endpoint.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     empty_ms: Option<u64>,
+    /// Whether a file listed it.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    listed: bool,
+}
+
+/// An endpoint that was a file's to say.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+struct KeptListed {
+    #[serde(flatten)]
+    id: EndpointId,
+    source: String,
 }
 
 impl Kept {
@@ -70,13 +83,17 @@ impl Kept {
             name: name.clone(),
             protocol: standing.protocol,
             empty_ms: standing.empty_since.map(|since| millis(since.age(now))),
+            listed: standing.listed,
         };
+        let listed =
+            |(id, source): (&EndpointId, &SourceName)| KeptListed { id: id.clone(), source: source.to_string() };
         Self {
             format: FORMAT.into(),
             at,
             claims: ledger.claims.iter().map(claim).collect(),
             services: ledger.services.iter().map(service).collect(),
             flaps: ledger.flaps.kept(now),
+            listed: ledger.listed.iter().map(listed).collect(),
         }
     }
 
@@ -93,11 +110,14 @@ impl Kept {
             _ => 0,
         };
         let ago = |age: u64| Since::ago(now, Duration::from_millis(age.saturating_add(since)));
-        let standing = |s: KeptService| (s.name, Standing { protocol: s.protocol, empty_since: s.empty_ms.map(ago) });
+        let standing = |s: KeptService| {
+            (s.name, Standing { protocol: s.protocol, empty_since: s.empty_ms.map(ago), listed: s.listed })
+        };
         Ledger {
             claims: self.claims.into_iter().map(|c| (c.route, Claim { service: c.service, node: c.node })).collect(),
             services: self.services.into_iter().map(standing).collect(),
             flaps: Flaps::recalled(self.flaps, Duration::from_millis(since), now),
+            listed: self.listed.into_iter().map(|l| (l.id, l.source.into())).collect(),
         }
     }
 }
@@ -118,15 +138,17 @@ mod tests {
             service: service.parse().unwrap(),
             node: node.map(ToOwned::to_owned),
         };
-        let standing = |empty_since| Standing { protocol: Protocol::Http, empty_since };
+        let standing = |empty_since| Standing { empty_since, ..Standing::default() };
+        let listed = EndpointId { service: "b".parse().unwrap(), endpoint: "web2".parse().unwrap() };
         Ledger {
             claims: [(route("a.example"), claim("a", Some("web1"))), (route("*"), claim("b", None))].into(),
             services: [
                 ("a".parse().unwrap(), standing(Some(Since::ago(NOW, Duration::from_secs(300))))),
-                ("b".parse().unwrap(), Standing { protocol: Protocol::Tcp, empty_since: None }),
+                ("b".parse().unwrap(), Standing { protocol: Protocol::Tcp, empty_since: None, listed: true }),
             ]
             .into(),
             flaps: Flaps::default(),
+            listed: [(listed, "file:services.toml".into())].into(),
         }
     }
 

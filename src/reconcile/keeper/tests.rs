@@ -128,3 +128,18 @@ async fn a_write_that_fails_is_tried_again() {
     fs::create_dir(rig.dir.path().join("gone")).unwrap();
     rig.holds("gone", &ledger("a")).await;
 }
+
+/// One that only looks on reads the same, and leaves everything where it lies.
+#[test]
+fn a_glance_changes_nothing() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = Store::new(dir.path());
+    assert_eq!(store.glance(Moment::ZERO), Ledger::default());
+    assert_eq!(files(dir.path()), [""; 0]);
+    store.write(&ledger("a"), Moment::ZERO).unwrap();
+    assert_eq!(store.glance(Moment::ZERO), ledger("a"));
+    fs::write(store.path(), "{").unwrap();
+    assert_eq!(store.glance(Moment::ZERO), Ledger::default());
+    assert_eq!(files(dir.path()), [FILE]);
+    assert_eq!(fs::read_to_string(store.path()).unwrap(), "{");
+}

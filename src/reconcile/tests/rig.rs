@@ -6,7 +6,7 @@ use std::{
     time::Duration,
 };
 
-use backchat_contract::{EndpointId, EndpointState, Idle, Mode, PlanView, Plane, Report, Step};
+use backchat_contract::{EndpointId, EndpointState, Idle, Mode, PlanView, Plane, Report, Step, Structure, Trial};
 use tokio::sync::oneshot;
 
 use crate::model::{Desired, Kind, Liveness, Member, Moment, Policy, RawOffer, RawRecord, Snapshot, Verdict};
@@ -25,6 +25,10 @@ pub(super) struct World {
     /// How long a look at it takes.
     pub(super) far: Duration,
     pub(super) applies: usize,
+    /// It takes a plan only over what that was made for, and says so.
+    pub(super) conditional: bool,
+    /// What the last plan was made for.
+    pub(super) over: Desired,
     /// How long an apply takes: it does its work at the end.
     pub(super) slow: Duration,
     /// Observations so far, and on which of them each apply rests, by when it was planned and by when it was begun.
@@ -70,12 +74,22 @@ impl Driver for Fake {
         Plane { name: "fake", ..Plane::default() }
     }
 
+    fn part(&self, desired: &Desired) -> Desired {
+        desired.clone()
+    }
+
     /// What is busy is not removed, it drains first.
-    fn plan(&self, desired: &Desired, observed: &Desired, _: Mode) -> Step<Desired> {
+    fn plan(&self, desired: &Desired, observed: &Desired, mode: Mode) -> Step<Desired> {
         let mut next = desired.clone();
+        let held = mode.structure == Structure::Held;
+        if held {
+            next.services.retain(|name, _| observed.services.contains_key(name));
+            next.routes.retain(|_, service| observed.services.contains_key(service));
+        }
         {
             let mut world = self.world();
             world.planned = world.observations;
+            world.over = observed.clone();
         }
         for (id, endpoint) in observed.endpoints() {
             if next.endpoint(&id).is_none() && self.world().busy.contains(&id.to_string()) {
@@ -85,13 +99,42 @@ impl Driver for Fake {
         }
         match (next == *observed, next == *desired) {
             (true, true) if !self.world().fails => Step::Converged,
+            (true, false) if held => {
+                Step::Waiting { why: "structure waits for approval".into(), recheck: Duration::from_secs(10) }
+            }
             (true, false) => Step::Waiting { why: "one drains".into(), recheck: Duration::from_millis(50) },
             _ => Step::Change(next),
         }
     }
 
-    fn view(&self, _: &Desired) -> PlanView {
-        PlanView::default()
+    fn view(&self, plan: &Desired) -> PlanView {
+        let reload = self.structure(plan).map(|new| format!("new: {new}"));
+        PlanView { changes: backchat_contract::diff(&self.world().live, plan), reload, ..PlanView::default() }
+    }
+
+    fn plan_by(
+        &self,
+        _: Trial<'_>,
+        desired: &Desired,
+        observed: &Desired,
+        mode: Mode,
+    ) -> Result<Step<Desired>, DriverError> {
+        Ok(self.plan(desired, observed, mode))
+    }
+
+    /// New services are structure here.
+    fn structure(&self, plan: &Desired) -> Option<String> {
+        let live = self.world().live.clone();
+        let new: Vec<_> = plan.services.keys().filter(|name| !live.services.contains_key(*name)).collect();
+        (!new.is_empty()).then(|| new.iter().map(ToString::to_string).collect::<Vec<_>>().join(", "))
+    }
+
+    fn is_conditional(&self) -> bool {
+        self.world().conditional
+    }
+
+    fn at_once(&self, plan: &Desired) -> Option<Desired> {
+        self.is_conditional().then(|| plan.clone())
     }
 
     async fn apply(&mut self, plan: Desired) -> Result<Report, DriverError> {
@@ -102,12 +145,20 @@ impl Driver for Fake {
             world.slow
         };
         tokio::time::sleep(slow).await;
+        let reloaded = self.structure(&plan).is_some();
         let mut world = self.world();
+        if world.conditional && world.live != world.over {
+            return Ok(Report { stale: true, ..Report::default() });
+        }
         world.live = plan;
         world.applies += 1;
         let fails = world.fails;
         drop(world);
-        if fails { Err(DriverError::Reload { message: "no".into() }) } else { Ok(Report::default()) }
+        if fails {
+            Err(DriverError::Reload { message: "no".into() })
+        } else {
+            Ok(Report { reloaded, ..Report::default() })
+        }
     }
 
     fn idle(&self, _: &Desired, id: &EndpointId) -> Idle {
@@ -172,7 +223,7 @@ pub(super) fn lb() -> Member {
 
 pub(super) fn snapshot(members: impl IntoIterator<Item = Member>, synced: bool) -> Arc<Snapshot> {
     let members = members.into_iter().chain([lb()]).map(|m| (m.name.clone(), m)).collect();
-    Arc::new(Snapshot { source: "gossip".into(), synced, members })
+    Arc::new(Snapshot { source: "gossip".into(), synced, members, ..Snapshot::default() })
 }
 
 /// What is live when `members` serve.
@@ -186,7 +237,16 @@ impl Rig {
         Self::remembering(world, members, crate::model::Ledger::default())
     }
 
+    /// One whose structure a person approves.
+    pub(super) fn approving(world: World, members: Arc<Snapshot>) -> Self {
+        Self::by(Settings { approve: true, ..Settings::default() }, world, members, crate::model::Ledger::default())
+    }
+
     pub(super) fn remembering(world: World, members: Arc<Snapshot>, kept: crate::model::Ledger) -> Self {
+        Self::by(Settings::default(), world, members, kept)
+    }
+
+    fn by(settings: Settings, world: World, members: Arc<Snapshot>, kept: crate::model::Ledger) -> Self {
         let world = Arc::new(Mutex::new(world));
         let (members, snapshots) = watch::channel(members);
         let (questions, asked) = mpsc::channel(8);
@@ -195,7 +255,7 @@ impl Rig {
         let inbox =
             Inbox { snapshots: inbox::Snapshots::new(vec![snapshots]), questions: asked, queries: inbound, kept };
         let times = (Instant::now(), CancellationToken::new());
-        tokio::spawn(run(Fake(Arc::clone(&world)), Settings::default(), inbox, publish, times));
+        tokio::spawn(run(Fake(Arc::clone(&world)), settings, inbox, publish, times));
         Self { world, members, questions, queries, status }
     }
 

@@ -1,8 +1,9 @@
-//! The values that a template sees: `backchat template show` documents them, custom templates use them.
+//! The values that a template sees. `templates/README.md` documents each: a test compares.
 
-use std::net::SocketAddr;
+use std::{net::SocketAddr, sync::Arc};
 
 use backchat_contract::{EndpointName, Protocol};
+use backchat_template::{Cell, Generation, Rows};
 use serde::Serialize;
 
 use super::ConfigSettings;
@@ -17,7 +18,7 @@ const MAX_DESCRIPTORS: u32 = 200_000;
 /// Everything a template may name.
 #[derive(Serialize)]
 pub(super) struct Context<'a> {
-    generation: u64,
+    generation: Generation,
     structure: &'a str,
     paths: &'a Paths,
     max_descriptors: u32,
@@ -41,35 +42,36 @@ struct TcpListenView {
 #[derive(Serialize)]
 struct BackendView<'a> {
     name: &'a str,
-    servers: Vec<ServerView<'a>>,
+    servers: Rows,
 }
 
-#[derive(Serialize)]
-struct ServerView<'a> {
-    name: &'a str,
-    addr: SocketAddr,
-    id: ServerId,
-    weight: u16,
-    disabled: bool,
-}
+/// What a template sees of a server.
+const SERVER: [&str; 5] = ["name", "addr", "id", "weight", "disabled"];
 
 impl<'a> Context<'a> {
     /// All of it.
-    pub(super) fn new(settings: &'a ConfigSettings, layout: &'a Layout, structure: &'a str) -> Self {
-        Self::with(settings, layout, layout.generation, structure, &servers)
+    pub(super) fn new(
+        settings: &'a ConfigSettings,
+        layout: &'a Layout,
+        generation: Generation,
+        structure: &'a str,
+    ) -> Self {
+        Self::with(settings, layout, generation, structure, &servers)
     }
 
-    /// What only a reload can change.
-    pub(super) fn structure(settings: &'a ConfigSettings, layout: &'a Layout) -> Self {
-        Self::with(settings, layout, 0, "", &|_| Vec::new())
+    /// What only a reload can change: no server, or in every backend the same two.
+    pub(super) fn structure(settings: &'a ConfigSettings, layout: &'a Layout, samples: bool) -> Self {
+        Self::with(settings, layout, Generation::Is(0), "", &|_| {
+            if samples { sample_servers() } else { Rows::new(&SERVER, []) }
+        })
     }
 
     fn with(
         settings: &'a ConfigSettings,
         layout: &'a Layout,
-        generation: u64,
+        generation: Generation,
         structure: &'a str,
-        servers: &dyn Fn(&'a Backend) -> Vec<ServerView<'a>>,
+        servers: &dyn Fn(&'a Backend) -> Rows,
     ) -> Self {
         let of = |protocol| {
             let backends = layout.backends.iter().filter(move |(_, b)| b.protocol == protocol);
@@ -103,17 +105,23 @@ fn tcp_listen(settings: &ConfigSettings, layout: &Layout) -> Vec<TcpListenView> 
     settings.tcp_listen.iter().map(view).collect()
 }
 
-fn servers(backend: &Backend) -> Vec<ServerView<'_>> {
+fn servers(backend: &Backend) -> Rows {
     let stay = backend.servers.iter().filter(|(_, server)| server.admin != Admin::Maint);
-    stay.map(|(name, server)| view(name, server)).collect()
+    let row = |(name, server): (&EndpointName, &Server)| {
+        let Server { id, addr, weight, admin } = server;
+        row(name.shared(), addr.get(), *id, weight.get(), *admin == Admin::Drain)
+    };
+    Rows::new(&SERVER, stay.map(row))
 }
 
-fn view<'a>(name: &'a EndpointName, server: &Server) -> ServerView<'a> {
-    ServerView {
-        name: name.as_str(),
-        addr: server.addr.get(),
-        id: server.id,
-        weight: server.weight.get(),
-        disabled: server.admin == Admin::Drain,
-    }
+/// What stands for any servers, in both states: how the template writes a server's line is structure, too.
+fn sample_servers() -> Rows {
+    let addr = SocketAddr::from(([192, 0, 2, 1], 80));
+    let sample = |(name, disabled): (&str, bool)| row(name.into(), addr, ServerId::FIRST, 100, disabled);
+    Rows::new(&SERVER, [("sample1", false), ("sample2", true)].map(sample))
+}
+
+fn row(name: Arc<str>, addr: SocketAddr, id: ServerId, weight: u16, disabled: bool) -> [Cell; 5] {
+    let (id, weight) = (Cell::Number(id.get().into()), Cell::Number(weight.into()));
+    [Cell::Text(name), Cell::Addr(addr), id, weight, Cell::Flag(disabled)]
 }

@@ -62,6 +62,24 @@ fn the_shipped_template() {
     assert_eq!(generation_of(&rendered.config), Some(42));
 }
 
+/// The page on templates has each field, and an example of it that is true.
+#[test]
+fn what_a_template_gets_is_documented() {
+    let mut settings = settings();
+    settings.stats_listen = Some("127.0.0.1:8404".parse().unwrap());
+    settings.listen.pop();
+    for (service, port) in [("db", 5432), ("gone", 5433)] {
+        settings.tcp_listen.push(TcpListen { addr: ([127, 0, 0, 1], port).into(), service: service.parse().unwrap() });
+    }
+    let mut layout = layout();
+    let db = layout.backends.get_mut(&BackendName::from(&"db".parse::<ServiceName>().unwrap())).unwrap();
+    db.servers.insert("db1".parse().unwrap(), server(7, "10.0.0.4:5432", Admin::Ready));
+    layout.backends.remove(&BackendName::spare(2));
+    let structure = structure(&settings, &layout).unwrap();
+    let context = Context::new(&settings, &layout, Generation::Is(layout.generation), &structure);
+    backchat_template::documented::check(include_str!("../../../../templates/README.md"), "HAProxy", &context);
+}
+
 #[test]
 fn all_listeners() {
     let mut settings = settings();
@@ -97,6 +115,24 @@ fn what_structure_is() {
     let mut other = settings();
     other.listen.pop();
     assert_ne!(structure(&other, &layout()).unwrap(), before);
+}
+
+/// How a server is written is structure, in either state, and how a backend without one is; what leaves no trace in
+/// the file is not.
+#[test]
+fn what_of_a_template_is_structure() {
+    let before = structure(&settings(), &layout()).unwrap();
+    let edited = |from: &str, to: &str| {
+        let mut settings = settings();
+        assert!(settings.template.text.contains(from), "{from}");
+        settings.template.text = settings.template.text.replace(from, to);
+        structure(&settings, &layout()).unwrap()
+    };
+    assert_ne!(edited(" weight {weight}", " maxconn 9 weight {weight}"), before);
+    assert_ne!(edited("{disabled? disabled}", "{disabled? disabled maxconn 9}"), before);
+    let empty = "{% if not backend.servers %}\n    maxconn 9\n{% endif %}\n{% if backend.servers %}";
+    assert_ne!(edited("{% if backend.servers %}", empty), before);
+    assert_eq!(edited("global\n", "{# mine #}\nglobal\n"), before);
 }
 
 fn check_refused(template: &str, expected: &str) {
@@ -158,5 +194,21 @@ proptest! {
             let hosts = render(&settings(), &with).unwrap().hosts;
             prop_assert!(hosts.lines().all(|l| l.split(' ').count() == 2), "{}", hosts);
         }
+    }
+}
+
+/// What is filled in is what would be rendered: by the shipped template, and by one that does more with the values.
+#[test]
+fn a_layout_under_another_generation_is_what_would_be_rendered() {
+    let settings = settings();
+    let next = Layout { generation: layout().generation + 1, ..layout() };
+    for (more, leaves) in [("", true), ("# {{ generation + 1 }}\n", false)] {
+        let template = Template { name: "t".into(), text: settings.template.text.clone() + more };
+        assert_eq!(template.leaves_blanks(), leaves);
+        let renderer = Renderer::new(&settings);
+        let before = renderer.render(&template, &layout()).unwrap();
+        let again = renderer.again(&template, &next, &before).unwrap();
+        assert_eq!(again, render_by(&template, &settings, &next).unwrap());
+        assert_ne!(again.config, before.config);
     }
 }

@@ -3,7 +3,7 @@
 
 use std::{fs, time::Duration};
 
-use crate::process::is_stopped;
+use backchat_template::is_stopped;
 
 /// How often to look.
 const LOOK: Duration = Duration::from_millis(200);

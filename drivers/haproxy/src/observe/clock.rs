@@ -10,7 +10,7 @@ use super::{Observed, Place};
 use crate::protocol::ServerPath;
 
 /// What was seen when.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub struct Clock {
     leaving: BTreeMap<Place, Instant>,
     down: BTreeMap<Place, Instant>,

@@ -1,10 +1,11 @@
 //! What the files should say, and whether only a reload can bring it. Pure.
 
-use std::time::Duration;
+use std::{path::PathBuf, sync::Arc, time::Duration};
 
-use backchat_contract::{Desired, FileChange, Mode, ServiceName, Structure};
+use backchat_contract::{Desired, DriverError, FileChange, Mode, ServiceName, Structure};
+use backchat_template::Template;
 
-use super::{FilePlan, Planner, StructurePlan, Target, Wait, structural};
+use super::{FilePlan, Planner, StructurePlan, Target, Wait, runtime, structural};
 use crate::{
     config::Rendered,
     layout::Layout,
@@ -29,62 +30,127 @@ pub(super) fn plan(
         waits.extend(attached(planner, target));
         return (None, None);
     };
-    let rendered = match (planner.render)(&target.layout) {
-        Ok(rendered) => rendered,
-        Err(error) => {
-            waits.push(operator(error.serves_on().to_string()));
-            return (None, None);
+    if planner.refused {
+        waits.push(operator("the template to be mended"));
+    }
+    for template in &planner.templates {
+        let by = By { planner, template, desired, observed, paths, disk, mode };
+        match by.plan(target) {
+            Ok(Planned { files, structure, wait }) => {
+                waits.extend(wait.map(operator));
+                let files = files.or_else(|| by.by_the_one_that_runs(target));
+                return (files, structure);
+            }
+            Err(error) => waits.push(operator(error.serves_on().to_string())),
         }
-    };
-    let edited = disk.edited(&paths.config).filter(|_| mode.structure != Structure::Forced);
-    let need = need(observed, target, &rendered);
-    // The file may say what runs; another structure it may say only when that is loaded.
-    let may_say = Some(&rendered.structure) == observed.structure.as_ref() && edited.is_none();
-    let files = may_say.then(|| push(planner, paths, disk, &rendered, &mut target.layout)).flatten();
-    let Some(why) = need else {
-        waits.extend(edited.map(operator));
-        return (files, None);
-    };
-    let held = || (mode.structure == Structure::Held).then(|| "structure waits for approval".to_owned());
-    if let Some(stands) = edited.or_else(held) {
-        waits.push(operator(format!("{stands} (needed: {why})")));
-        return (files, None);
     }
-    (files, structure(planner, desired, observed, (paths, disk), (why, target.layout.generation + 1), waits))
+    (None, None)
 }
 
-/// The files as the commands leave it. What changes them is a generation of its own.
-fn push(
-    planner: &Planner<'_>,
-    paths: &Paths,
-    disk: &Files,
-    rendered: &Rendered,
-    layout: &mut Layout,
-) -> Option<FilePlan> {
-    if changes(paths, disk, rendered).is_empty() {
-        return None;
-    }
-    layout.generation += 1;
-    // The same layout but for a number: where it rendered before, it does again.
-    let rendered = (planner.render)(layout).ok()?;
-    Some(FilePlan { layout: layout.clone(), changes: changes(paths, disk, &rendered) })
-}
-
-fn structure(
+/// Whether the first template renders all that it would be asked for.
+pub(super) fn try_plan(
     planner: &Planner<'_>,
     desired: &Desired,
     observed: &Observed,
-    (paths, disk): (&Paths, &Files),
-    (why, generation): (String, u64),
-    waits: &mut Vec<Wait>,
-) -> Option<StructurePlan> {
-    let layout = structural(desired, observed, planner.spares, generation);
-    match (planner.render)(&layout) {
-        Ok(rendered) => Some(StructurePlan { why, changes: changes(paths, disk, &rendered), layout }),
-        Err(error) => {
-            waits.push(operator(error.serves_on().to_string()));
-            None
+    mode: Mode,
+) -> Result<(), DriverError> {
+    let (Some(paths), Some(disk), Some(template)) = (planner.paths, &observed.files, planner.templates.first()) else {
+        return Ok(());
+    };
+    let mut target = runtime(desired, observed, planner.flavour);
+    By { planner, template, desired, observed, paths, disk, mode }.plan(&mut target).map(drop)
+}
+
+/// Planning by one template.
+#[derive(Clone, Copy)]
+struct By<'a> {
+    planner: &'a Planner<'a>,
+    template: &'a Arc<Template>,
+    desired: &'a Desired,
+    observed: &'a Observed,
+    paths: &'a Paths,
+    disk: &'a Files,
+    mode: Mode,
+}
+
+/// What it comes to, and what stands against more.
+#[derive(Default)]
+struct Planned {
+    files: Option<FilePlan>,
+    structure: Option<StructurePlan>,
+    wait: Option<String>,
+}
+
+impl By<'_> {
+    fn plan(&self, target: &mut Target) -> Result<Planned, DriverError> {
+        let rendered = self.render(&target.layout)?;
+        let edited = self.disk.edited(&self.paths.config).filter(|_| self.mode.structure != Structure::Forced);
+        let need = need(self.observed, target, &rendered);
+        let held = || (self.mode.structure == Structure::Held).then(|| "structure waits for approval".to_owned());
+        let stands = edited.clone().or_else(held);
+        // The file may say what runs; another structure it may say only when that is loaded.
+        let may_say = Some(&rendered.structure) == self.observed.structure.as_ref() && edited.is_none();
+        let files = if may_say { self.push(&rendered, &target.layout)? } else { None };
+        let generation = files.as_ref().map_or(target.layout.generation, |files| files.layout.generation);
+        let structure = match (&need, &stands) {
+            (Some(why), None) => Some(self.structure(why, generation + 1)?),
+            _ => None,
+        };
+        target.layout.generation = generation;
+        let wait = match need {
+            Some(why) => stands.map(|stands| format!("{stands} (needed: {why})")),
+            None => edited,
+        };
+        Ok(Planned { files, structure, wait })
+    }
+
+    /// While the structure of a new template is held, the file goes on by the one before, so that a HAProxy restarted
+    /// alone has the endpoints of now.
+    fn by_the_one_that_runs(&self, target: &mut Target) -> Option<FilePlan> {
+        let held = self.mode.structure == Structure::Held;
+        let others = self.planner.templates.iter().filter(|other| held && !Arc::ptr_eq(other, self.template));
+        let mut planned = others.filter_map(|template| By { template, ..*self }.plan(target).ok());
+        planned.find_map(|planned| planned.files)
+    }
+
+    fn render(&self, layout: &Layout) -> Result<Rendered, DriverError> {
+        (self.planner.render)(self.template, layout)
+    }
+
+    /// The files as the commands leave it. What changes them is a generation of its own.
+    fn push(&self, rendered: &Rendered, layout: &Layout) -> Result<Option<FilePlan>, DriverError> {
+        if self.differ(rendered).next().is_none() {
+            return Ok(None);
         }
+        let next = Layout { generation: layout.generation + 1, ..layout.clone() };
+        let changes = self.changes(&(self.planner.again)(self.template, &next, rendered)?);
+        Ok(Some(FilePlan { layout: next, template: Arc::clone(self.template), changes }))
+    }
+
+    fn structure(&self, why: &str, generation: u64) -> Result<StructurePlan, DriverError> {
+        let layout = structural(self.desired, self.observed, self.planner.spares, generation);
+        let rendered = self.render(&layout)?;
+        let (changes, structure) = (self.changes(&rendered), rendered.structure);
+        Ok(StructurePlan { why: why.to_owned(), layout, structure, template: Arc::clone(self.template), changes })
+    }
+
+    fn changes(&self, rendered: &Rendered) -> Vec<FileChange> {
+        let change = |(path, old, new): (&PathBuf, &String, &String)| FileChange {
+            path: path.display().to_string(),
+            old: old.clone(),
+            new: new.clone(),
+        };
+        self.differ(rendered).map(change).collect()
+    }
+
+    /// The files that would be others: where, before and after.
+    fn differ<'a>(&'a self, rendered: &'a Rendered) -> impl Iterator<Item = (&'a PathBuf, &'a String, &'a String)> {
+        let files = [
+            (&self.paths.config, &self.disk.config, &rendered.config),
+            (&self.paths.hosts, &self.disk.hosts, &rendered.hosts),
+            (&self.paths.services, &self.disk.services, &rendered.services),
+        ];
+        files.into_iter().filter(|(_, old, new)| old != new)
     }
 }
 
@@ -111,18 +177,6 @@ fn names(services: &[ServiceName]) -> String {
         0 => shown,
         more => format!("{shown} and {more} more"),
     }
-}
-
-fn changes(paths: &Paths, disk: &Files, rendered: &Rendered) -> Vec<FileChange> {
-    let files = [
-        (&paths.config, &disk.config, &rendered.config),
-        (&paths.hosts, &disk.hosts, &rendered.hosts),
-        (&paths.services, &disk.services, &rendered.services),
-    ];
-    let differ = files.into_iter().filter(|(_, old, new)| old != new);
-    differ
-        .map(|(path, old, new)| FileChange { path: path.display().to_string(), old: old.clone(), new: new.clone() })
-        .collect()
 }
 
 fn attached(planner: &Planner<'_>, target: &Target) -> Option<Wait> {

@@ -1,6 +1,9 @@
 //! The commands of servers: how one comes, changes and goes without a request lost. Pure.
 
-use std::{collections::BTreeMap, time::Duration};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::Duration,
+};
 
 use backchat_contract::EndpointName;
 
@@ -25,16 +28,21 @@ pub(super) fn opening(
 ) -> Vec<Action> {
     let mut commands = Vec::new();
     for (backend, live, wanted) in backends(observed, target) {
+        if observed.newcomers.is_empty() && is_settled(live, wanted) {
+            continue;
+        }
         for (endpoint, server) in wanted {
-            let path = planner.flavour.path(backend, endpoint);
-            match live.get(endpoint) {
-                _ if observed.broken.contains(&(backend.clone(), endpoint.clone())) => {}
-                None => commands.extend(add(planner, &path, server)),
-                Some(live) => commands.extend(change(&path, live, server)),
+            let now = live.get(endpoint);
+            let path = || planner.flavour.path(backend, endpoint);
+            match now {
+                _ if find(&observed.broken, backend, endpoint) => {}
+                None => commands.extend(add(planner, &path(), server)),
+                Some(live) if live == server => {}
+                Some(live) => commands.extend(change(&path(), live, server)),
             }
-            let newcomer = observed.newcomers.get(&(backend.clone(), endpoint.clone()));
-            match newcomer.filter(|_| live.get(endpoint).is_some_and(|live| stays_ready(live, server))) {
-                Some(newcomer) if newcomer.listens => commands.push(Command::HealthUp(path)),
+            let stays = || now.is_some_and(|live| stays_ready(live, server));
+            match look_up(&observed.newcomers, backend, endpoint).filter(|_| stays()) {
+                Some(newcomer) if newcomer.listens => commands.push(Command::HealthUp(path())),
                 Some(newcomer) => waits.push(not_up(backend, endpoint, *newcomer)),
                 None => {}
             }
@@ -52,15 +60,22 @@ pub(super) fn closing(
 ) -> Vec<Action> {
     let mut commands = Vec::new();
     for (backend, live, wanted) in backends(observed, target) {
+        if is_settled(live, wanted) {
+            continue;
+        }
         let keep = keeps_for_newcomers(planner, backend, (live, wanted), observed);
         if let Some(wait) = keep.then(|| newcomers(backend, live, wanted)).flatten() {
             waits.push(wait);
         }
         for (endpoint, server) in live {
+            let to = wanted.get(endpoint).map(|s| s.admin);
+            if (server.admin, to) == (Admin::Ready, Some(Admin::Ready)) {
+                continue;
+            }
             let place = (backend.clone(), endpoint.clone());
             let path = planner.flavour.path(backend, endpoint);
             let leaving = observed.leaving.get(&place).copied().unwrap_or_default();
-            match (server.admin, wanted.get(endpoint).map(|s| s.admin)) {
+            match (server.admin, to) {
                 (Admin::Ready, Some(Admin::Drain) | None) if keep => {}
                 (Admin::Ready, Some(Admin::Drain) | None) => commands.push(Command::State(path, Admin::Drain)),
                 (Admin::Drain, Some(Admin::Drain)) => waits.extend(still_drains(planner, &place, leaving)),
@@ -78,6 +93,21 @@ pub(super) fn closing(
         }
     }
     commands.into_iter().map(Action::Run).collect()
+}
+
+/// Whether nothing comes, changes or goes: of most backends that is all there is to say.
+fn is_settled(live: &Servers, wanted: &Servers) -> bool {
+    live == wanted && live.values().all(|server| server.admin == Admin::Ready)
+}
+
+/// Whether a place is among these. Most often there are none, and a place is made of two texts.
+fn find(places: &BTreeSet<Place>, backend: &BackendName, endpoint: &EndpointName) -> bool {
+    !places.is_empty() && places.contains(&(backend.clone(), endpoint.clone()))
+}
+
+/// What is known of a place, as rarely as [`find`] finds one.
+fn look_up<'a, T>(places: &'a BTreeMap<Place, T>, backend: &BackendName, endpoint: &EndpointName) -> Option<&'a T> {
+    (!places.is_empty()).then(|| places.get(&(backend.clone(), endpoint.clone()))).flatten()
 }
 
 fn backends<'a>(

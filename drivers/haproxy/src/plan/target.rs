@@ -1,7 +1,10 @@
 //! Where everything should be: desired services on the backends that there are, and the layout of a new
 //! structure. Pure.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    borrow::Cow,
+    collections::{BTreeMap, BTreeSet},
+};
 
 use backchat_contract::{Desired, Endpoint, EndpointName, EndpointState, Protocol, Service, ServiceName};
 
@@ -19,6 +22,50 @@ pub struct Target {
     pub unplaced: Vec<ServiceName>,
     /// Services that have one which speaks the wrong protocol; they stay there until the structure changes.
     pub mismatched: Vec<ServiceName>,
+}
+
+/// What of the desired set is here to be held. Left out: names that are ours to give, routes to what is not here or
+/// speaks no HTTP; and in somebody else's HAProxy, whose routes are its own, all but endpoints.
+pub fn part<'a>(desired: &'a Desired, flavour: &Flavour) -> Cow<'a, Desired> {
+    let http = |name| desired.services.get(name).is_some_and(|service| service.protocol == Protocol::Http);
+    let is_all = !desired.services.keys().any(reserved) && desired.routes.values().all(http);
+    if is_all && *flavour != Flavour::Attached {
+        return Cow::Borrowed(desired);
+    }
+    Cow::Owned(some(desired, flavour))
+}
+
+fn some(desired: &Desired, flavour: &Flavour) -> Desired {
+    let mut part = desired.clone();
+    let attached = *flavour == Flavour::Attached;
+    part.services.retain(|name, service| !(reserved(name) || attached && service.endpoints.is_empty()));
+    let is_http =
+        |name: &ServiceName| part.services.get(name).is_some_and(|service| service.protocol == Protocol::Http);
+    part.routes.retain(|_, name| !attached && is_http(name));
+    if attached {
+        // What they speak there is the backend's to say.
+        part.services.values_mut().for_each(|service| service.protocol = Protocol::default());
+    }
+    part
+}
+
+/// How far commands alone lead: a service without a backend stays out, and one whose backend speaks something else goes
+/// on speaking that.
+pub fn reached(wanted: &Desired, live: &Desired, target: &Target) -> Desired {
+    let mut reached = wanted.clone();
+    for name in &target.unplaced {
+        reached.services.remove(name);
+    }
+    for name in &target.mismatched {
+        let now = live.services.get(name).map(|service| service.protocol);
+        if let Some((service, now)) = reached.services.get_mut(name).zip(now) {
+            service.protocol = now;
+        }
+    }
+    reached
+        .routes
+        .retain(|_, name| reached.services.get(name).is_some_and(|service| service.protocol == Protocol::Http));
+    reached
 }
 
 /// The desired set on the live backends.
@@ -44,13 +91,30 @@ pub fn runtime(desired: &Desired, observed: &Observed, flavour: &Flavour) -> Tar
 /// enabled; the others are in drain here, disabled in the file, and pass the gate afterwards like any newcomer. Where
 /// that leaves a service nobody, those that serve it now and should leave come along until somebody is up.
 pub fn structural(desired: &Desired, observed: &Observed, spares: usize, generation: u64) -> Layout {
+    laid_out(desired, observed, spares, generation, |wanted, from| gated(wanted, &serving(observed, from)))
+}
+
+/// The same once all of it is up, where nothing was before: for who wants to see it without any HAProxy.
+pub fn settled(desired: &Desired, spares: usize, generation: u64) -> Layout {
+    laid_out(desired, &Observed::default(), spares, generation, |wanted, _| wanted)
+}
+
+type Servers = BTreeMap<EndpointName, Server>;
+
+fn laid_out(
+    desired: &Desired,
+    observed: &Observed,
+    spares: usize,
+    generation: u64,
+    gate: impl Fn(Servers, &BackendName) -> Servers,
+) -> Layout {
     let mut layout = Layout::empty(generation, spares);
     let now: BTreeMap<&ServiceName, &BackendName> = assigned(&observed.layout).collect();
     let mut placed = BTreeMap::new();
     for (service, wanted) in desired.services.iter().filter(|(service, _)| !reserved(service)) {
         let name = BackendName::from(service);
         let from = now.get(service).copied().unwrap_or(&name);
-        let servers = gated(servers(wanted, observed, from, &name), &serving(observed, from));
+        let servers = gate(servers(wanted, observed, from, &name), from);
         let backend = Backend { service: Some(service.clone()), protocol: wanted.protocol, servers };
         layout.backends.insert(name.clone(), backend);
         placed.insert(service.clone(), name);

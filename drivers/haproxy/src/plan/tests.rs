@@ -1,14 +1,13 @@
 //! Plans case by case; the laws they all obey are in `laws`.
 
 mod laws;
-mod model;
 
 use std::time::Duration;
 
 use backchat_contract::{Desired, Endpoint, EndpointState, Mode, Route, Service, Step, Weight};
-use model::Sim;
 
 use super::*;
+use crate::paper::{By, Paper};
 
 /// `name@host*weight`, drained with a `-` in front.
 fn endpoint(word: &str) -> (backchat_contract::EndpointName, Endpoint) {
@@ -31,12 +30,12 @@ fn web(words: &str) -> Desired {
 }
 
 /// A HAProxy that holds this, every server checked.
-fn holding(words: &str) -> Sim {
-    let mut sim = Sim::managed();
+fn holding(words: &str) -> Paper {
+    let mut sim = Paper::managed();
     for _ in 0..20 {
-        let observed = sim.observe();
-        if let Step::Change(plan) = sim.plan(&web(words), &observed, Mode::default()) {
-            sim.apply(&plan);
+        let observed = sim.look();
+        if let Step::Change(plan) = sim.step(&web(words), &observed, Mode::default()) {
+            sim.take(&plan);
         }
         sim.tick(Duration::from_secs(1));
     }
@@ -44,17 +43,17 @@ fn holding(words: &str) -> Sim {
 }
 
 /// The next step in short: commands on servers without their keywords, or what is waited for.
-fn next(sim: &mut Sim, desired: &Desired) -> Vec<String> {
-    let observed = sim.observe();
+fn next(sim: &mut Paper, desired: &Desired) -> Vec<String> {
+    let observed = sim.look();
     let short = |command: String| {
         let command = command.replace("set server bc-spare-01/", "").replace("bc-spare-01/", "");
         command.split(" id ").next().unwrap_or_default().to_owned()
     };
-    match sim.plan(desired, &observed, Mode::default()) {
+    match sim.step(desired, &observed, Mode::default()) {
         Step::Converged => vec!["converged".into()],
         Step::Waiting { why, .. } => vec![format!("waits: {why}")],
         Step::Change(plan) => {
-            sim.apply(&plan);
+            sim.take(&plan);
             let commands = plan.view().commands.into_iter().filter(|c| !c.contains(" map "));
             commands.map(short).collect()
         }
@@ -110,7 +109,7 @@ fn a_server_goes_in_two_steps() {
 fn a_busy_server_is_waited_for_and_cut_at_last() {
     let mut sim = holding("a@1 b@2");
     assert_eq!(next(&mut sim, &web("a@1")), ["b state drain"]);
-    let busy = |sim: &mut Sim| sim.backends.get_mut("bc-spare-01").unwrap().servers.get_mut("b").unwrap().used = 2;
+    let busy = |sim: &mut Paper| sim.backends.get_mut("bc-spare-01").unwrap().servers.get_mut("b").unwrap().used = 2;
     busy(&mut sim);
     assert_eq!(next(&mut sim, &web("a@1")), ["waits: bc-spare-01/b drains, 2 in flight"]);
     sim.tick(Duration::from_secs(30));
@@ -167,8 +166,8 @@ fn an_id_that_is_taken_is_passed_over() {
     let mut theirs = backend.servers["a"].clone();
     theirs.id = wanted.to_string();
     backend.servers.insert("-theirs".into(), theirs);
-    let observed = sim.observe();
-    let Step::Change(plan) = sim.plan(&web("a@1 b@2"), &observed, Mode::default()) else { panic!("nothing to do") };
+    let observed = sim.look();
+    let Step::Change(plan) = sim.step(&web("a@1 b@2"), &observed, Mode::default()) else { panic!("nothing to do") };
     let add = plan.view().commands.into_iter().find(|c| c.starts_with("add server")).unwrap();
     assert!(add.contains(&format!(" id {} ", wanted.next())), "{add}");
 }
@@ -180,7 +179,7 @@ fn a_spare_is_free_when_its_last_server_is_gone() {
     let mut desired = Desired::default();
     desired.services.insert("next".parse().unwrap(), web("b@2").services.into_values().next().unwrap());
     next(&mut sim, &desired);
-    let live = sim.observe().layout;
+    let live = sim.look().layout;
     let serves = |n| live.backends[&crate::layout::BackendName::spare(n)].service.as_ref().map(ToString::to_string);
     assert_eq!((serves(1), serves(2).as_deref()), (None, Some("next")));
 }
@@ -190,9 +189,9 @@ fn a_spare_is_free_when_its_last_server_is_gone() {
 fn a_lost_services_map_is_only_put_back() {
     let mut sim = holding("a@1");
     sim.services.clear();
-    assert_eq!(sim.observe().live(&sim.flavour), web("a@1"));
-    let observed = sim.observe();
-    let Step::Change(plan) = sim.plan(&web("a@1"), &observed, Mode::default()) else { panic!("nothing to do") };
+    assert_eq!(sim.look().live(&sim.flavour), web("a@1"));
+    let observed = sim.look();
+    let Step::Change(plan) = sim.step(&web("a@1"), &observed, Mode::default()) else { panic!("nothing to do") };
     let commands = plan.view().commands;
     assert!(plan.structure.is_none() && commands.iter().all(|c| c.contains("map")), "{commands:?}");
 }
@@ -210,19 +209,19 @@ fn reserved_names_are_left_out() {
 #[test]
 fn a_push_counts() {
     let mut sim = holding("a@1");
-    let before = sim.observe().layout.generation;
+    let before = sim.look().layout.generation;
     next(&mut sim, &web("a@1*7"));
-    assert_eq!(sim.observe().layout.generation, before + 1);
+    assert_eq!(sim.look().layout.generation, before + 1);
     assert!(sim.files.as_ref().unwrap().config.starts_with(&format!("{} ", before + 1)));
     assert_eq!(next(&mut sim, &web("a@1*7")), ["converged"]);
-    assert_eq!(sim.observe().layout.generation, before + 1);
+    assert_eq!(sim.look().layout.generation, before + 1);
 }
 
 #[test]
 fn a_view_shows_no_seal() {
     let mut sim = holding("a@1");
-    let observed = sim.observe();
-    let Step::Change(plan) = sim.plan(&web("a@1*7"), &observed, Mode::default()) else { panic!("nothing to do") };
+    let observed = sim.look();
+    let Step::Change(plan) = sim.step(&web("a@1*7"), &observed, Mode::default()) else { panic!("nothing to do") };
     assert!(plan.files.as_ref().unwrap().changes[0].new.contains("end of file"));
     let view = plan.view();
     assert!(!view.files.is_empty());
@@ -236,12 +235,12 @@ fn what_forces_a_reload_is_named() {
     for n in 0..8 {
         desired.services.insert(format!("s{n}").parse().unwrap(), Service::default());
     }
-    sim.salt = 1;
-    let observed = sim.observe();
-    let Step::Change(plan) = sim.plan(&desired, &observed, Mode::default()) else { panic!("nothing to do") };
+    sim.by = By::Salt(1);
+    let observed = sim.look();
+    let Step::Change(plan) = sim.step(&desired, &observed, Mode::default()) else { panic!("nothing to do") };
     let why = "settings or template changed, no backend for s1, s2, s3, s4, s5 and 2 more";
     assert_eq!(plan.view().reload.as_deref(), Some(why));
-    let held = sim.plan(&desired, &observed, Mode { structure: backchat_contract::Structure::Held });
+    let held = sim.step(&desired, &observed, Mode { structure: backchat_contract::Structure::Held });
     let Step::Change(plan) = held else { panic!("nothing to do") };
     assert_eq!(plan.view().reload, None);
 }
@@ -252,9 +251,9 @@ fn what_forces_a_reload_is_named() {
 fn newcomers_in_a_new_structure_pass_the_gate() {
     let disabled = |before: &str, after: &str| {
         let mut sim = holding(before);
-        sim.salt = 1;
-        let observed = sim.observe();
-        let Step::Change(plan) = sim.plan(&web(after), &observed, Mode::default()) else { panic!("nothing to do") };
+        sim.by = By::Salt(1);
+        let observed = sim.look();
+        let Step::Change(plan) = sim.step(&web(after), &observed, Mode::default()) else { panic!("nothing to do") };
         let layout = plan.structure.expect("a new structure").layout;
         let word = |(_, e, s): (_, &backchat_contract::EndpointName, &crate::layout::Server)| {
             let mark = if s.admin == crate::layout::Admin::Ready { "" } else { "-" };
@@ -291,4 +290,21 @@ fn many_reasons_to_wait_are_told_in_short() {
     assert_eq!(waited((2..7).map(wait).collect()), waiting("w2; w3; w4; and 2 more", 2));
     assert_eq!(waited(vec![wait(3)]), waiting("w3", 3));
     assert_eq!(waited(Vec::new()), Step::Converged);
+}
+
+/// What a reload loads has one hash, whichever endpoints come and go beside it, and another for another template.
+#[test]
+fn what_is_loaded_is_told_without_what_comes_and_goes() {
+    let loads = |before: &str, after: &str, salt| {
+        let mut sim = holding(before);
+        sim.by = By::Salt(salt);
+        let observed = sim.look();
+        let Step::Change(plan) = sim.step(&web(after), &observed, Mode::default()) else { panic!("nothing to do") };
+        plan.structure.map(|structure| structure.structure)
+    };
+    let shown = loads("a@1", "a@1", 1);
+    assert!(shown.is_some());
+    assert_eq!(loads("a@1 b@2", "-b@2 c@3", 1), shown);
+    assert_ne!(loads("a@1", "a@1", 2), shown);
+    assert_eq!(loads("a@1", "a@1 b@2", 0), None);
 }

@@ -3,10 +3,10 @@
 use std::{fs, os::unix::ffi::OsStrExt, time::Duration};
 
 use backchat_contract::DriverError;
-use rustix::process::Pid;
+use backchat_template::MasterProcess;
 use tokio::time::{Instant, sleep};
 
-use super::{Launch, Process, exit::Exit};
+use super::{Launch, Process};
 use crate::{master, paths::Paths};
 
 /// How soon to ask again a master that does not answer: it may be starting, or reloading.
@@ -41,7 +41,7 @@ pub(super) async fn adopt(launch: &Launch) -> Result<Option<Process>, DriverErro
 /// Whether any process of a HAProxy on these paths runs: a master, or a worker that it left behind.
 pub(super) fn any(paths: &Paths) -> bool {
     let entries = fs::read_dir("/proc").into_iter().flatten().flatten();
-    let pids = entries.filter_map(|entry| Pid::from_raw(entry.file_name().to_str()?.parse().ok()?));
+    let pids = entries.filter_map(|entry| entry.file_name().to_str()?.parse().ok());
     pids.into_iter().any(|pid| is_ours(pid, paths))
 }
 
@@ -56,7 +56,7 @@ async fn serves(process: &Process) -> bool {
 /// A master that cannot be spoken to, and has no worker that serves: it is of no use, and would hold on.
 async fn end_the_mute(mut process: Process) -> Result<Option<Process>, DriverError> {
     tracing::warn!(pid = process.pid(), "ending a haproxy whose master socket does not answer");
-    process.kill().await;
+    process.master.kill().await;
     Ok(None)
 }
 
@@ -66,23 +66,14 @@ fn written_pid(paths: &Paths) -> Option<u32> {
 
 /// The process, if it is a HAProxy on these paths.
 fn handle(pid: u32, paths: &Paths) -> Result<Option<Process>, DriverError> {
-    let failed = |error: std::io::Error| DriverError::Start {
-        program: "haproxy".into(),
-        message: format!("pid {pid} cannot be watched: {error}"),
-    };
-    let Some(pid) = i32::try_from(pid).ok().and_then(Pid::from_raw) else { return Ok(None) };
-    let Some(exit) = Exit::of(pid).map_err(failed)? else { return Ok(None) };
-    // Looked at after the handle was taken: from here on the number cannot come to mean another process
-    // without the handle telling.
-    if !is_ours(pid, paths) || exit.has_ended() {
-        return Ok(None);
-    }
-    Ok(Some(Process { pid, exit, child: None, paths: paths.clone() }))
+    let failed = |error: std::io::Error| DriverError::Start { program: "haproxy".into(), message: error.to_string() };
+    let master = MasterProcess::of(pid, || is_ours(pid, paths)).map_err(failed)?;
+    Ok(master.map(|master| Process { master, paths: paths.clone() }))
 }
 
 /// Whether a process was started with our master socket and our file. Reloads keep both arguments.
-fn is_ours(pid: Pid, paths: &Paths) -> bool {
-    let Ok(line) = fs::read(format!("/proc/{}/cmdline", pid.as_raw_nonzero())) else { return false };
+fn is_ours(pid: u32, paths: &Paths) -> bool {
+    let Ok(line) = fs::read(format!("/proc/{pid}/cmdline")) else { return false };
     let words: Vec<&[u8]> = line.split(|b| *b == 0).collect();
     let given = |flag: &[u8], value: &[u8]| {
         words.windows(2).any(|pair| pair[0] == flag && pair[1].split(|b| *b == b',').next() == Some(value))

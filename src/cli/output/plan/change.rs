@@ -21,7 +21,7 @@ pub(super) fn lines(changes: &[Change]) -> String {
     let what = width(&|row| row.what.chars().count());
     let head = |row: &Row| match &row.addr {
         Some(cell) => format!("{} {:<id$}  {cell:<addr$}  {:<what$}", row.sign, row.id, row.what),
-        None => format!("{} {} {}", row.sign, row.id, row.what).trim_end().to_owned(),
+        None => format!("{} {} {}", row.sign, row.id, row.what.trim_start()).trim_end().to_owned(),
     };
     let heads: Vec<String> = rows.iter().map(head).collect();
     let all = heads.iter().map(|head| head.chars().count()).max().unwrap_or(0);
@@ -35,20 +35,20 @@ fn row(c: &Change) -> Row {
     let sign = sign(c);
     let id = safe(&c.id);
     match (c.kind.as_str(), c.status.as_str()) {
-        ("endpoint", "planned" | "held") => {
+        ("endpoint", "planned" | "waiting" | "held") => {
             let addr = after.first().or(before.first()).cloned().unwrap_or_default();
             Row { sign, id, addr: Some(addr), what: becomes(c, &before, &after), why }
         }
-        ("route", _) => Row { sign, id: format!("route {id}"), addr: None, what: target(c), why },
-        ("service", _) => Row { sign, id: format!("service {id}"), addr: None, what: String::new(), why },
-        // A refused offer has a subject of its own: `service web`, `record`.
+        ("route", _) => Row { sign, id: format!("route {id}"), addr: None, what: target(c) + waits(c), why },
+        ("service", _) => Row { sign, id: format!("service {id}"), addr: None, what: speaks(c) + waits(c), why },
+        // Of what was refused nothing is told but its name; a record as a whole is `record`.
         _ => Row { sign, id, addr: None, what: String::new(), why },
     }
 }
 
 fn sign(c: &Change) -> char {
     match (c.status.as_str(), c.action.as_str()) {
-        ("held" | "refused", _) => '!',
+        ("waiting" | "held" | "refused", _) => '!',
         (_, "add") => '+',
         (_, "remove") => '-',
         _ => '~',
@@ -64,6 +64,9 @@ fn words(text: Option<&str>) -> Vec<String> {
 fn becomes(c: &Change, before: &[String], after: &[String]) -> String {
     match (c.status.as_str(), c.action.as_str()) {
         ("held", _) => "kept".to_owned(),
+        ("waiting", "add") => "waits to come".to_owned(),
+        ("waiting", "remove") => "waits to go".to_owned(),
+        ("waiting", _) => format!("{}, waits", changed(before, after)),
         (_, "add") => after.get(1..).unwrap_or_default().join(" "),
         (_, "remove") => String::new(),
         _ => changed(before, after),
@@ -92,5 +95,23 @@ fn target(c: &Change) -> String {
         (Some(before), Some(after)) => format!("→ {after}, not {before}"),
         (None, Some(service)) | (Some(service), None) => format!("→ {service}"),
         (None, None) => String::new(),
+    }
+}
+
+/// What a service speaks from now on, where that is another protocol.
+fn speaks(c: &Change) -> String {
+    match (c.action.as_str(), &c.before, &c.after) {
+        ("update", Some(before), Some(after)) => format!("{} → {}", safe(before), safe(after)),
+        _ => String::new(),
+    }
+}
+
+/// Of what is no endpoint: whether it waits, and for what to become of it.
+fn waits(c: &Change) -> &'static str {
+    match (c.status.as_str(), c.action.as_str()) {
+        ("waiting", "add") => " waits to come",
+        ("waiting", "remove") => " waits to go",
+        ("waiting", _) => " waits",
+        _ => "",
     }
 }

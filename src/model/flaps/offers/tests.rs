@@ -48,7 +48,7 @@ impl Seen {
             refused: None,
         };
         let members = [(member.name.clone(), member)].into();
-        let snapshot = Snapshot { source: "gossip".into(), synced: true, members };
+        let snapshot = Snapshot { source: "gossip".into(), synced: true, members, ..Snapshot::default() };
         self.flaps = self.flaps.seen(&[snapshot], MOST, self.now);
     }
 

@@ -3,12 +3,12 @@
 use std::time::Duration;
 
 use backchat_contract::{
-    Desired, Endpoint, EndpointAddr, EndpointId, EndpointState, Mode, Protocol, Route, Service, Step, Structure, Weight,
+    Desired, Endpoint, EndpointAddr, EndpointId, EndpointState, Mode, Protocol, Route, Service, Step, Structure,
+    Weight, paper::OnPaper,
 };
 use proptest::{collection::btree_map, prelude::*, sample::select};
 
-use super::model::Sim;
-use crate::{layout::Admin, plan::Plan};
+use crate::{layout::Admin, paper::Paper, plan::Plan};
 
 const TICK: Duration = Duration::from_secs(1);
 
@@ -67,12 +67,12 @@ fn tampering() -> impl Strategy<Value = Vec<Tampering>> {
     proptest::collection::vec(one, 0..4)
 }
 
-fn tamper(sim: &mut Sim, tampering: &Tampering) {
+fn tamper(sim: &mut Paper, tampering: &Tampering) {
     let mut servers = sim.backends.values_mut().flat_map(|b| b.servers.iter_mut());
     match tampering {
         Tampering::ClearHosts => sim.hosts.clear(),
         Tampering::ClearServices => sim.services.clear(),
-        Tampering::Settings => sim.salt += 1,
+        Tampering::Settings => sim.alter(),
         Tampering::Delete | Tampering::Add => {
             let Some(backend) = sim.backends.values_mut().find(|b| !b.servers.is_empty()) else { return };
             let (name, mut server) = backend.servers.pop_last().unwrap();
@@ -91,15 +91,15 @@ fn tamper(sim: &mut Sim, tampering: &Tampering) {
 }
 
 /// Steps until converged; every plan on the way.
-fn converge(sim: &mut Sim, desired: &Desired, mode: Mode) -> Vec<Plan> {
+fn converge(sim: &mut Paper, desired: &Desired, mode: Mode) -> Vec<Plan> {
     let mut plans = Vec::new();
     for _ in 0..STEPS {
-        let observed = sim.observe();
-        match sim.plan(desired, &observed, mode) {
+        let observed = sim.look();
+        match sim.step(desired, &observed, mode) {
             Step::Converged => return plans,
             Step::Waiting { .. } => {}
             Step::Change(plan) => {
-                sim.apply(&plan);
+                sim.take(&plan);
                 plans.push(plan);
             }
         }
@@ -109,10 +109,10 @@ fn converge(sim: &mut Sim, desired: &Desired, mode: Mode) -> Vec<Plan> {
 }
 
 /// Servers that are as desired, and yet in a command.
-fn touched_in_vain(sim: &mut Sim, desired: &Desired) -> Vec<String> {
-    let observed = sim.observe();
+fn touched_in_vain(sim: &mut Paper, desired: &Desired) -> Vec<String> {
+    let observed = sim.look();
     let live = observed.live(&sim.flavour);
-    let Step::Change(plan) = sim.plan(desired, &observed, Mode::default()) else { return Vec::new() };
+    let Step::Change(plan) = sim.step(desired, &observed, Mode::default()) else { return Vec::new() };
     let equal = desired.endpoints().filter(|(id, e)| live.endpoint(id) == Some(*e));
     let path = |id: EndpointId| {
         let mut backends = observed.layout.backends.iter();
@@ -131,7 +131,7 @@ proptest! {
     /// let no server in unchecked, are never refused, and the files say what runs.
     #[test]
     fn repeated_steps_reach_the_desired_set(before in desired(), tampered in tampering(), after in desired()) {
-        let mut sim = Sim::managed();
+        let mut sim = Paper::managed();
         converge(&mut sim, &before, Mode::default());
         for one in &tampered {
             tamper(&mut sim, one);
@@ -139,9 +139,9 @@ proptest! {
         prop_assert_eq!(touched_in_vain(&mut sim, &after), Vec::<String>::new());
 
         converge(&mut sim, &after, Mode::default());
-        let observed = sim.observe();
+        let observed = sim.look();
         prop_assert_eq!(&observed.live(&sim.flavour), &after);
-        prop_assert_eq!(sim.plan(&after, &observed, Mode::default()), Step::Converged);
+        prop_assert_eq!(sim.step(&after, &observed, Mode::default()), Step::Converged);
         prop_assert!(sim.ungated.is_empty() && sim.refused.is_empty(), "{:?} {:?}", sim.ungated, sim.refused);
         let files = sim.files.as_ref().unwrap();
         prop_assert_eq!(&files.hosts, &crate::maps::text(&observed.hosts));
@@ -151,19 +151,19 @@ proptest! {
     /// Structure that may not be written holds no endpoint of a placed service back, and no reload happens.
     #[test]
     fn held_structure_holds_nothing_else(before in desired(), after in desired()) {
-        let mut sim = Sim::managed();
+        let mut sim = Paper::managed();
         converge(&mut sim, &before, Mode::default());
         let reloads = sim.reloads;
         for _ in 0..STEPS {
-            let observed = sim.observe();
-            if let Step::Change(plan) = sim.plan(&after, &observed, Mode { structure: Structure::Held }) {
+            let observed = sim.look();
+            if let Step::Change(plan) = sim.step(&after, &observed, Mode { structure: Structure::Held }) {
                 prop_assert_eq!(&plan.view().reload, &None);
-                sim.apply(&plan);
+                sim.take(&plan);
             }
             sim.tick(TICK);
         }
         prop_assert_eq!(sim.reloads, reloads);
-        let live = sim.observe().live(&sim.flavour);
+        let live = sim.look().live(&sim.flavour);
         for (name, service) in &live.services {
             prop_assert_eq!(&service.endpoints, &after.services[name].endpoints);
         }
@@ -173,7 +173,7 @@ proptest! {
     #[test]
     fn what_is_theirs_stays(before in desired(), after in desired()) {
         let backends = ["s0", "s1", "s2", "theirs"];
-        let mut sim = Sim::attached(&backends);
+        let mut sim = Paper::attached(&backends);
         let here = |desired: &Desired| {
             let mut desired = desired.clone();
             desired.routes.clear();
@@ -183,7 +183,7 @@ proptest! {
         };
         for desired in [here(&before), here(&after)] {
             converge(&mut sim, &desired, Mode::default());
-            prop_assert_eq!(sim.observe().live(&sim.flavour), desired);
+            prop_assert_eq!(sim.look().live(&sim.flavour), desired);
         }
         converge(&mut sim, &Desired::default(), Mode::default());
         for backend in sim.backends.values() {
@@ -195,9 +195,9 @@ proptest! {
     /// Same input, same plan.
     #[test]
     fn a_plan_is_a_function(before in desired(), after in desired()) {
-        let mut sim = Sim::managed();
+        let mut sim = Paper::managed();
         converge(&mut sim, &before, Mode::default());
-        let observed = sim.observe();
-        prop_assert_eq!(sim.plan(&after, &observed, Mode::default()), sim.plan(&after, &observed, Mode::default()));
+        let observed = sim.look();
+        prop_assert_eq!(sim.step(&after, &observed, Mode::default()), sim.step(&after, &observed, Mode::default()));
     }
 }

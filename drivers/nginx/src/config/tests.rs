@@ -1,0 +1,165 @@
+//! What is rendered, and what a template must say.
+
+use backchat_contract::{Desired, Route};
+use backchat_template::Seal;
+
+use super::*;
+
+fn settings() -> ConfigSettings {
+    let text = include_str!("../../../../templates/nginx.conf.jinja").into();
+    let template = Template { name: "nginx.conf.jinja".into(), text };
+    let paths = Paths::new(std::path::Path::new("/run/backchat/proxy")).unwrap();
+    let listen = ["0.0.0.0:80", "[::]:80"].map(|addr| addr.parse().unwrap());
+    ConfigSettings::new(template, paths, listen.into())
+}
+
+fn layout() -> Layout {
+    let text = "\
+#bc set 7 0
+#bc service Web http
+#bc service db tcp
+#bc service empty http
+#bc service web http
+#bc endpoint Web/web1 10.0.0.7:8080 weight 100
+#bc endpoint db/db1 10.0.0.7:5432 weight 100
+#bc endpoint web/web1 10.0.0.7:8080 weight 100
+#bc endpoint web/web2 [2001:db8::1]:8080 weight 30
+#bc endpoint web/web3 10.0.0.9:8080 weight 0
+#bc endpoint web/web4 10.0.0.10:8080 weight 100 drain@3
+#bc route * / web
+#bc route *.example.com / web
+#bc route *.example.com /api empty
+#bc route db.example.com / db
+#bc route www.example.com /api/v1 Web
+";
+    lines::parse(text).unwrap().layout
+}
+
+#[test]
+fn a_file() {
+    let rendered = render(&settings(), &layout(), 7).unwrap();
+    assert_eq!(Seal::of(&rendered.text), Seal::Whole);
+    insta::assert_snapshot!(rendered.text);
+}
+
+#[test]
+fn an_empty_file() {
+    insta::assert_snapshot!(render(&settings(), &Layout::default(), 1).unwrap().text);
+}
+
+/// The page on templates has each field, and an example of it that is true.
+#[test]
+fn what_a_template_gets_is_documented() {
+    check_documented("nginx", &ConfigSettings { temp: Some("/run/backchat/proxy/temp".into()), ..settings() }, "eu");
+}
+
+#[test]
+fn what_the_template_of_an_include_gets_is_documented() {
+    let settings = ConfigSettings { is_include: true, ..settings() };
+    check_documented("nginx of somebody else's", &settings, "a-region-whose-name-is-long-enough-for-this");
+}
+
+/// One layout for both, but for how long the name of a domain is.
+fn check_documented(part: &str, settings: &ConfigSettings, domain: &str) {
+    let text = format!(
+        "\
+#bc set 42 0
+#bc service Api http
+#bc service blog http
+#bc service web http
+#bc endpoint Api/web1 10.0.0.7:9090 weight 100
+#bc endpoint web/web1 10.0.0.7:8080 weight 100
+#bc endpoint web/web2 [2001:db8::1]:8080 weight 30
+#bc route * / web
+#bc route *.example.com / web
+#bc route *.{domain}.example.com /api Api
+#bc route blog.example.com / blog
+"
+    );
+    let layout = lines::parse(&text).unwrap().layout;
+    let context = Context::new(settings, &layout, Generation::Is(42), "bb4c39e3ec0521b5");
+    backchat_template::documented::check(include_str!("../../../../templates/README.md"), part, &context);
+}
+
+/// What takes no request is no part of the structure, nor is the number of the rendering.
+#[test]
+fn structure_is_what_a_reload_would_change() {
+    let (settings, before) = (settings(), layout());
+    let was = render(&settings, &before, 7).unwrap();
+    let check = |change: &dyn Fn(&mut Desired), same: bool| {
+        let mut desired = before.desired();
+        change(&mut desired);
+        assert_ne!(desired, before.desired());
+        let now = render(&settings, &Layout::of(&desired, &before, 9), 9).unwrap();
+        assert_eq!(now.structure == was.structure, same);
+        assert_ne!(now.text, was.text);
+    };
+    let without = |endpoint: &'static str| {
+        move |desired: &mut Desired| {
+            let web = desired.services.get_mut(&"web".parse().unwrap()).unwrap();
+            web.endpoints.remove(&endpoint.parse().unwrap()).unwrap();
+        }
+    };
+    let without_service = |name: &'static str| {
+        move |desired: &mut Desired| {
+            desired.services.remove(&name.parse().unwrap()).unwrap();
+        }
+    };
+    let without_default = |desired: &mut Desired| {
+        let route = Route { host: "*".parse().unwrap(), path: "/".parse().unwrap() };
+        desired.routes.remove(&route).unwrap();
+    };
+    check(&without("web4"), true);
+    check(&without("web3"), true);
+    check(&without("web2"), false);
+    check(&without_service("db"), true);
+    check(&without_service("empty"), false);
+    check(&without_default, false);
+}
+
+#[test]
+fn a_template_without_what_drives_nginx_is_refused() {
+    let check = |lacks: &str, named: &str| {
+        let mut settings = settings();
+        settings.template.text = settings.template.text.replace(lacks, "");
+        let error = render(&settings, &Layout::default(), 7).unwrap_err().to_string();
+        assert!(
+            error.starts_with("check nginx.conf.jinja: the template must render '") && error.contains(named),
+            "{error}"
+        );
+    };
+    check("unix:{{ paths.control }}", "unix:/run/backchat/proxy/nginx.sock");
+    check("{{ paths.pid }}", "/run/backchat/proxy/nginx.pid");
+    check("{{ paths.log }}", "/run/backchat/proxy/nginx.log");
+    check("{{ generation }} ", "7 ");
+    check("{{ structure }}", "7 ");
+}
+
+#[test]
+fn a_template_that_does_not_render_names_its_line() {
+    let mut settings = settings();
+    settings.template.text = "a\n{{ servces }}\n".into();
+    let error = render(&settings, &Layout::default(), 7).unwrap_err().to_string();
+    assert_eq!(error, "check nginx.conf.jinja:2: 'servces' is undefined; did you mean 'services'?");
+    settings.template.text = "#bc set 9 0\n".into();
+    render(&settings, &Layout::default(), 7).unwrap_err();
+}
+
+/// What is filled in is what would be rendered: by the shipped template, and by one that does more with the values.
+#[test]
+fn a_file_is_the_same_whether_blanks_were_filled_in_or_not() {
+    let by = |more: &str| {
+        let settings = settings();
+        let text = settings.template.text.clone() + more;
+        settings.by(&Template { name: "t".into(), text })
+    };
+    let [filled, rendered] = ["# a", "# {% if generation >= 0 %}a{% endif %}"].map(by);
+    assert_eq!(
+        [&filled, &rendered].map(|settings| settings.template.leaves_blanks()),
+        [true, false],
+        "the one is filled in, the other is not"
+    );
+    for generation in [1, 7] {
+        assert_eq!(render(&filled, &layout(), generation).unwrap(), render(&rendered, &layout(), generation).unwrap());
+    }
+}

@@ -1,0 +1,191 @@
+//! The configuration as text: the operator's settings and a table in, the file out. Pure: same input, same bytes.
+//!
+//! What nginx reads of it changes with the settings alone. The table stands behind that, as comments: an OpenResty that
+//! is started from the file serves it before anybody has pushed.
+
+mod context;
+
+use std::{fmt::Write, net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
+
+use backchat_contract::DriverError;
+use backchat_nginx::{
+    lines::{self, MARK},
+    paths::Paths,
+};
+use backchat_template::{RenderError, Template, hash, seal};
+use context::Context;
+
+use crate::table::{self, Table};
+
+/// What the operator says, and where things lie.
+#[derive(Clone, Debug)]
+pub struct ConfigSettings {
+    /// What is rendered.
+    pub template: Template,
+    /// The text of `balancer.lua`, which the template takes in.
+    pub balancer: Arc<str>,
+    /// Where the file and the socket lie.
+    pub paths: Paths,
+    /// Whether the file is part of somebody else's.
+    pub is_include: bool,
+    /// Where HTTP comes in.
+    pub listen: Vec<SocketAddr>,
+    /// Modules to load, in this order; none where Lua is built in.
+    pub modules: Vec<PathBuf>,
+    /// Worker processes; one for each processor where it is not said.
+    pub workers: Option<u16>,
+    /// What a request for an unknown host or path is answered with: 404, Hipache's habit 400.
+    pub no_route_status: u16,
+    /// How long a worker may go on after a reload, in whole seconds, at least 1.
+    pub retire: Duration,
+    /// Where bodies too long for memory are kept; `None` where nginx was built to keep them.
+    pub temp: Option<PathBuf>,
+    /// Descriptors that a worker may use.
+    pub max_descriptors: u64,
+}
+
+impl ConfigSettings {
+    /// The defaults beside what has none.
+    pub fn new(template: Template, balancer: Arc<str>, paths: Paths, listen: Vec<SocketAddr>) -> Self {
+        Self {
+            template,
+            balancer,
+            paths,
+            is_include: false,
+            listen,
+            modules: Vec::new(),
+            workers: None,
+            no_route_status: 404,
+            retire: Duration::from_secs(60),
+            temp: None,
+            max_descriptors: 20_000,
+        }
+    }
+}
+
+impl ConfigSettings {
+    /// The same by another template.
+    #[must_use]
+    pub fn by(&self, template: &Template) -> Self {
+        Self { template: template.clone(), ..self.clone() }
+    }
+}
+
+/// What a file of ours says behind what nginx reads.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Kept {
+    /// Which rendering of ours: it counts the reloads.
+    pub generation: u64,
+    /// The hash that nginx answers too.
+    pub structure: String,
+    /// The table.
+    pub table: Table,
+}
+
+/// The file as nginx reads it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Rendered {
+    /// The whole file: what the template says, the table as comments, the seal.
+    pub text: String,
+    /// What only a reload can change, as a hash: all that the template says, but for generation and hash.
+    /// 16 hexadecimal digits; nginx says it on its control socket.
+    pub structure: String,
+}
+
+/// What the shared memory of the table is given, in KiB, at least: tables of 50,000 endpoints. It costs what is used.
+const ROOM: u64 = 16 * 1024;
+
+/// How much shared memory a table takes, in KiB: it lies there twice while it changes, in pieces, beside what an earlier
+/// one has left; so four times its length, in steps far enough apart that none comes often.
+pub fn room(table: &Table) -> u64 {
+    let length = table::encode(table).len() as u64;
+    (length * 4).div_ceil(1024).next_power_of_two().max(ROOM)
+}
+
+/// Renders with so much shared memory, in KiB. Fails where the template does: a name that is not there, a line that must
+/// be there.
+pub fn render(settings: &ConfigSettings, table: &Table, room: u64, generation: u64) -> Result<Rendered, DriverError> {
+    Ok(with_table(&head(settings, room, generation)?, table))
+}
+
+/// What the template makes of it: without the table, the same whoever is served.
+pub(crate) fn head(settings: &ConfigSettings, room: u64, generation: u64) -> Result<Rendered, DriverError> {
+    let rendered = |generation, structure: &str| {
+        let context = Context::new(settings, room, generation, structure);
+        settings.template.render(&context).map_err(refused)
+    };
+    let structure = hash(&rendered(0, "")?);
+    let mut text = rendered(generation, &structure)?;
+    needs(settings, &text, &format!("unix:{}", settings.paths.control.display()))?;
+    if !settings.is_include {
+        needs(settings, &text, &settings.paths.log.display().to_string())?;
+        needs(settings, &text, &settings.paths.pid.display().to_string())?;
+    }
+    needs(settings, &text, settings.balancer.trim_end())?;
+    needs(settings, &text, &format!("{generation} {structure}"))?;
+    if lines::are_in(&text) {
+        let message = format!("no line of the template may begin with '{}'", MARK.trim_end());
+        return Err(DriverError::Check { file: settings.template.name.clone(), message });
+    }
+    if !text.ends_with('\n') {
+        text.push('\n');
+    }
+    // Writing to a string does not fail.
+    let _ = writeln!(text, "{MARK}set {generation} {structure}");
+    Ok(Rendered { text, structure })
+}
+
+/// The whole file: the table behind that, and the seal.
+pub(crate) fn with_table(head: &Rendered, table: &Table) -> Rendered {
+    let lines = table::encode(table);
+    let mut text = String::with_capacity(head.text.len() + lines.len() * 5 / 4);
+    text.push_str(&head.text);
+    for line in lines.lines() {
+        text.push_str(MARK);
+        text.push_str(line);
+        text.push('\n');
+    }
+    Rendered { text: seal(text), structure: head.structure.clone() }
+}
+
+/// Reads what [`render`] wrote behind the rest; `None` where that is nothing we could have written.
+pub fn parse(file: &str) -> Option<Kept> {
+    let mut lines = file.lines().filter_map(|line| line.strip_prefix(MARK));
+    let (generation, structure) = lines.next()?.strip_prefix("set ")?.split_once(' ')?;
+    let text = lines.fold(String::new(), |text, line| text + line + "\n");
+    Some(Kept {
+        generation: generation.parse().ok()?,
+        structure: structure.to_owned(),
+        table: table::decode(&text).ok()?,
+    })
+}
+
+/// What nginx said of a file of ours, with the template's own line where it names one of the file.
+pub(crate) fn located(
+    settings: &ConfigSettings,
+    (text, room): (&str, u64),
+    error: &DriverError,
+) -> Option<DriverError> {
+    let DriverError::Check { file, message } = error else { return None };
+    let Kept { generation, structure, .. } = parse(text)?;
+    let context = Context::new(settings, room, generation, &structure);
+    let (file, message) = settings.template.blame(&context, text, (file, message));
+    Some(DriverError::Check { file, message })
+}
+
+/// Without some lines the running process could not be driven, though it would pass its own check.
+fn needs(settings: &ConfigSettings, text: &str, wanted: &str) -> Result<(), DriverError> {
+    if text.contains(wanted) {
+        return Ok(());
+    }
+    let wanted = if wanted == settings.balancer.trim_end() { "{{ balancer }}" } else { wanted };
+    let message = format!("the template must render '{wanted}'");
+    Err(DriverError::Check { file: settings.template.name.clone(), message })
+}
+
+fn refused(error: RenderError) -> DriverError {
+    DriverError::Check { file: format!("{}:{}", error.template, error.line), message: error.reason }
+}
+
+#[cfg(test)]
+mod tests;

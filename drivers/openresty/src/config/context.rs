@@ -1,0 +1,76 @@
+//! The values that a template sees: custom templates use them.
+
+use std::{
+    net::SocketAddr,
+    path::{Path, PathBuf},
+};
+
+use backchat_nginx::paths::Paths;
+use serde::Serialize;
+
+use super::ConfigSettings;
+
+/// A connection takes some 500 bytes in each worker, used or not.
+const MAX_CONNECTIONS: u64 = 16_384;
+
+/// Shared memory for the counters of what is in flight, in KiB: one of some 130 bytes for each server that a worker has
+/// requests with. It costs what is used.
+const FLIGHT: u64 = 8 * 1024;
+
+/// Connections to servers that each worker keeps.
+const KEEPALIVE: u16 = 128;
+
+/// Everything a template may name.
+#[derive(Serialize)]
+pub(super) struct Context<'a> {
+    /// Which rendering this is.
+    generation: u64,
+    /// The hash that nginx says on its control socket.
+    structure: &'a str,
+    /// The Lua that routes and balances.
+    balancer: &'a str,
+    paths: &'a Paths,
+    listen: &'a [SocketAddr],
+    /// Modules to load; none where Lua is built in.
+    modules: &'a [PathBuf],
+    /// A number, or `auto`.
+    workers: String,
+    /// Where bodies too long for memory are kept; none where nginx was built to keep them.
+    temp: Option<&'a Path>,
+    max_descriptors: u64,
+    max_connections: u64,
+    retire_seconds: u64,
+    no_route_status: u16,
+    /// Connections to servers that each worker keeps.
+    keepalive: u16,
+    dicts: Dicts,
+}
+
+/// Shared memory, in KiB.
+#[derive(Serialize)]
+struct Dicts {
+    table: u64,
+    flight: u64,
+}
+
+impl<'a> Context<'a> {
+    /// All of it.
+    pub(super) fn new(settings: &'a ConfigSettings, room: u64, generation: u64, structure: &'a str) -> Self {
+        Self {
+            generation,
+            structure,
+            balancer: settings.balancer.trim_end(),
+            paths: &settings.paths,
+            listen: &settings.listen,
+            modules: &settings.modules,
+            workers: settings.workers.map_or_else(|| "auto".into(), |workers| workers.to_string()),
+            temp: settings.temp.as_deref(),
+            max_descriptors: settings.max_descriptors,
+            max_connections: settings.max_descriptors.min(MAX_CONNECTIONS),
+            retire_seconds: settings.retire.as_secs().max(1),
+            no_route_status: settings.no_route_status,
+            keepalive: KEEPALIVE,
+            dicts: Dicts { table: room, flight: FLIGHT },
+        }
+    }
+}

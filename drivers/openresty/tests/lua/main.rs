@@ -1,0 +1,12 @@
+//! `templates/balancer.lua` in a real nginx: `BACKCHAT_NGINX` names the binary, `nginx` in PATH otherwise.
+
+mod attached;
+mod balance;
+mod life;
+mod push;
+mod requests;
+mod template;
+
+mod rig;
+#[path = "../../../../integration/conformance/web.rs"]
+mod web;

@@ -1,0 +1,128 @@
+//! An nginx that somebody else runs, with one file of ours in it, which listens too.
+//!
+//! Not here: a data plane that was killed comes back. That is for whoever runs it to see to.
+
+use std::{
+    net::SocketAddr,
+    os::unix::process::CommandExt,
+    path::{Path, PathBuf},
+    process::{Child, Command, Stdio},
+    time::{Duration, Instant},
+};
+
+use backchat_nginx::{
+    AttachedSettings, NginxDriver, Template, config::ConfigSettings, config::render, layout::Layout, paths::Paths,
+    titles::is_master,
+};
+use rustix::process::{Signal, kill_process, kill_process_group};
+use tempfile::TempDir;
+
+use super::{edit, pid, program, serving, tamper};
+use crate::conformance::{conformance, haproxy::free_addr, rig::Rig, web::LONG};
+
+conformance!(Theirs:
+    endpoints::{come_and_go, both_families, weigh, drain_without_loss, move_without_loss, only_listeners_get_requests, swap_without_a_gap},
+    routes::{hosts_and_paths, no_host_no_route_no_endpoint, default_service, every_name_serves, hostile_words_are_no_names, move_at_once},
+    structure::{new_services_need_no_reload, more_services_than_spares, an_edited_file_blocks, held_structure_waits},
+    life::{nothing_to_do_is_nothing_done, drift_is_repaired, a_foreign_reload_is_seen, another_driver_adopts, the_file_holds_the_set},
+);
+
+/// Somebody's nginx, which includes a folder.
+struct Theirs {
+    folder: TempDir,
+    http: SocketAddr,
+    child: Child,
+}
+
+impl Theirs {
+    fn include(&self) -> PathBuf {
+        self.folder.path().join("conf.d/backchat.conf")
+    }
+}
+
+fn settings(folder: &Path, http: SocketAddr) -> AttachedSettings {
+    let text = include_str!("../../../templates/nginx-include.conf.jinja").into();
+    let template = Template { name: "nginx-include.conf.jinja".into(), text };
+    let config = ConfigSettings::new(template, Paths::new(&folder.join("run")).unwrap(), vec![http]);
+    let [include, conf, pid_file] = ["conf.d/backchat.conf", "nginx.conf", "nginx.pid"].map(|name| folder.join(name));
+    AttachedSettings::new(config, program(), include, conf, pid_file).unwrap()
+}
+
+/// What their configuration says beside ours.
+fn theirs(folder: &Path) -> String {
+    let temp = |kind: &str| format!("{kind}_temp_path {}/temp-{kind};\n", folder.display());
+    let temp: String = ["client_body", "proxy", "fastcgi", "uwsgi", "scgi"].map(temp).concat();
+    let folder = folder.display();
+    format!(
+        "pid {folder}/nginx.pid;\nerror_log {folder}/their.log;\nworker_processes 2;\nevents {{ worker_connections 512; }}\n\
+         http {{\naccess_log off;\n{temp}include conf.d/*;\n}}\n"
+    )
+}
+
+impl Rig for Theirs {
+    type Driver = NginxDriver;
+    const SPARE_SERVICES: usize = 0;
+    const ENDPOINTS_WITHOUT_RELOAD: bool = false;
+
+    fn new() -> Self {
+        let (dir, http) = (tempfile::Builder::new().prefix("bc").tempdir().unwrap(), free_addr());
+        let folder = dir.path();
+        for name in ["conf.d", "run"] {
+            std::fs::create_dir(folder.join(name)).unwrap();
+        }
+        // As they have it after a first reload.
+        let ours = render(&settings(folder, http).config, &Layout::default(), 1).unwrap();
+        std::fs::write(folder.join("conf.d/backchat.conf"), ours.text).unwrap();
+        std::fs::write(folder.join("nginx.conf"), theirs(folder)).unwrap();
+        let mut command = Command::new(program());
+        command.arg("-c").arg(folder.join("nginx.conf")).arg("-e").arg(folder.join("their.log"));
+        command.args(["-g", "daemon off;"]).process_group(0);
+        let child = command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+        let (socket, deadline) = (folder.join("run/nginx.sock"), Instant::now() + LONG);
+        while std::os::unix::net::UnixStream::connect(&socket).is_err() || !is_master(child.id()) {
+            assert!(Instant::now() < deadline, "their nginx does not start");
+            std::thread::sleep(Duration::from_millis(5));
+        }
+        Self { folder: dir, http, child }
+    }
+
+    fn driver(&self) -> NginxDriver {
+        NginxDriver::attached(settings(self.folder.path(), self.http))
+    }
+
+    fn http(&self) -> SocketAddr {
+        self.http
+    }
+
+    fn kill(&self) {
+        kill_process_group(pid(self.child.id()), Signal::KILL).unwrap();
+    }
+
+    fn reload(&self) {
+        kill_process(pid(self.child.id()), Signal::HUP).unwrap();
+    }
+
+    fn processes(&self) -> Vec<u32> {
+        serving(self.child.id())
+    }
+
+    fn edit(&self) {
+        edit(&self.include());
+    }
+
+    fn file(&self) -> String {
+        std::fs::read_to_string(self.include()).unwrap()
+    }
+
+    async fn tamper(&self, service: &str, gone: &str, reweighted: &str) {
+        tamper(&self.include(), self.child.id(), (service, gone, reweighted)).await;
+    }
+}
+
+impl Drop for Theirs {
+    fn drop(&mut self) {
+        // It fails where all have ended.
+        let _ = kill_process_group(pid(self.child.id()), Signal::KILL);
+        let _ = self.child.wait();
+    }
+}

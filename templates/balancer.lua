@@ -1,0 +1,572 @@
+-- The balancer inside nginx: which service a request is for, and which of its endpoints takes it.
+--
+-- Services, endpoints and routes are one table of text lines in a shared dict. backchat replaces it as a whole through
+-- the admin server; each worker compares the version on every request, so that no request is served from an older one.
+-- The configuration file holds the same lines as comments: they are read where the dict has nothing newer.
+
+local balancer = require "ngx.balancer"
+
+local dict, flight = ngx.shared.backchat_table, ngx.shared.backchat_flight
+local find, match, sub = string.find, string.match, string.sub
+
+-- A failed peer gets no request for so many seconds, twice as long each further time, unless there is no other.
+local HOLD, HOLD_MAX = 1, 8
+-- Other peers to try for one request.
+local MORE_TRIES = 3
+-- The longest path a route may have, in bytes.
+local PATH_MAX = 256
+-- nginx's own word for an upstream without a server that could be asked: 502.
+local BUSY = -3
+-- Labels that a wildcard stands for, at most.
+local LABELS_MAX = 5
+
+local M = {}
+local settings = {}
+-- What this worker serves, and which version of it.
+local live = { version = 0, services = {}, hosts = {}, peers = {} }
+-- The peers that failed: address -> { count, until }.
+local failures = {}
+local pid
+
+-- Reading the table: strictly, for what is wrong in it must not reach a request ------------------------------------
+
+-- A host as nginx takes it, without a name service: 10.0.0.7, [2001:db8::7].
+local function is_ip(host)
+    local a, b, c, d = match(host, "^(%d%d?%d?)%.(%d%d?%d?)%.(%d%d?%d?)%.(%d%d?%d?)$")
+    if a then
+        return a + 0 < 256 and b + 0 < 256 and c + 0 < 256 and d + 0 < 256
+    end
+    return find(host, "^%[%x*:[%x:]*:[%x:.]*%]$") ~= nil
+end
+
+local read = {}
+
+function read.service(into, rest)
+    local name, protocol = match(rest, "^(%w[%w_.-]*) (%l+)$")
+    if not name or #name > 64 or (protocol ~= "http" and protocol ~= "tcp") then
+        return "no service"
+    elseif into.services[name] then
+        return "a service that is there already"
+    end
+    into.services[name] = { http = protocol == "http", ready = {} }
+end
+
+-- There may be ten thousand of these: one match for the whole line, and no text of its own for it.
+local ENDPOINT = "^endpoint ((%w[%w_.-]*)/%w[%w_.:-]*) (([%x:.%[%]]+):(%d%d?%d?%d?%d?)) (%d%d?%d?) (%l+)\n"
+
+local function endpoint(into, id, name, addr, host, port, weight, state)
+    local service, peer = into.services[name], live.peers[id]
+    weight = tonumber(weight)
+    -- Most are as they were: those were looked at before, and keep their turn.
+    if not peer or peer.addr ~= addr or peer.weight ~= weight then
+        port = tonumber(port)
+        if port < 1 or port > 65535 or weight > 256 or not is_ip(host) then
+            return "no endpoint"
+        end
+        peer = { id = id, addr = addr, host = host, port = port, weight = weight }
+    end
+    if state ~= "ready" and state ~= "drain" then
+        return "no endpoint"
+    elseif not service then
+        return "an endpoint of an unknown service"
+    elseif into.peers[id] then
+        return "an endpoint that is there already"
+    end
+    into.peers[id] = peer
+    if state == "ready" and weight > 0 then
+        service.ready[#service.ready + 1] = peer
+    end
+end
+
+function read.endpoint()
+    return "no endpoint"
+end
+
+read["end"] = function()
+    return "not the end after so many lines"
+end
+
+function read.route(into, rest)
+    local host, path, name = match(rest, "^([%l%d.*-]+) (/[%w_.~/-]*) (%w[%w_.-]*)$")
+    if not host or #host > 255 or #path > PATH_MAX then
+        return "no route"
+    elseif not into.services[name] then
+        return "a route onto an unknown service"
+    end
+    local paths = into.hosts[host]
+    if not paths then
+        paths = {}
+        into.hosts[host] = paths
+    end
+    -- The root is what is left when all segments are cut.
+    path = path == "/" and "" or path
+    if paths[path] then
+        return "a route that is there already"
+    end
+    paths[path] = name
+end
+
+-- The table that a text holds, or nil and what is wrong with it.
+local function parse(text)
+    local version = tonumber(match(text, "^table (%d%d?%d?%d?%d?%d?%d?%d?%d?%d?%d?%d?%d?%d?%d?)\n"))
+    if not version or version < 1 then
+        return nil, "line 1: no 'table VERSION'"
+    end
+    local into = { version = version, services = {}, hosts = {}, peers = {} }
+    local at, line = find(text, "\n", 1, true) + 1, 1
+    while true do
+        line = line + 1
+        local first, last, id, name, addr, host, port, weight, state = find(text, ENDPOINT, at)
+        local wrong
+        if first then
+            wrong = endpoint(into, id, name, addr, host, port, weight, state)
+        else
+            last = find(text, "\n", at, true)
+            if not last then
+                return nil, "line " .. line .. ": cut off"
+            end
+            local word, rest = match(sub(text, at, last - 1), "^(%l+) (.*)$")
+            if word == "end" and rest == tostring(line) and last == #text then
+                return into
+            end
+            wrong = not read[word] and "no such word" or read[word](into, rest)
+        end
+        if wrong then
+            return nil, "line " .. line .. ": " .. wrong .. ": " .. sub(text, at, math.min(last - 1, at + 80))
+        end
+        at = last + 1
+    end
+end
+
+-- Which table is served --------------------------------------------------------------------------------------------
+
+-- Makes a table the one that this worker serves. Peers that stay keep their turn, and new ones begin at a random
+-- one: otherwise each push and each new worker would send its first requests to the same peer.
+local function serve(new)
+    for id, peer in pairs(new.peers) do
+        if not peer.turn then
+            local before = live.peers[id]
+            peer.turn = before and before.turn or math.random() * peer.weight
+        end
+    end
+    live = new
+    -- Those that nobody asks any more would stay for ever.
+    for addr, failure in pairs(failures) do
+        if failure.till + HOLD_MAX < ngx.now() then
+            failures[addr] = nil
+        end
+    end
+end
+
+-- Brings this worker to the version that was pushed last.
+local function refresh()
+    local version = dict:get("version")
+    while version and version ~= live.version do
+        local text = dict:get("table " .. version)
+        if text then
+            local new, wrong = parse(text)
+            if new then
+                return serve(new)
+            end
+            -- It was read before it was stored: only the dict itself can have failed. What was served goes on.
+            ngx.log(ngx.ERR, "backchat: the table in the dict: ", wrong)
+            live.version = version
+            return
+        end
+        local newer = dict:get("version")
+        if newer == version then
+            ngx.log(ngx.ERR, "backchat: the dict has lost its table")
+            live.version = version
+            return
+        end
+        version = newer
+    end
+end
+
+-- Puts a table into the dict; what is wrong, if anything. The old one is there until the new one is.
+local function store(version, text)
+    local stored, wrong = dict:safe_set("table " .. version, text)
+    if not stored then
+        dict:delete("table " .. version)
+        return wrong
+    end
+    local before = dict:get("version")
+    dict:set("version", version)
+    dict:delete("table " .. before)
+end
+
+-- Whose turn it is: each candidate's turn grows by its weight, the greatest is taken and pays for all ---------------
+
+local function turn(peers, is)
+    local best, total = nil, 0
+    for i = 1, #peers do
+        local peer = peers[i]
+        if not is or is(peer) then
+            peer.turn = peer.turn + peer.weight
+            total = total + peer.weight
+            if not best or peer.turn > best.turn then
+                best = peer
+            end
+        end
+    end
+    if best then
+        best.turn = best.turn - total
+    end
+    return best
+end
+
+-- A peer for a request that tried these in vain. Those that failed lately, and those tried already, come only where
+-- there is no other: a kept-alive connection may have been closed by a peer that is well.
+local function pick(peers, tried)
+    if not tried and not next(failures) then
+        return turn(peers)
+    end
+    tried = tried or {}
+    local now = ngx.now()
+    local function untried(peer)
+        return not tried[peer.addr]
+    end
+    local function sound(peer)
+        local failure = failures[peer.addr]
+        return untried(peer) and not (failure and failure.till > now)
+    end
+    return turn(peers, sound) or turn(peers, untried) or turn(peers)
+end
+
+local function failed(peer)
+    local failure = failures[peer.addr] or { count = 0 }
+    local hold = math.min(HOLD * 2 ^ failure.count, HOLD_MAX)
+    failures[peer.addr] = { count = failure.count + 1, till = ngx.now() + hold }
+    -- For people and for backchat to see: from any worker.
+    flight:safe_set("down " .. peer.addr, true, hold)
+end
+
+-- What is in flight: one counter for each worker and endpoint, for a worker that dies takes its requests along ------
+
+local function enter(peer)
+    peer.key = peer.key or pid .. " " .. peer.id
+    local count, _, forcible = flight:incr(peer.key, 1, 0)
+    if not count or forcible then
+        -- Some counter is lost: nobody may be told to be idle any more.
+        flight:set("lost", true)
+    end
+end
+
+local function leave(peer)
+    -- Only this worker counts here: nobody else can have entered in between.
+    if flight:incr(peer.key, -1) == 0 then
+        flight:delete(peer.key)
+    end
+end
+
+-- The phases of a request ------------------------------------------------------------------------------------------
+
+local function by_path(paths, path)
+    local stop = #path + 1
+    if stop > PATH_MAX + 1 then
+        stop = PATH_MAX + 1
+        while stop > 1 and sub(path, stop, stop) ~= "/" do
+            stop = stop - 1
+        end
+    end
+    while true do
+        local name = paths[sub(path, 1, stop - 1)]
+        if name then
+            return name
+        elseif stop <= 1 then
+            return nil
+        end
+        repeat
+            stop = stop - 1
+        until stop <= 1 or sub(path, stop, stop) == "/"
+    end
+end
+
+local function service_for(host, path)
+    local hosts = live.hosts
+    local name = hosts[host] and by_path(hosts[host], path)
+    local rest = host
+    for _ = 1, LABELS_MAX do
+        if name then
+            return name
+        end
+        local dot = find(rest, ".", 1, true)
+        if not dot then
+            break
+        end
+        rest = sub(rest, dot + 1)
+        local paths = hosts["*." .. rest]
+        name = paths and by_path(paths, path)
+    end
+    return name or (hosts["*"] and by_path(hosts["*"], path))
+end
+
+local function answer(status, text)
+    ngx.status = status
+    ngx.header.content_length = #text + 1
+    ngx.print(text, "\n")
+    return ngx.exit(status)
+end
+
+-- access_by_lua: finds the service, or answers.
+function M.route()
+    refresh()
+    local said, host = ngx.var.http_host, ngx.var.host
+    if not said or said == "" or host == "" then
+        return answer(400, "no host")
+    end
+    local name = service_for(host, match(ngx.var.request_uri, "^[^?#]*"))
+    local service = name and live.services[name]
+    if not service or not service.http then
+        return answer(settings.no_route_status, "no route for this host and path")
+    elseif #service.ready == 0 then
+        return answer(503, "no server for this service")
+    end
+    ngx.ctx.backchat = { service = name }
+end
+
+-- balancer_by_lua: finds the endpoint, once more for each one that fails.
+function M.balance()
+    local request = ngx.ctx.backchat
+    if not request then
+        ngx.log(ngx.ERR, "backchat: this location has no route() in its access_by_lua")
+        return ngx.exit(ngx.ERROR)
+    end
+    if request.peer then
+        failed(request.peer)
+        leave(request.peer)
+        request.tried = request.tried or {}
+        request.tried[request.peer.addr] = true
+        request.peer = nil
+    end
+    local peer
+    repeat
+        refresh()
+        local service = live.services[request.service]
+        peer = service and pick(service.ready, request.tried)
+        if not peer then
+            -- Its last one has gone since the request was routed: while its body came in.
+            return ngx.exit(BUSY)
+        end
+        enter(peer)
+        -- A table that was pushed since may have let this one go, and somebody may have read that it is idle.
+        local newest = dict:get("version") == live.version
+        if not newest then
+            leave(peer)
+        elseif not request.tried then
+            local more = math.min(#service.ready - 1, MORE_TRIES)
+            if more > 0 then
+                balancer.set_more_tries(more)
+            end
+        end
+    until newest
+    request.peer = peer
+    local set, wrong = balancer.set_current_peer(peer.host, peer.port)
+    if not set then
+        ngx.log(ngx.ERR, "backchat: ", peer.id, " at ", peer.addr, ": ", wrong)
+        return ngx.exit(ngx.ERROR)
+    end
+end
+
+-- log_by_lua: the request has ended, one way or another.
+function M.done()
+    local request = ngx.ctx.backchat
+    local peer = request and request.peer
+    if not peer then
+        return
+    end
+    leave(peer)
+    -- The last one of a list has no comma behind it; '-' where no header came.
+    local answered = match(ngx.var.upstream_header_time or "", "([%d.]+)$")
+    if answered and failures[peer.addr] then
+        failures[peer.addr] = nil
+        flight:delete("down " .. peer.addr)
+    elseif not answered and (ngx.status == 502 or ngx.status == 504) then
+        failed(peer)
+    end
+end
+
+-- The admin server -------------------------------------------------------------------------------------------------
+
+local function body()
+    ngx.req.read_body()
+    local text = ngx.req.get_body_data()
+    if text then
+        return text
+    end
+    -- What is larger than the buffer is in a file.
+    local path = ngx.req.get_body_file()
+    local file = path and io.open(path, "rb")
+    if not file then
+        return nil
+    end
+    text = file:read("*a")
+    file:close()
+    return text
+end
+
+-- Which table is served: one number of one life of the shared memory. nginx has its own mind about If-Match.
+local function at()
+    return dict:get("boot") .. "-" .. dict:get("version")
+end
+
+-- Counters of workers that are gone are dropped; what is left is summed up.
+local function flights()
+    local sums, down, alive = {}, {}, {}
+    for _, key in ipairs(flight:get_keys(0)) do
+        local worker, id = match(key, "^(%d+) (.*)$")
+        local addr = match(key, "^down (.+)$")
+        if worker and alive[worker] == nil then
+            local file = io.open("/proc/" .. worker .. "/stat")
+            alive[worker] = file ~= nil
+            if file then
+                file:close()
+            end
+        end
+        if worker and alive[worker] and id ~= "" then
+            sums[id] = (sums[id] or 0) + (flight:get(key) or 0)
+        elseif worker and not alive[worker] then
+            flight:delete(key)
+        elseif addr and flight:get(key) then
+            down[#down + 1] = addr
+        end
+    end
+    return sums, down, alive
+end
+
+local function show()
+    refresh()
+    local lines = {
+        "backchat 1",
+        "nginx " .. ngx.var.nginx_version,
+        "boot " .. dict:get("boot"),
+        "version " .. dict:get("version"),
+        "generation " .. settings.generation,
+        "structure " .. settings.structure,
+        "capacity " .. dict:capacity(),
+    }
+    local sums, down, alive = flights()
+    for id, sum in pairs(sums) do
+        lines[#lines + 1] = "flight " .. id .. " " .. sum
+    end
+    for worker, lives in pairs(alive) do
+        lines[#lines + 1] = lives and "worker " .. worker or nil
+    end
+    for _, addr in ipairs(down) do
+        lines[#lines + 1] = "down " .. addr
+    end
+    if flight:get("lost") then
+        lines[#lines + 1] = "lost"
+    end
+    -- A version of one life is one table: who has it need not be told again.
+    local served = "table " .. dict:get("version")
+    local known = ngx.var.http_backchat_known == at() and dict:ttl(served)
+    lines[#lines + 1] = known and "same\n" or dict:get(served) or "none\n"
+    ngx.print(table.concat(lines, "\n"))
+end
+
+local function push()
+    local text = body()
+    if not text then
+        return answer(400, "no body")
+    end
+    local new, wrong = parse(text)
+    if not new then
+        return answer(400, wrong)
+    end
+    -- Another worker may be here with another table; nothing waits between here and the end.
+    if not dict:safe_add("pushing", pid, 10) then
+        return answer(409, "another push is under way")
+    end
+    local base, version, status = ngx.var.http_backchat_over, dict:get("version"), 507
+    if base and base ~= at() then
+        status, wrong = 412, "it is at " .. at() .. ", not at " .. sub(base, 1, 80)
+    elseif new.version <= version then
+        status, wrong = 409, "version " .. new.version .. " is not above " .. version
+    else
+        wrong = store(new.version, text)
+        wrong = wrong and #text .. " bytes into a dict of " .. dict:capacity() .. ": " .. wrong
+    end
+    dict:delete("pushing")
+    if wrong then
+        return answer(status, wrong)
+    end
+    serve(new)
+    return answer(200, "at " .. at())
+end
+
+-- content_by_lua of /table.
+function M.admin()
+    local method = ngx.req.get_method()
+    if method == "GET" then
+        return show()
+    elseif method == "POST" then
+        return push()
+    end
+    return answer(405, "use GET or POST")
+end
+
+-- The life of the process ------------------------------------------------------------------------------------------
+
+-- The table in the comments of the configuration file; nil where there is none.
+local function in_file(path)
+    local lines = {}
+    local file = io.open(path)
+    for line in file and file:lines() or function() end do
+        local said = match(line, "^#bc (.*)$")
+        if said and (lines[1] or find(said, "^table ")) then
+            lines[#lines + 1] = said
+        end
+    end
+    if file then
+        file:close()
+    end
+    return lines[1] and table.concat(lines, "\n") .. "\n"
+end
+
+local function random_id()
+    local file = assert(io.open("/dev/urandom", "rb"))
+    local bytes = file:read(8)
+    file:close()
+    return (bytes:gsub(".", function(byte)
+        return string.format("%02x", byte:byte())
+    end))
+end
+
+-- init_by_lua: once for each start and each reload. The dict outlives a reload, and loses all when it is resized.
+function M.init(said)
+    settings = said
+    if not dict:get("boot") then
+        dict:set("boot", random_id())
+        dict:set("version", 0)
+    end
+    local text = in_file(said.file)
+    local found, wrong
+    if text then
+        found, wrong = parse(text)
+    end
+    if found and found.version > dict:get("version") then
+        wrong = store(found.version, text)
+    end
+    if wrong then
+        ngx.log(ngx.ERR, "backchat: the table in ", said.file, ": ", wrong)
+    end
+end
+
+-- init_worker_by_lua: a number that another process had before must not bring its counters along.
+function M.init_worker()
+    pid = ngx.worker.pid()
+    math.randomseed(pid + ngx.now() * 1000)
+    for _, key in ipairs(flight:get_keys(0)) do
+        if match(key, "^(%d+) ") == tostring(pid) then
+            flight:delete(key)
+        end
+    end
+    -- Who counts here: a worker of before a resize counts elsewhere.
+    if not flight:safe_set(pid .. " ", 0) then
+        flight:set("lost", true)
+    end
+    refresh()
+end
+
+return M

@@ -2,7 +2,8 @@
 //!
 //! What becomes of a member is told with what follows for the set. That is known once the reconcile loop has gone by
 //! the same snapshot, and what was applied once it was read back. Both are waited for, but not long: a data plane that
-//! hangs holds up no word about members.
+//! hangs holds up no word about members. What the loop did by an older snapshot follows from nothing newer: it is told
+//! before.
 
 use std::{
     sync::Arc,
@@ -47,6 +48,14 @@ pub(in crate::admin) async fn follow(feed: &Feed, sources: &Sources, stop: Cance
     }
 }
 
+/// What became of a member, until it is told.
+struct Turn {
+    at: SystemTime,
+    /// Which snapshot showed it.
+    serial: u64,
+    event: Event,
+}
+
 /// What was seen last.
 struct Looks {
     start: Instant,
@@ -57,7 +66,7 @@ struct Looks {
     seen_status: Arc<Status>,
     seen_health: Vec<Health>,
     /// What became of members that the loop may not have gone by yet.
-    waiting: Vec<(SystemTime, Event)>,
+    waiting: Vec<Turn>,
     /// Until when the loop is waited for, where it is.
     until: Option<Instant>,
 }
@@ -99,24 +108,32 @@ impl Looks {
         self.seen_health = checks;
         let members = Arc::clone(&self.members.borrow_and_update());
         let turned = events::members(&self.seen_members, &members);
-        self.waiting.extend(dated(at, turned));
+        self.waiting.extend(turned.into_iter().map(|event| Turn { at, serial: members.serial, event }));
         self.seen_members = members;
         let status = self.status.as_mut().map(|status| Arc::clone(&status.borrow_and_update()));
         let Some(status) = status else {
-            told.append(&mut self.waiting);
+            told.extend(self.waiting.drain(..).map(|turn| (turn.at, turn.event)));
             return told;
         };
-        let knows_members = self.waiting.is_empty() || goes_by(&status, &self.seen_members);
-        let is_settled = Arc::ptr_eq(&status, &self.seen_status) || is_settled(&status);
         let until = *self.until.get_or_insert(now + PATIENCE);
-        if is_last || now >= until || (knows_members && is_settled) {
-            self.until = None;
+        let is_late = is_last || now >= until;
+        if is_late || Arc::ptr_eq(&status, &self.seen_status) || is_settled(&status) {
+            let gone_by = gone_by(&status, &self.seen_members);
+            let (followed, ahead) = self.waiting.drain(..).partition::<Vec<_>, _>(|turn| turn.serial <= gone_by);
             let looped = events::loops(&self.seen_status, &status, &self.seen_members, now - self.start);
-            let (moments, turned): (Vec<_>, Vec<_>) = std::mem::take(&mut self.waiting).into_iter().unzip();
+            let (moments, turned): (Vec<_>, Vec<_>) = followed.into_iter().map(|turn| (turn.at, turn.event)).unzip();
             let all = events::with_effects(turned, looped);
             // Those of the members come first, as they were.
             told.extend(moments.into_iter().chain(std::iter::repeat(at)).zip(all));
             self.seen_status = status;
+            if is_late {
+                told.extend(ahead.into_iter().map(|turn| (turn.at, turn.event)));
+            } else {
+                self.waiting = ahead;
+            }
+            if is_late || self.waiting.is_empty() {
+                self.until = None;
+            }
         }
         told
     }
@@ -127,10 +144,10 @@ fn is_settled(status: &Status) -> bool {
     status.converged || status.waiting.is_some() || status.error.is_some() || status.stepped_at.is_none()
 }
 
-/// Whether the loop's last step went by this snapshot, or by none of its source ever.
-fn goes_by(status: &Status, members: &Snapshot) -> bool {
+/// The snapshot that the loop's last step went by, of these members' source: the latest where it goes by none of it ever.
+fn gone_by(status: &Status, members: &Snapshot) -> u64 {
     let of_gossip = status.sources.iter().find(|source| source.name == members.source);
-    of_gossip.is_none_or(|source| source.serial >= members.serial)
+    of_gossip.map_or(u64::MAX, |source| source.serial)
 }
 
 fn dated(at: SystemTime, events: Vec<Event>) -> Vec<(SystemTime, Event)> {

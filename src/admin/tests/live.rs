@@ -78,36 +78,53 @@ async fn who_was_away_hears_all_that_happened_meanwhile() {
     tokio::time::timeout(Duration::from_secs(5), served.task).await.unwrap().unwrap();
 }
 
+/// The loop has gone by this snapshot, and web1's endpoint is so by it.
+fn with_endpoint(known: &Snapshot, state: model::EndpointState) -> Arc<Status> {
+    let addr = std::net::SocketAddr::from(([10, 0, 0, 3], 80)).try_into().unwrap();
+    let endpoint = backchat_contract::Endpoint { addr, weight: model::Weight::DEFAULT, state };
+    let service = model::Service { endpoints: [("web1".parse().unwrap(), endpoint)].into(), ..Default::default() };
+    let desired = model::Desired { services: [("web".parse().unwrap(), service)].into(), ..Default::default() };
+    let status = Status::clone(&gone_by(known));
+    Arc::new(Status { desired: Arc::new(desired), ledger: Some(Arc::default()), ..status })
+}
+
 /// A member's event waits for the loop to have gone by it, so that both are told in one; but not for a loop that hangs.
 #[tokio::test(start_paused = true)]
 async fn a_members_event_is_told_with_what_the_loop_makes_of_it_but_not_held_up_by_it() {
     let served = Served::new(Kind::Balancer).await;
     let mut heard = Heard::from(&served, None).await;
     let joined = with_web1(Liveness::Alive, 1);
-    let endpoint = |state| {
-        let addr = std::net::SocketAddr::from(([10, 0, 0, 3], 80)).try_into().unwrap();
-        let endpoint = backchat_contract::Endpoint { addr, weight: model::Weight::DEFAULT, state };
-        let service = model::Service { endpoints: [("web1".parse().unwrap(), endpoint)].into(), ..Default::default() };
-        Arc::new(model::Desired { services: [("web".parse().unwrap(), service)].into(), ..Default::default() })
-    };
-    let status = |known: &Snapshot, state| Status {
-        desired: endpoint(state),
-        ledger: Some(Arc::default()),
-        ..Status::clone(&gone_by(known))
-    };
     served.members.send_replace(joined.clone());
-    served.status.send_replace(Arc::new(status(&joined, model::EndpointState::Ready)));
+    served.status.send_replace(with_endpoint(&joined, model::EndpointState::Ready));
     assert_eq!(heard.next().await.unwrap().1["text"], "joined");
     let suspect = with_web1(Liveness::Suspect, 2);
     served.members.send_replace(suspect.clone());
     let early = tokio::time::timeout(Duration::from_millis(100), heard.next()).await;
     assert!(early.is_err(), "told before the loop has gone by it: {early:?}");
-    served.status.send_replace(Arc::new(status(&suspect, model::EndpointState::Drain)));
+    served.status.send_replace(with_endpoint(&suspect, model::EndpointState::Drain));
     let (_, event) = heard.next().await.unwrap();
     assert_eq!((&event["text"], &event["effect"]), (&json!("alive → suspect"), &json!("drain web/web1")));
     served.members.send_replace(with_web1(Liveness::Failed, 3));
     let (_, event) = heard.next().await.unwrap();
     assert_eq!((&event["text"], &event["effect"]), (&json!("suspect → failed"), &Value::Null));
+}
+
+/// A slow loop brings a member in that has failed meanwhile: that does not follow from its failure.
+#[tokio::test(start_paused = true)]
+async fn what_the_loop_did_by_an_older_snapshot_is_told_before_what_is_newer() {
+    let served = Served::new(Kind::Balancer).await;
+    let mut heard = Heard::from(&served, None).await;
+    let before = Status { ledger: Some(Arc::default()), ..Status::clone(&gone_by(&snapshot(true))) };
+    served.status.send_replace(Arc::new(before));
+    let joined = with_web1(Liveness::Alive, 1);
+    served.members.send_replace(joined.clone());
+    assert_eq!(heard.next().await.unwrap().1["text"], "joined", "the loop is not waited for without end");
+    served.members.send_replace(with_web1(Liveness::Failed, 2));
+    served.status.send_replace(with_endpoint(&joined, model::EndpointState::Ready));
+    let (_, added) = heard.next().await.unwrap();
+    assert_eq!((&added["kind"], &added["change"]), (&json!("endpoint"), &json!("add")), "{added}");
+    let (_, failed) = heard.next().await.unwrap();
+    assert_eq!((&failed["text"], &failed["effect"]), (&json!("alive → failed"), &Value::Null), "{failed}");
 }
 
 /// What was applied is told when it was read back, in one step or the next.

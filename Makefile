@@ -11,6 +11,9 @@ VERSIONS ?= 3.0 3.2
 TIME ?= 5m
 MINUTES ?= 60
 
+# A test that fails says what it saw; backtraces of its runtime drown that. For one: RUST_BACKTRACE=1 cargo test NAME.
+TEST = RUST_BACKTRACE=0 $(CARGO) test --workspace --no-fail-fast
+
 # What is handed out, and measured: static, and what an agent never runs last (see the two files).
 TARGET = $(shell packaging/target.sh)
 RUSTFLAGS_SHIPPED = $(or $(shell packaging/rustflags.sh $(TARGET)),$(error packaging/rustflags.sh failed))
@@ -29,7 +32,7 @@ demo: ## agents join, drain and crash beside a real load balancer (ARGS="--drive
 
 test: ## all tests, on the installed HAProxy and nginx
 	@$(DEPS) test
-	$(CARGO) test --workspace
+	$(TEST)
 
 test-versions: ## the tests again on HAProxy 3.0 and 3.2, nginx 1.26 and 1.30, out of Debian trees under trees/
 	@$(DEPS) test-versions
@@ -37,7 +40,7 @@ test-versions: ## the tests again on HAProxy 3.0 and 3.2, nginx 1.26 and 1.30, o
 		wrappers="$$(integration/trees.sh $$version)" || exit 1; \
 		set -- $$wrappers; \
 		echo "== HAProxy $$version: $$1, nginx: $$2"; \
-		BACKCHAT_HAPROXY="$$1" BACKCHAT_NGINX="$$2" $(CARGO) test --workspace || exit 1; \
+		BACKCHAT_HAPROXY="$$1" BACKCHAT_NGINX="$$2" $(TEST) || exit 1; \
 	done
 
 bench: ## compare with Serf and a reload script, side by side; writes target/bench.md; and what a plan costs

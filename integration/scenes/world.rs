@@ -2,9 +2,11 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
+    fmt::Display,
     future::Future,
     net::{Ipv4Addr, SocketAddr},
     path::{Path, PathBuf},
+    sync::Mutex,
     time::Duration,
 };
 
@@ -240,11 +242,15 @@ impl World {
 
     /// Waits until `members` at this node says of each of these names that it is in this state.
     pub(super) async fn members(&self, node: &str, wanted: &[(&str, &str)]) {
+        let last = Mutex::new(None);
         let seen = || async {
             let Some(answer) = self.json(node, &["members"]).await else { return false };
-            wanted.iter().all(|(name, liveness)| liveness_of(&answer, name).as_deref() == Some(*liveness))
+            let is_so = wanted.iter().all(|(name, liveness)| liveness_of(&answer, name).as_deref() == Some(*liveness));
+            *last.lock().expect("nobody panics with it") = Some(answer);
+            is_so
         };
-        self.eventually(&format!("{node} sees {wanted:?}"), seen).await;
+        let what = || format!("{node} sees {wanted:?}; it saw last {last:?}");
+        self.eventually_so(what, seen).await;
     }
 
     /// Traffic onto the balancer called `proxy`.
@@ -271,9 +277,18 @@ impl World {
 
     /// Waits for a condition; fails with every process's last words when it does not come.
     pub(super) async fn eventually<F: Future<Output = bool>>(&self, what: &str, condition: impl Fn() -> F) {
+        self.eventually_so(|| what, condition).await;
+    }
+
+    /// The same, where what is said of its failure is only known then.
+    async fn eventually_so<T: Display, F: Future<Output = bool>>(
+        &self,
+        what: impl Fn() -> T,
+        condition: impl Fn() -> F,
+    ) {
         let began = Instant::now();
         while !condition().await {
-            assert!(began.elapsed() < PATIENCE, "not within {PATIENCE:?}: {what}\n{}", self.last_words());
+            assert!(began.elapsed() < PATIENCE, "not within {PATIENCE:?}: {}\n{}", what(), self.last_words());
             tokio::time::sleep(Duration::from_millis(10)).await;
         }
     }

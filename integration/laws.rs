@@ -138,18 +138,18 @@ fn of(changes: &[Change], status: ChangeStatus) -> Vec<Effect<'_>> {
 type Effect<'a> = (ChangeKind, Action, &'a str);
 
 /// What is planned, and what waits, as it comes out in the end: what goes now and comes back with what waited for room has
-/// changed, then.
-fn as_one<'a>(shown: &'a [Change], effects: &[Effect<'_>]) -> (Vec<Effect<'a>>, Vec<Effect<'a>>) {
+/// changed, then, or drains, or is what it was.
+fn as_one<'a>(shown: &'a [Change], effects: &[Effect<'a>]) -> (Vec<Effect<'a>>, Vec<Effect<'a>>) {
     let (planned, waits) = (of(shown, ChangeStatus::Planned), of(shown, ChangeStatus::Waiting));
-    let back = |&(kind, action, id): &Effect<'_>| {
-        let pair = [(kind, Action::Remove, id), (kind, Action::Add, id)];
-        pair.contains(&(kind, action, id))
-            && planned.contains(&pair[0])
-            && waits.contains(&pair[1])
-            && effects.contains(&(kind, Action::Update, id))
+    let halves = |(kind, _, id): Effect<'a>| [(kind, Action::Remove, id), (kind, Action::Add, id)];
+    let is_back = |effect: &Effect<'a>| {
+        let [goes, comes] = halves(*effect);
+        let is_both = planned.contains(&goes) && waits.contains(&comes);
+        is_both && !effects.contains(&goes) && !effects.contains(&comes)
     };
-    let stays = planned.iter().filter(|effect| !back(effect)).copied().collect();
-    let waits = waits.iter().map(|effect| if back(effect) { (effect.0, Action::Update, effect.2) } else { *effect });
+    let whole = |half: Effect<'a>| effects.iter().find(move |effect| (effect.0, effect.2) == (half.0, half.2)).copied();
+    let stays = planned.iter().filter(|effect| !is_back(effect)).copied().collect();
+    let waits = waits.iter().filter_map(|effect| if is_back(effect) { whole(*effect) } else { Some(*effect) });
     (stays, waits.collect())
 }
 

@@ -12,6 +12,8 @@ async fn crash_and_return(world: &mut World, name: &str) {
     let agent = world.agents.get_mut(name).unwrap();
     agent.process.ended(PATIENCE).await.unwrap().expect("it was killed");
     world.members("proxy", &[(name, "failed")]).await;
+    // A balancer that is busy until it is back has never missed it.
+    world.converges().await;
     world.agents.get_mut(name).unwrap().web = Some(Web::start(at, name).await.expect("its port is free again"));
     world.restart_agent(name, &[]);
     world.members("proxy", &[(name, "alive")]).await;
@@ -88,7 +90,7 @@ pub(super) async fn a_service_that_comes_and_goes_behind_a_living_agent_is_held_
     let check = format!("http://{at}/");
     let pace = ["--check", &check, "--check-interval", "50ms", "--check-rise", "1", "--check-fall", "1"];
     world.start_agent("web2", &pace).await;
-    world.serves(&["web1", "web2", "web3"]).await;
+    endpoints(&world, 3).await;
     let traffic = world.traffic();
     drop(health);
     for nth in 1..=4 {

@@ -43,10 +43,13 @@ impl World {
     /// The same of another one.
     pub(super) async fn converges_at(&self, balancer: &str) {
         let done = |status: Value| status["converged"] == true && status["up"] == true && status["error"].is_null();
+        let is_planned = |change: &Value| change["status"] == "planned";
         let seen = || async {
-            // Answered between two steps: what is under way is over, and its status is the one that follows.
-            self.json(balancer, &["plan"]).await;
-            done(self.json(balancer, &["status"]).await.unwrap_or_default())
+            // Answered between two steps, by what the sources say then: what is under way is over, and its status is the one
+            // that follows.
+            let plan = self.json(balancer, &["plan"]).await.unwrap_or_default();
+            let changes = plan["changes"].as_array().is_some_and(|changes| !changes.iter().any(is_planned));
+            changes && done(self.json(balancer, &["status"]).await.unwrap_or_default())
         };
         self.eventually(&format!("{balancer} has converged"), seen).await;
     }

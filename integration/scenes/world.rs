@@ -71,13 +71,15 @@ impl World {
         Self { folder, driver, balancers: BTreeMap::new(), agents: BTreeMap::new(), prefixes: BTreeMap::new() }
     }
 
-    /// A world with these agents serving.
+    /// A world with these agents serving, and its balancer at rest.
     pub(super) async fn with(driver: Driver, agents: &[&str]) -> Self {
         let mut world = Self::new(driver).await;
         for name in agents {
             world.start_agent(name, &[]).await;
         }
         world.serves(agents).await;
+        // What is served may be ahead of what its balancer says of it.
+        world.converges().await;
         world
     }
 

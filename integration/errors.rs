@@ -15,8 +15,15 @@ use backchat::demo::{Child, child::Folder};
 /// How long a daemon may take before the test fails: far beyond what it needs.
 const PATIENCE: Duration = Duration::from_secs(20);
 
-/// What it says on standard error, with its status; what differs from run to run is put in its place.
+/// Its last word on standard error, with its status.
 fn error(folder: &Path, args: &[&str], seen: &[(&str, &str)]) -> String {
+    let (status, said) = run(folder, args, seen);
+    // A daemon tells the time of what it logs; its last word is its error.
+    format!("{status:?} {}\n", said.trim_end().lines().last().unwrap_or_default())
+}
+
+/// Its status, and all that it says on standard error; what differs from run to run is put in its place.
+fn run(folder: &Path, args: &[&str], seen: &[(&str, &str)]) -> (Option<i32>, String) {
     let mut command = Command::new(env!("CARGO_BIN_EXE_backchat"));
     // What the user of the test has set is no part of it.
     for (name, _) in std::env::vars_os().filter(|(name, _)| name.to_string_lossy().starts_with("BACKCHAT_")) {
@@ -25,9 +32,14 @@ fn error(folder: &Path, args: &[&str], seen: &[(&str, &str)]) -> String {
     let output = command.args(args).env("XDG_RUNTIME_DIR", folder).stdin(Stdio::null()).output().unwrap();
     let said = String::from_utf8(output.stderr).unwrap();
     let shown = seen.iter().fold(said, |text, (seen, shown)| text.replace(seen, shown));
-    let shown = shown.replace(&folder.display().to_string(), "/run");
-    // A daemon tells the time of what it logs; its last word is its error.
-    format!("{:?} {}\n", output.status.code(), shown.trim_end().lines().last().unwrap_or_default())
+    (output.status.code(), shown.replace(&folder.display().to_string(), "/run"))
+}
+
+/// The fingerprint of a key that is new each time.
+fn without_fingerprint(said: &str) -> String {
+    let (before, fingerprint) = said.split_once("(ours ").expect("it names our key");
+    let after = fingerprint.split_once(')').map_or("", |(_, after)| after);
+    format!("{before}(ours 51c0…){after}")
 }
 
 fn key(folder: &Path, name: &str) -> String {
@@ -74,10 +86,14 @@ async fn the_first_errors() {
     }
     let join =
         ["agent", "--node", "web1", "--bind", &bind, "--key-file", &ours, "--run-dir", &run_dir, "--join", &seed];
-    let said = error(folder, &[&join[..], &["--join-timeout", "2s"]].concat(), &[(&seed, "seed:7946")]);
-    let (before, fingerprint) = said.split_once("(ours ").unwrap_or((&said, ""));
-    let after = fingerprint.split_once(')').map_or("", |(_, after)| after);
-    page.push(if fingerprint.is_empty() { before.to_owned() } else { format!("{before}(ours 51c0…){after}") });
+    let (status, said) = run(folder, &[&join[..], &["--join-timeout", "2s"]].concat(), &[(&seed, "seed:7946")]);
+    let warned = said.lines().find_map(|line| line.split_once("retrying in ").filter(|_| line.contains(" WARN ")));
+    let (why, pause) = warned.unwrap_or_else(|| panic!("it retries without a word: {said}"));
+    let why = why.rsplit_once("progress: ").map_or(why, |(_, why)| why);
+    assert!(pause.strip_suffix(" s").is_some_and(|s| s.parse::<f32>().is_ok()), "{pause}");
+    page.push(format!("log {}retrying in 0.5 s\n", without_fingerprint(why)));
+    let last = said.trim_end().lines().last().unwrap_or_default();
+    page.push(format!("{status:?} {}\n", without_fingerprint(last)));
 
     insta::assert_snapshot!(page.concat());
 }

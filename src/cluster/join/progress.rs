@@ -35,10 +35,11 @@ impl Progress {
     /// A try failed.
     pub(super) fn failed(&self, addr: &JoinAddr, why: &str, pause: Duration) {
         let before = self.said().insert(addr.clone(), why.to_owned());
+        let pause = pause.as_secs_f32();
         if before.as_deref() == Some(why) {
-            tracing::debug!("join: {why}; retrying in {pause:?}");
+            tracing::debug!("join: {why}; retrying in {pause:.1} s");
         } else {
-            tracing::warn!("join: {why}; retrying in {pause:?}");
+            tracing::warn!("join: {why}; retrying in {pause:.1} s");
         }
     }
 

@@ -216,6 +216,15 @@ proptest! {
         })?;
     }
 
+    /// The same as one file of somebody else's nginx.
+    #[test]
+    fn plans_for_an_include_do_what_they_show(case in case()) {
+        over_all(&case, async |case| {
+            check(backchat_nginx::paper::Paper::attached(NGINX_TEMPLATE), case).await?;
+            check(backchat_openresty::paper::Paper::attached(OPENRESTY_TEMPLATE, BALANCER), case).await
+        })?;
+    }
+
     /// In somebody else's HAProxy.
     #[test]
     fn attached_plans_do_what_they_show(case in case()) {

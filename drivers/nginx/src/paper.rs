@@ -65,11 +65,20 @@ type Text<'a> = dyn Fn(&Layout, u64, &str) -> Result<String, DriverError> + 'a;
 
 impl Paper {
     /// One of ours, as it starts for the first time, by this text as its template.
-    #[expect(clippy::missing_panics_doc, reason = "a folder that everything takes, and a template of ours")]
     pub fn by(template: &str) -> Self {
+        Self::rendered(template, false)
+    }
+
+    /// The same as a part of somebody else's.
+    pub fn attached(template: &str) -> Self {
+        Self::rendered(template, true)
+    }
+
+    fn rendered(template: &str, is_include: bool) -> Self {
         let template = Template { name: "nginx.conf.jinja".into(), text: template.to_owned() };
         let paths = Paths::new(Path::new("/r")).unwrap();
         let settings = ConfigSettings::new(template, paths, vec![([0, 0, 0, 0], 80).into()]);
+        let settings = ConfigSettings { is_include, ..settings };
         let first = config::render(&settings, &Layout::default(), 1).unwrap();
         Self::on(first.text, By::Settings(Arc::new(settings)))
     }

@@ -56,11 +56,20 @@ fn render(settings: u64, table: &Table, room: u64, generation: u64) -> Rendered 
 
 impl Paper {
     /// One as it starts for the first time, by these texts as its template and its Lua.
-    #[expect(clippy::missing_panics_doc, reason = "a folder that everything takes, and a template of ours")]
     pub fn by(template: &str, balancer: &str) -> Self {
+        Self::rendered(template, balancer, false)
+    }
+
+    /// The same as a part of somebody else's.
+    pub fn attached(template: &str, balancer: &str) -> Self {
+        Self::rendered(template, balancer, true)
+    }
+
+    fn rendered(template: &str, balancer: &str, is_include: bool) -> Self {
         let template = Template { name: "openresty.conf.jinja".into(), text: template.to_owned() };
         let paths = Paths::new(Path::new("/run")).unwrap();
         let settings = ConfigSettings::new(template, balancer.into(), paths, vec![([0, 0, 0, 0], 80).into()]);
+        let settings = ConfigSettings { is_include, ..settings };
         let mut paper = Self { by: Some(Arc::new(settings)), ..Self::with(&Desired::default()) };
         let first = paper.render(&paper.table.clone().unwrap(), paper.capacity, paper.generation).unwrap();
         (paper.disk, paper.loaded) = (first.text, first.structure);

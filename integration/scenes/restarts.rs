@@ -257,6 +257,8 @@ pub(super) async fn a_port_that_somebody_else_has_is_refused_at_the_start(driver
 /// not wait for a word of them.
 pub(super) async fn who_went_while_the_lb_was_away_is_out_when_it_is_back(driver: Driver) {
     let mut world = World::with(driver, &["web1", "web2", "web3", "web4"]).await;
+    // They are served as soon as the lb knows them, which may be before they know one another.
+    world.members("web1", &[("web2", "alive"), ("web3", "alive"), ("web4", "alive")]).await;
     world.kill_lb().await;
     world.agents["web2"].process.terminate().unwrap();
     world.crash("web3");

@@ -59,7 +59,16 @@ fn files_that_are_not_there_are_bad_configuration() {
     check(&mut backchat(&lb), 78, "lb: --template /nonexistent: No such file or directory\n");
     let lb = [&lb[..5], &["--haproxy", "/nonexistent"]].concat();
     check(&mut backchat(&lb), 78, "lb: no program /nonexistent: install HAProxy, or choose one by --haproxy\n");
-    assert!(!run_dir.exists());
+    let include = folder.path().join("backchat.conf");
+    let theirs = ["--nginx-include", include.to_str().unwrap(), "--nginx-conf", "/nonexistent", "--pid-file", "/p"];
+    for driver in ["nginx", "openresty"] {
+        let lb = [&lb[..5], &["--driver", driver, "--attach"], &theirs[..]].concat();
+        check(&mut backchat(&lb), 78, "lb: --nginx-conf /nonexistent: No such file or directory\n");
+    }
+    assert!(!run_dir.exists() && !include.exists());
+    let lb = [&lb[..5], &["--driver", "openresty", "--openresty", "/nonexistent"]].concat();
+    let (status, said) = fails(&mut backchat(&lb));
+    assert!(status == Some(78) && said.contains("/nonexistent"), "{status:?} {said}");
 }
 
 /// A template that does not render keeps `--once` from its end, and is the operator's, not the network's.

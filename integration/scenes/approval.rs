@@ -130,6 +130,11 @@ pub(super) async fn structure_waits_until_it_is_applied_and_endpoints_flow(drive
     let said = world.applies(&file).await;
     assert_eq!(said.code, Some(0));
     assert!(said.out.starts_with("nothing left to do: generation "), "{said:?}");
+
+    // What only endpoints take a reload for waits for nobody, and is not said to.
+    let plan = world.json("proxy", &["plan", "--assume", "drain=web1"]).await.expect("it answers");
+    assert_eq!(plan["waits_for_approval"], false, "{plan}");
+    assert_eq!(plan["reload"].is_string(), world.plane("proxy").endpoints_reload(), "{plan}");
 }
 
 pub(super) async fn what_moved_since_is_named_and_nothing_is_done(driver: Driver) {

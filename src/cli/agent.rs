@@ -21,7 +21,8 @@ Examples:
   backchat agent --join proxy --service web:8080 --key-file key
   backchat agent --join proxy --service web:8080,host=www.example.com,weight=50 --insecure
   backchat agent --join proxy --tag role=web --tag port=8080 --insecure       as with Serf
-  backchat agent --bind 127.0.0.1:7950 --join 127.0.0.1 --service web:8080    on one machine, without a key
+  backchat agent --node web1 --bind 127.0.0.1:7950 --join 127.0.0.1 --service web:8081
+                                                     on one machine, without a key; the balancer: 'backchat lb --help'
   backchat agent --join proxy --service web:80 --key-file key -- nginx -g 'daemon off;'
   backchat agent --service web:80 --check http:///ok --restart on-failure --insecure -- my-server
 

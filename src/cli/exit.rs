@@ -107,7 +107,7 @@ fn of(error: &(dyn std::error::Error + 'static)) -> Option<Exit> {
 fn driver(error: &DriverError) -> Option<Exit> {
     match error {
         DriverError::Unreachable { .. } | DriverError::Deadline { .. } => Some(Exit::Unreachable),
-        DriverError::Check { .. } => Some(Exit::Config),
+        DriverError::Check { .. } | DriverError::Unsupported(_) => Some(Exit::Config),
         _ => None,
     }
 }
@@ -133,6 +133,7 @@ mod tests {
         let driver = |error| app::Error::Driver(error);
         check(driver(DriverError::Unreachable { plane: "p".into(), cause: "c".into() }), Exit::Unreachable);
         check(driver(DriverError::Check { file: "f".into(), message: "m".into() }), Exit::Config);
+        check(driver(DriverError::Unsupported("find an openresty: none is here".into())), Exit::Config);
         check(driver(DriverError::Reload { message: "m".into() }), Exit::Failed);
         check(app::Error::Held("h".into()), Exit::Held);
         check(app::Error::NotReached { why: "n".into(), config: false }, Exit::Unreachable);

@@ -1,6 +1,6 @@
 //! `backchat lb`: gossip, compute, drive the data plane.
 
-use std::{process::ExitCode, time::SystemTime};
+use std::{fs, path::Path, process::ExitCode, time::SystemTime};
 
 use super::{Exit, layers::Layers, output};
 use crate::{
@@ -36,7 +36,7 @@ Examples:
   backchat lb --no-gossip --source file:services.toml --dry-run --once     what would change, and nothing else
   backchat lb --join 10.0.0.2 --key-file key --dry-run --once   the same by what a member says, and it becomes none
   backchat lb --approve --key-file key                          what takes a reload waits for 'backchat apply FILE'
-  backchat lb --bind 127.0.0.1:7946 --listen 127.0.0.1:8080     on one machine, without a key
+  backchat lb --node proxy --bind 127.0.0.1:7946 --listen 127.0.0.1:8080   on one machine, without a key
 
 On SIGTERM it leaves and ends its data plane gracefully (--on-exit keep: that serves on). SIGKILL leaves it serving;
 the next lb with the same --run-dir adopts it.
@@ -47,20 +47,21 @@ environment, that more than --config FILE, where the keys are the flags' names."
 impl Flags {
     pub(super) fn settings(self) -> anyhow::Result<settings::Lb> {
         let settings = settings::Lb::new(self.layers.read()?, &Host::ask())?;
-        if let Some(managed) = settings.plane.managed() {
-            files(managed, settings.plane.program())?;
-        }
+        files(&settings.plane)?;
         Ok(settings)
     }
 }
 
-/// A template or a program that is not there is said by its flag, before anything starts.
-fn files(managed: &settings::Managed, program: Option<(&'static str, &'static str)>) -> Result<(), FileError> {
-    if let Some(path) = &managed.template {
-        let wrong = |source| FileError::Template { path: path.clone(), source };
-        drivers::read_template(path).map_err(wrong)?;
+/// A file or a program that is not there is said by its flag, before anything starts.
+fn files(plane: &settings::Plane) -> Result<(), FileError> {
+    let named = |flag, path: &Path, source| FileError::Named { flag, path: path.to_owned(), source };
+    if let Some(path) = plane.template() {
+        drivers::read_template(path).map_err(|source| named("--template", path, source))?;
     }
-    let Some((name, flag)) = program else { return Ok(()) };
+    if let Some(theirs) = plane.attached_nginx() {
+        fs::metadata(&theirs.conf).map_err(|source| named("--nginx-conf", &theirs.conf, source))?;
+    }
+    let (Some(managed), Some((name, flag))) = (plane.managed(), plane.program()) else { return Ok(()) };
     // As execvp(3) looks: $PATH counts for a name without a slash.
     let program = &managed.program;
     let folders = std::env::var_os("PATH").unwrap_or_default();

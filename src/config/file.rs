@@ -31,9 +31,11 @@ pub enum FileError {
         /// Why.
         source: std::io::Error,
     },
-    /// The operator's own template cannot be read.
-    #[error("--template {}: {source}", path.display())]
-    Template {
+    /// A file of the operator's that a flag names cannot be read.
+    #[error("{flag} {}: {source}", path.display())]
+    Named {
+        /// Which flag: `--template`.
+        flag: &'static str,
         /// Which file.
         path: PathBuf,
         /// Why.

@@ -123,12 +123,18 @@ impl Plane {
         }
     }
 
+    /// Where it is, where it is somebody else's nginx or OpenResty.
+    pub fn attached_nginx(&self) -> Option<&AttachedNginx> {
+        match self {
+            Self::AttachedNginx(theirs) | Self::AttachedOpenresty { theirs, .. } => Some(theirs),
+            _ => None,
+        }
+    }
+
     /// The operator's own template, if there is one.
     pub fn template(&self) -> Option<&Path> {
-        match self {
-            Self::AttachedNginx(theirs) | Self::AttachedOpenresty { theirs, .. } => theirs.template.as_deref(),
-            _ => self.managed().and_then(|managed| managed.template.as_deref()),
-        }
+        let ours = || self.managed().and_then(|managed| managed.template.as_deref());
+        self.attached_nginx().map_or_else(ours, |theirs| theirs.template.as_deref())
     }
 
     /// What the driver's program is called, and the flag that names another; `None` where it is looked for.

@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 
-use crate::change::{Action, Change, ChangeKind, ChangeStatus};
+use crate::change::{Action, Change, ChangeStatus};
 
 /// What a plan would do, without the means to do it.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
@@ -47,7 +47,7 @@ impl FileChange {
 /// A plan in numbers.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct Summary {
-    /// Endpoints and routes to add.
+    /// Services, endpoints and routes to add.
     pub add: usize,
     /// To change.
     pub change: usize,
@@ -78,8 +78,6 @@ impl PlanView {
             match (change.status, change.action) {
                 (ChangeStatus::Held, _) => sum.held += 1,
                 (ChangeStatus::Refused, _) => sum.refused += 1,
-                // A service comes and goes with its endpoints and routes.
-                (ChangeStatus::Planned | ChangeStatus::Waiting, _) if change.kind == ChangeKind::Service => {}
                 (ChangeStatus::Waiting, _) => sum.waiting += 1,
                 (ChangeStatus::Planned, Action::Add) => sum.add += 1,
                 (ChangeStatus::Planned, Action::Remove) => sum.remove += 1,

@@ -21,16 +21,20 @@ pub fn gave_up(text: &str) -> bool {
     text.lines().filter_map(emergency).any(|reason| !reason.starts_with("bind() to "))
 }
 
-/// `2026/11/23 02:28:21 [emerg] 23921#23921: reason`, or on standard error `nginx: [emerg] reason`.
+/// `2026/11/23 02:28:21 [emerg] 23921#23921: reason`, or on standard error `nginx: [emerg] reason`. Lua that fails before
+/// there are workers ends a start or a reload too, and is no emergency to nginx but an error; `nginx -t` does not run it.
 fn emergency(line: &str) -> Option<&str> {
-    let (before, reason) = line.split_once("[emerg] ")?;
-    if before.starts_with("nginx: ") {
-        return Some(reason.trim());
-    }
-    let (ids, reason) = reason.split_once(": ")?;
-    let reason =
-        if ids.bytes().all(|b| b.is_ascii_digit() || b == b'#') { reason } else { line.split_once("[emerg] ")?.1 };
-    Some(reason.trim())
+    let Some((before, said)) = line.split_once("[emerg] ") else {
+        let (_, said) = line.split_once("[error] ")?;
+        return Some(without_ids(said)).filter(|reason| reason.starts_with("init_by_lua error: "));
+    };
+    Some(if before.starts_with("nginx: ") { said.trim() } else { without_ids(said) })
+}
+
+/// What was said, without the process and thread before it.
+fn without_ids(said: &str) -> &str {
+    let reason = said.split_once(": ").filter(|(ids, _)| ids.bytes().all(|b| b.is_ascii_digit() || b == b'#'));
+    reason.map_or(said, |(_, reason)| reason).trim()
 }
 
 #[cfg(test)]
@@ -53,6 +57,9 @@ mod tests {
             "host not found in upstream \"x\" in /a.conf:4",
             true,
         );
+        let lua = "init_by_lua error: init_by_lua(nginx.conf:48):2: '=' expected near 'bar'";
+        check(&format!("2026/11/23 02:28:21 [error] 7#7: {lua}\n"), lua, true);
+        check("2026/11/23 02:28:21 [error] 7#7: *1 lua entry thread aborted: x: init_by_lua error: y\n", "", false);
         check("2026/11/23 02:28:21 [error] 1#1: *1 connect() failed [emerg], client: x\n", "", false);
         check("2026/11/23 02:28:21 [notice] 1#1: reconfiguring\n", "", false);
     }

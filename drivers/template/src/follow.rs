@@ -220,8 +220,9 @@ impl Templates {
 
     /// What is wrong with the operator's template, with what goes on meanwhile; `None` where all is well.
     pub fn trouble(&self, generation: u64) -> Option<String> {
-        let unread = || self.file.as_ref().and_then(Watched::unread);
-        let why = self.refusal.as_ref().map(|refusal| refusal.why.as_str()).or_else(unread)?;
+        // What was refused was read before: that nothing can be read any more is the newer word.
+        let unread = self.file.as_ref().and_then(Watched::unread);
+        let why = unread.or_else(|| self.refusal.as_ref().map(|refusal| refusal.why.as_str()))?;
         let stop = if why.ends_with(['?', '.', '!']) { "" } else { ";" };
         Some(format!("{why}{stop} generation {generation} serves on"))
     }

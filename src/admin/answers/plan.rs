@@ -143,7 +143,7 @@ pub struct File {
 /// A plan in numbers.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Summary {
-    /// Endpoints and routes to add.
+    /// Services, endpoints and routes to add.
     pub add: usize,
     /// To change.
     pub change: usize,

@@ -146,7 +146,8 @@ async fn template(
 ) -> anyhow::Result<()> {
     let name = settings.plane.template().map_or_else(|| "ours".to_owned(), |path| path.display().to_string());
     if let Some(path) = settings.plane.template() {
-        let unread = |source| blame(file, &FileError::Template { path: path.to_owned(), source }.to_string());
+        let unread =
+            |source| blame(file, &FileError::Named { flag: "--template", path: path.to_owned(), source }.to_string());
         drivers::read_template(path).map_err(unread)?;
     }
     for (what, set) in sets {

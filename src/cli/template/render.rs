@@ -126,7 +126,7 @@ impl Flags {
         let host = Host { root: host.root || host.runtime_dir.is_none(), ..host };
         let settings = settings::Lb::new(raw, &host)?;
         if let Some(path) = settings.plane.template() {
-            let wrong = |source| FileError::Template { path: path.to_owned(), source };
+            let wrong = |source| FileError::Named { flag: "--template", path: path.to_owned(), source };
             crate::drivers::read_template(path).map_err(wrong)?;
         }
         Ok(settings)

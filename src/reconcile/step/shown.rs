@@ -2,7 +2,7 @@
 
 use std::time::SystemTime;
 
-use backchat_contract::{Driver, DriverError, PlanView, Step, Trial, waiting};
+use backchat_contract::{Change, ChangeStatus, Driver, DriverError, Mode, PlanView, Step, Trial, waiting};
 use tokio::time::Instant;
 
 use super::{Aim, Questions, Stepper};
@@ -31,7 +31,7 @@ impl<D: Driver> Stepper<D> {
         let observed = self.driver.observe().await.map_err(no_proposal)?;
         let live = self.driver.live(&observed);
         let aim = self.aim(&known, &live);
-        let step = self.plan_by(assumptions, &aim.next, &observed).map_err(no_proposal)?;
+        let step = self.plan_by(assumptions, &aim.next, &observed, self.settings.mode).map_err(no_proposal)?;
         Ok(self.proposal(&known, (&observed, &live), &aim, &step, assumptions))
     }
 
@@ -53,8 +53,8 @@ impl<D: Driver> Stepper<D> {
         assumptions: &[Assumption],
         next: &Desired,
         observed: &D::Observed,
+        mode: Mode,
     ) -> Result<Step<D::Plan>, DriverError> {
-        let mode = self.settings.mode;
         let template = assumptions.iter().find_map(|assumption| match assumption {
             Assumption::Template { name, text } => Some(Trial { name, text }),
             Assumption::Drain(_) | Assumption::Gone(_) => None,
@@ -93,13 +93,33 @@ impl<D: Driver> Stepper<D> {
             to: view.generation.unwrap_or(plane.generation),
             plane,
             ready: proposal::ready(live, &aim.next, (&aim.held, &view.changes)),
-            waits: self.settings.approve && view.reload.is_some(),
+            waits: self.waits_for_approval(&view, assumptions, &aim.next, observed),
             view,
             held: aim.held.clone(),
             rejections: aim.rejections.clone(),
             structure,
             assumed: assumptions.iter().map(ToString::to_string).collect(),
         }
+    }
+
+    /// Whether something of the plan is done only once a person has approved it. A reload alone is no sign of that: where
+    /// endpoints take one they flow by it.
+    fn waits_for_approval(
+        &self,
+        view: &PlanView,
+        assumptions: &[Assumption],
+        next: &Desired,
+        observed: &D::Observed,
+    ) -> bool {
+        if !self.settings.approve || view.reload.is_none() {
+            return false;
+        }
+        let Ok(Step::Change(plan)) = self.plan_by(assumptions, next, observed, self.settings.unasked()) else {
+            return true;
+        };
+        let flows = self.driver.view(&plan);
+        let is_left = |change: &Change| change.status == ChangeStatus::Waiting;
+        flows.reload.is_none() || !flows.waits.is_empty() || flows.changes.iter().any(is_left)
     }
 
     /// Applies what was shown, where that is still what would be done, and reads it back. Where a person approves

@@ -152,6 +152,25 @@ async fn a_file_that_goes_is_said_and_may_come_back() {
 
 /// Kubernetes mounts a folder of links, and turns the one in the middle.
 #[tokio::test]
+async fn a_refused_one_that_goes_is_said_to_be_gone() {
+    let mut rig = Rig::new();
+    rig.accept().await;
+    fs::write(rig.path(), "two").unwrap();
+    rig.look(0).await;
+    rig.look(100).await;
+    rig.refuse("no");
+    fs::remove_file(rig.path()).unwrap();
+    rig.look(0).await;
+    rig.look(100).await;
+    let trouble = rig.templates.trouble(7).unwrap();
+    assert!(trouble.contains("No such file"), "{trouble}");
+    fs::write(rig.path(), "two").unwrap();
+    rig.look(0).await;
+    rig.look(100).await;
+    assert_eq!(rig.templates.trouble(7).as_deref(), Some("my.jinja:1: no; generation 7 serves on"));
+}
+
+#[tokio::test]
 async fn a_link_that_is_turned_and_a_rename_are_seen() {
     let folder = tempfile::tempdir().unwrap();
     let at = |name: &str| folder.path().join(name);

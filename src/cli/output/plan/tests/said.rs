@@ -106,9 +106,7 @@ fn line(c: &Change) -> Line {
 
 /// The counts of the changes themselves.
 fn count(plan: &Plan, status: &str, actions: &[&str]) -> usize {
-    let counts = |c: &&Change| {
-        (c.kind != "service" || status == "refused") && c.status == status && actions.contains(&c.action.as_str())
-    };
+    let counts = |c: &&Change| c.status == status && actions.contains(&c.action.as_str());
     plan.changes.iter().filter(counts).count()
 }
 

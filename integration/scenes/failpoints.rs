@@ -120,6 +120,28 @@ pub(super) async fn killed_at_each_step_of_a_push(driver: Driver) {
     }
 }
 
+/// It has told the data plane to reload and is killed: the next one, there before that is over, takes what comes of it for
+/// what runs, and begins no other.
+pub(super) async fn a_reload_that_a_killed_lb_began_is_not_begun_anew(driver: Driver) {
+    for _ in 0..3 {
+        let mut world = World::with(driver, &["web1", "web2"]).await;
+        let traffic = world.traffic();
+        world.kill_lb().await;
+        arm(&mut world, "reload:sent=return");
+        world.restart_balancer("proxy");
+        world.start_agent("web3", &[]).await;
+        dies(&mut world, "reload:sent").await;
+        disarm(&mut world);
+        world.restart_balancer("proxy");
+        let agents = ["web1", "web2", "web3"];
+        world.members("proxy", &agents.map(|name| (name, "alive"))).await;
+        world.serves(&agents).await;
+        world.converges().await;
+        assert_eq!(world.status().await["reloads"], 0, "{}", world.last_words());
+        none_failed(traffic).await;
+    }
+}
+
 /// A plan is made, and before it is applied the world changes: what it says is outdated, and does no harm.
 pub(super) async fn a_plan_that_is_held_up_does_no_harm(driver: Driver) {
     let mut world = World::with(driver, &["web1", "web2"]).await;

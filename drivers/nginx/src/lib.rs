@@ -4,6 +4,7 @@
 //! process, its reload, its check, what its workers say of themselves) is public.
 
 pub mod ages;
+mod changeover;
 pub mod check;
 pub mod config;
 pub mod control;

@@ -27,6 +27,7 @@ pub use self::{
 };
 use crate::{
     ages::{Ages, Worker},
+    changeover,
     check::check,
     control::{self, Running},
     process::Master,
@@ -165,6 +166,7 @@ impl Runner {
         };
         self.placed = Identity::of(&self.file);
         (self.ran, self.distrusted) = (None, false);
+        changeover::over(master.pid(), &self.control, &self.file).await;
         self.master = Some(master);
         Ok(true)
     }

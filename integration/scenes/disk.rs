@@ -212,6 +212,7 @@ pub(super) async fn an_edited_file_is_not_written_over_until_it_is_forced(driver
     // Where endpoints wait too, they are the reason that is told.
     let needed = if plane.endpoints_reload() { "needed: endpoints of web changed" } else { "needed: settings" };
     says(&world, &["waiting", &remedy, needed]).await;
+    says(&world, &["FAIL", "file", &remedy]).await;
     web2_leaves(&mut world).await;
     assert_eq!(fs::read_to_string(&config).unwrap(), edited);
     assert!(get(other.parse().unwrap(), "any.example").await.is_none(), "the listener came");

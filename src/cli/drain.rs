@@ -187,9 +187,11 @@ async fn wait<T: Following>(client: &Client, target: &Target, limit: Duration) -
         if missing.is_empty() || is_last {
             return Ok(last);
         }
-        if missing != said {
+        // That it takes a second longer each second is no news.
+        let news = missing.replace(char::is_numeric, "");
+        if news != said {
             output::note(&format!("{}: waiting for {missing}", T::COMMAND));
-            said = missing;
+            said = news;
         }
     }
 }

@@ -47,7 +47,8 @@ fn endpoint(e: &Endpoint) -> [String; 6] {
         (_, None) => "going",
         (Some(EndpointState::Ready), Some(EndpointState::Ready)) if e.down => "fails its check",
         (Some(EndpointState::Ready), Some(EndpointState::Ready)) => "ready",
-        (_, Some(EndpointState::Drain)) => "drain",
+        (Some(EndpointState::Ready), Some(EndpointState::Drain)) => "ready, should drain",
+        (Some(EndpointState::Drain), Some(EndpointState::Drain)) => "drain",
         (Some(EndpointState::Drain), Some(EndpointState::Ready)) => "coming back",
     };
     let dash = || "-".to_owned();

@@ -46,7 +46,7 @@ pub(in crate::cli) fn lines(s: &Status) -> Vec<Line> {
     if s.kind == Kind::Balancer {
         lines.push(plane(s));
         lines.extend(s.template.iter().map(|why| Line::new(Mark::Fail, "template", why.clone())));
-        lines.extend(s.blocked.iter().map(|why| Line::new(Mark::Warn, "file", why.clone())));
+        lines.extend(s.blocked.iter().map(|why| edited(why, s.waiting.as_deref())));
     }
     lines.extend(s.checks.iter().filter_map(check));
     let down = |name: &String| Line::new(Mark::Warn, "service", format!("{name}: no endpoint answers, so it is 503"));
@@ -65,6 +65,12 @@ pub(in crate::cli) fn lines(s: &Status) -> Vec<Line> {
         s.rejections.iter().map(|r| Line::new(Mark::Warn, "refused", format!("{}: {}: {}", r.node, r.subject, r.why))),
     );
     lines
+}
+
+/// A file that was edited by hand: a failure once something needs it to be written, which the wait then names.
+fn edited(why: &str, waiting: Option<&str>) -> Line {
+    let needed = waiting.and_then(|waiting| waiting.strip_prefix(why)).filter(|needed| !needed.is_empty());
+    Line::new(if needed.is_some() { Mark::Fail } else { Mark::Warn }, "file", why)
 }
 
 /// As text; only what is not ok where `short`.

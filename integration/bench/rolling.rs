@@ -55,7 +55,10 @@ pub(crate) async fn roll_all<S: Side>(restarts: usize) -> Result<(Rolled, World<
     let each = restarts / SERVICES.len();
     let done = try_join_all(members.into_iter().map(|members| roll(&world, members, each, begun))).await?;
     let took = begun.elapsed();
-    let rolled = Rolled { restarts: done.iter().sum(), took, fresh: sum(fresh).await, kept: sum(kept).await };
+    let restarts = done.iter().map(|(restarts, _)| restarts).sum();
+    let rolled = Rolled { restarts, took, fresh: sum(fresh).await, kept: sum(kept).await };
+    // A service that is done first serves on until nobody asks it any more.
+    drop(done);
     let Rolled { restarts, fresh, kept, .. } = &rolled;
     eprintln!("{:>9}  {restarts} restarts in {took:.0?}: fresh {fresh}; kept {kept}", S::NAME);
     Ok((rolled, world))
@@ -93,12 +96,17 @@ pub(crate) async fn sum(traffic: Vec<Traffic>) -> Counts {
     all
 }
 
-/// Restarts the members of one service in turn; how many restarts there were.
-async fn roll<S: Side>(world: &World<S>, mut members: Vec<Member>, times: usize, begun: Instant) -> Result<usize> {
+/// Restarts the members of one service in turn; how many restarts there were, and the members.
+async fn roll<S: Side>(
+    world: &World<S>,
+    mut members: Vec<Member>,
+    times: usize,
+    begun: Instant,
+) -> Result<(usize, Vec<Member>)> {
     const NEWS: usize = 10;
     for done in 0..times {
         if begun.elapsed() > LONGEST {
-            return Ok(done);
+            return Ok((done, members));
         }
         // The one that has been up longest.
         let member = restart(world, members.remove(0)).await?;
@@ -107,7 +115,7 @@ async fn roll<S: Side>(world: &World<S>, mut members: Vec<Member>, times: usize,
         }
         members.push(member);
     }
-    Ok(times)
+    Ok((times, members))
 }
 
 async fn restart<S: Side>(world: &World<S>, member: Member) -> Result<Member> {

@@ -131,7 +131,7 @@ fn finish(
         needs(settings, &text, &settings.paths.log.display().to_string())?;
         needs(settings, &text, &settings.paths.pid.display().to_string())?;
     }
-    needs(settings, &text, &format!("{generation} {structure}"))?;
+    needs_as(settings, &text, &format!("{generation} {structure}"), "{{ generation }} {{ structure }}")?;
     if lines::are_in(&text) {
         let message = format!("no line of the template may begin with '{}'", lines::MARK.trim_end());
         return Err(DriverError::Check { file: settings.template.name.clone(), message });
@@ -154,10 +154,15 @@ pub(crate) fn located(settings: &ConfigSettings, text: &str, error: &DriverError
 
 /// Without some lines the running process could not be driven, though it would pass its own check.
 fn needs(settings: &ConfigSettings, text: &str, wanted: &str) -> Result<(), DriverError> {
+    needs_as(settings, text, wanted, wanted)
+}
+
+/// The same, called by what renders it.
+fn needs_as(settings: &ConfigSettings, text: &str, wanted: &str, called: &str) -> Result<(), DriverError> {
     if text.contains(wanted) {
         return Ok(());
     }
-    let message = format!("the template must render '{wanted}'");
+    let message = format!("the template must render '{called}'");
     Err(DriverError::Check { file: settings.template.name.clone(), message })
 }
 

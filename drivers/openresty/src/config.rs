@@ -121,8 +121,8 @@ pub(crate) fn head(settings: &ConfigSettings, room: u64, generation: u64) -> Res
         needs(settings, &text, &settings.paths.log.display().to_string())?;
         needs(settings, &text, &settings.paths.pid.display().to_string())?;
     }
-    needs(settings, &text, settings.balancer.trim_end())?;
-    needs(settings, &text, &format!("{generation} {structure}"))?;
+    needs_as(settings, &text, settings.balancer.trim_end(), "{{ balancer }}")?;
+    needs_as(settings, &text, &format!("{generation} {structure}"), "{{ generation }} {{ structure }}")?;
     if lines::are_in(&text) {
         let message = format!("no line of the template may begin with '{}'", MARK.trim_end());
         return Err(DriverError::Check { file: settings.template.name.clone(), message });
@@ -175,11 +175,15 @@ pub(crate) fn located(
 
 /// Without some lines the running process could not be driven, though it would pass its own check.
 fn needs(settings: &ConfigSettings, text: &str, wanted: &str) -> Result<(), DriverError> {
+    needs_as(settings, text, wanted, wanted)
+}
+
+/// The same, called by what renders it.
+fn needs_as(settings: &ConfigSettings, text: &str, wanted: &str, called: &str) -> Result<(), DriverError> {
     if text.contains(wanted) {
         return Ok(());
     }
-    let wanted = if wanted == settings.balancer.trim_end() { "{{ balancer }}" } else { wanted };
-    let message = format!("the template must render '{wanted}'");
+    let message = format!("the template must render '{called}'");
     Err(DriverError::Check { file: settings.template.name.clone(), message })
 }
 

@@ -23,6 +23,12 @@ pub enum KeyFileError {
         /// Why.
         source: io::Error,
     },
+    /// There is one, and a key that is lost is lost for good.
+    #[error("write key file {}: there is one already, and it stays; choose another --out", path.display())]
+    Exists {
+        /// Which file.
+        path: PathBuf,
+    },
     /// Users other than its owner may read or write it.
     #[error("read key file {}: its mode is {mode:03o}, so others may read it; run 'chmod 600 {}'", path.display(), path.display())]
     Exposed {
@@ -71,7 +77,11 @@ impl Key {
     /// that is an error.
     pub fn write_new(&self, path: &Path) -> Result<(), KeyFileError> {
         let io = |source| KeyFileError::Io { action: "write", path: path.to_owned(), source };
-        let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(path).map_err(io)?;
+        let opened = OpenOptions::new().write(true).create_new(true).mode(0o600).open(path);
+        let mut file = opened.map_err(|source| match source.kind() {
+            io::ErrorKind::AlreadyExists => KeyFileError::Exists { path: path.to_owned() },
+            _ => io(source),
+        })?;
         writeln!(file, "{}", self.to_line()).map_err(io)?;
         file.sync_all().map_err(io)
     }
@@ -144,7 +154,7 @@ mod tests {
         assert_eq!(path.metadata().unwrap().permissions().mode() & 0o777, 0o600);
         assert_eq!(Keyring::load(&path).unwrap(), Keyring::new(key.clone()));
         let again = Key::generate().write_new(&path).unwrap_err().to_string();
-        assert!(again.contains("exists"), "{again}");
+        assert!(again.contains("there is one already"), "{again}");
         assert_eq!(Keyring::load(&path).unwrap(), Keyring::new(key));
     }
 }

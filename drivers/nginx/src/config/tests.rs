@@ -131,8 +131,8 @@ fn a_template_without_what_drives_nginx_is_refused() {
     check("unix:{{ paths.control }}", "unix:/run/backchat/proxy/nginx.sock");
     check("{{ paths.pid }}", "/run/backchat/proxy/nginx.pid");
     check("{{ paths.log }}", "/run/backchat/proxy/nginx.log");
-    check("{{ generation }} ", "7 ");
-    check("{{ structure }}", "7 ");
+    check("{{ generation }} ", "'{{ generation }} {{ structure }}'");
+    check("{{ structure }}", "'{{ generation }} {{ structure }}'");
 }
 
 #[test]

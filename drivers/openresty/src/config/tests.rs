@@ -124,7 +124,11 @@ fn a_template_says_what_we_need() {
     };
     check("listen unix:{{ paths.control }};", "", "the template must render 'unix:/run/backchat/proxy/nginx.sock'");
     check("{{ balancer }}", "", "the template must render '{{ balancer }}'");
-    check("return 200 \"{{ generation }} {{ structure }}", "return 200 \"", "the template must render '7 ");
+    check(
+        "return 200 \"{{ generation }} {{ structure }}",
+        "return 200 \"",
+        "the template must render '{{ generation }} {{ structure }}'",
+    );
     check("access_log off;", "access_log off;\n#bc x", "no line of the template may begin with '#bc'");
     check("{{ paths.pid }}", "{{ paths.pd }}", "'paths.pd' is undefined; did you mean 'pid'?");
 }

@@ -108,6 +108,10 @@ pub(super) async fn structure_waits_until_it_is_applied_and_endpoints_flow(drive
     let plan: Value = serde_json::from_slice(&fs::read(&file).unwrap()).unwrap();
     assert_eq!((&plan["format"], &plan["waits_for_approval"]), (&"backchat.plan/1".into(), &true.into()));
 
+    // What would flow besides does not make it flow.
+    let assumed = world.json("proxy", &["plan", "--assume", "drain=web1"]).await.expect("it answers");
+    assert_eq!(assumed["waits_for_approval"], true, "{assumed}");
+
     // What flows after it was shown is no reason to refuse it.
     world.start_agent("web3", &[]).await;
     world.flowed(&["web1", "web2", "web3"], "web3").await;

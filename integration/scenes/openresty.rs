@@ -25,6 +25,9 @@ mod besides {
         dry_run::{
             one_that_was_ended_is_shown_as_it_would_start,
         },
+        failpoints::{
+            a_reload_that_a_killed_lb_began_is_not_begun_anew,
+        },
         flapping::{
             a_member_that_is_restarted_again_and_again_is_not,
         },

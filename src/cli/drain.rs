@@ -165,7 +165,7 @@ impl<T: Following> Follow<T> {
 /// Asks again and again, for the daemon waits a short while at a time, and says what changes.
 async fn wait<T: Following>(client: &Client, target: &Target, limit: Duration) -> Result<Answer<T>, ClientError> {
     let until = Instant::now() + limit;
-    let mut said = String::new();
+    let mut said = Vec::new();
     loop {
         let left = until.saturating_duration_since(Instant::now());
         // The last one is the longest: in a short one nobody would have the time to say why not.
@@ -188,7 +188,9 @@ async fn wait<T: Following>(client: &Client, target: &Target, limit: Duration) -
             return Ok(last);
         }
         // That it takes a second longer each second is no news.
-        let news = missing.replace(char::is_numeric, "");
+        let whys =
+            last.value.followed().missing.iter().map(|m| (m.balancer.clone(), m.why.replace(char::is_numeric, "")));
+        let news: Vec<_> = whys.collect();
         if news != said {
             output::note(&format!("{}: waiting for {missing}", T::COMMAND));
             said = news;

@@ -4,12 +4,12 @@
 use std::{fs, path::Path, time::Duration};
 
 use rustix::time::{ClockId, clock_gettime};
-use tokio::time::{Instant, sleep};
+use tokio::time::{sleep, timeout};
 
 use crate::{control, lines, titles};
 
 /// How long one is waited for. Where the daemon died before it told nginx, none is to come, and this is lost.
-const LIMIT: Duration = Duration::from_millis(500);
+const LIMIT: Duration = Duration::from_secs(1);
 
 /// How soon to look again.
 const AGAIN: Duration = Duration::from_millis(5);
@@ -22,45 +22,50 @@ const TOGETHER: Duration = Duration::from_millis(20);
 
 /// Waits until no reload of this master's is under way, as far as its workers and the file show it.
 pub(crate) async fn over(master: u32, control: &Path, file: &Path) {
-    let deadline = Instant::now() + LIMIT;
-    while is_under_way(master, control, file).await && Instant::now() < deadline {
-        sleep(AGAIN).await;
-    }
+    let text = fs::read_to_string(file).unwrap_or_default();
+    let wanted = lines::structure(&text);
+    let waited = async {
+        while is_under_way(master, control, wanted).await {
+            sleep(AGAIN).await;
+        }
+    };
+    // Whatever it is that takes longer, the look that follows says what there is.
+    let _ = timeout(LIMIT, waited).await;
 }
 
-async fn is_under_way(master: u32, control: &Path, file: &Path) -> bool {
-    let serving = titles::children(master).into_iter().filter(|child| !child.retiring);
-    let ages: Vec<Duration> = serving.filter_map(|child| age(child.pid)).collect();
-    if is_mixed(&ages) {
+/// Whether what answers is not `wanted` yet, or another worker might answer otherwise.
+async fn is_under_way(master: u32, control: &Path, wanted: Option<&str>) -> bool {
+    // Asked first: whoever is started after this look answers by what is wanted, beside those of before.
+    let running = control::ask(control).await.ok().flatten();
+    if running.is_some_and(|running| wanted.is_some_and(|wanted| wanted != running.structure)) {
         return true;
     }
-    let Some(kept) = fs::read_to_string(file).ok().as_deref().and_then(lines::parse) else { return false };
-    // Whom nobody answers, nobody answers by a configuration of before.
-    let running = control::ask(control).await.ok().flatten();
-    running.is_some_and(|running| running.structure != kept.structure)
+    let serving = titles::children(master).into_iter().filter(|child| !child.retiring);
+    let starts: Vec<Duration> = serving.filter_map(|child| start(child.pid)).collect();
+    // Without a clock no worker is fresh.
+    let now = Duration::try_from(clock_gettime(ClockId::Boottime)).unwrap_or(Duration::MAX);
+    is_mixed(&starts, now)
 }
 
-/// Whether some are new and others are not.
-fn is_mixed(ages: &[Duration]) -> bool {
-    let (Some(youngest), Some(oldest)) = (ages.iter().min(), ages.iter().max()) else { return false };
-    *youngest < FRESH && *oldest - *youngest > TOGETHER
+/// Whether some were started just now, and others were not.
+fn is_mixed(starts: &[Duration], now: Duration) -> bool {
+    let (Some(first), Some(last)) = (starts.iter().min(), starts.iter().max()) else { return false };
+    now.saturating_sub(*last) < FRESH && *last - *first > TOGETHER
 }
 
-/// How long a process lives; `None` where it does not.
-fn age(pid: u32) -> Option<Duration> {
-    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
-    let now = Duration::try_from(clock_gettime(ClockId::Boottime)).ok()?;
-    Some(now.saturating_sub(started(&stat)?))
+/// When a process was started, since the system was; `None` where there is none.
+fn start(pid: u32) -> Option<Duration> {
+    started(&fs::read_to_string(format!("/proc/{pid}/stat")).ok()?)
 }
 
-/// When a process was started, since the system was, by its line in `/proc`: field 22 of `proc_pid_stat(5)`.
+/// The same by the process's line in `/proc`: field 22 of `proc_pid_stat(5)`.
 fn started(stat: &str) -> Option<Duration> {
     /// Linux counts in these for programs, whatever it counts in itself: `USER_HZ`.
-    const TICK: Duration = Duration::from_millis(10);
+    const TICK_MS: u64 = 10;
     // The name of the program comes first, in parentheses, and may hold anything.
     let (_, rest) = stat.rsplit_once(')')?;
-    let ticks: u32 = rest.split_whitespace().nth(19)?.parse().ok()?;
-    Some(TICK * ticks)
+    let ticks: u64 = rest.split_whitespace().nth(19)?.parse().ok()?;
+    ticks.checked_mul(TICK_MS).map(Duration::from_millis)
 }
 
 #[cfg(test)]
@@ -70,8 +75,9 @@ mod tests {
     #[test]
     fn new_ones_beside_old_ones() {
         let check = |ages: &[u64], expected: bool| {
-            let ages: Vec<_> = ages.iter().map(|age| Duration::from_millis(*age)).collect();
-            assert_eq!(is_mixed(&ages), expected, "{ages:?}");
+            let now = Duration::from_secs(100);
+            let starts: Vec<_> = ages.iter().map(|age| now - Duration::from_millis(*age)).collect();
+            assert_eq!(is_mixed(&starts, now), expected, "{ages:?}");
         };
         check(&[], false);
         check(&[10], false);
@@ -83,11 +89,17 @@ mod tests {
     }
 
     #[test]
-    fn a_process_has_an_age() {
-        let stat = "32672 (nginx) S 32669 32663 1905 0 -1 4194624 112 0 0 0 0 0 0 0 20 0 1 0 4242 1 2 3";
-        assert_eq!(started(stat), Some(Duration::from_millis(42_420)));
+    fn a_process_has_a_start() {
+        let stat = |ticks: &str| {
+            format!("32672 (nginx) S 32669 32663 1905 0 -1 4194624 112 0 0 0 0 0 0 0 20 0 1 0 {ticks} 1 2 3")
+        };
+        assert_eq!(started(&stat("4242")), Some(Duration::from_millis(42_420)));
+        // After 500 days.
+        assert_eq!(started(&stat("4320000000")), Some(Duration::from_secs(43_200_000)));
         assert_eq!(started("7 (a) b) S 1"), None);
-        assert!(age(std::process::id()).unwrap() < Duration::from_secs(3600));
-        assert_eq!(age(u32::MAX), None);
+        assert_eq!(start(u32::MAX), None);
+        let now = Duration::try_from(clock_gettime(ClockId::Boottime)).unwrap();
+        let own = start(std::process::id()).unwrap();
+        assert!(own <= now && now - own < Duration::from_secs(3600), "{own:?} of {now:?}");
     }
 }

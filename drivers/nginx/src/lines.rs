@@ -60,6 +60,12 @@ pub fn print_set(generation: u64, structure: &str, layout: &Layout) -> String {
     text
 }
 
+/// The hash of what a file says that only a reload can change; `None` where it is none of ours.
+pub fn structure(file: &str) -> Option<&str> {
+    let set = file.lines().find_map(|line| line.strip_prefix(MARK)?.strip_prefix("set "))?;
+    set.split_once(' ').map(|(_, structure)| structure)
+}
+
 /// Reads the lines of a file; `None` where one is none that we could have written.
 pub fn parse(file: &str) -> Option<Kept> {
     let mut lines = file.lines().filter_map(|line| line.strip_prefix(MARK));

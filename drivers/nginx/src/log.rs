@@ -2,6 +2,9 @@
 
 use std::collections::HashSet;
 
+/// How it begins that Lua failed which runs before there are workers.
+const LUA: [&str; 2] = ["init_by_lua error: ", "init_by_lua_file error: "];
+
 /// How many reasons a failure tells.
 const MOST: usize = 4;
 
@@ -26,7 +29,7 @@ pub fn gave_up(text: &str) -> bool {
 fn emergency(line: &str) -> Option<&str> {
     let Some((before, said)) = line.split_once("[emerg] ") else {
         let (_, said) = line.split_once("[error] ")?;
-        return Some(without_ids(said)).filter(|reason| reason.starts_with("init_by_lua error: "));
+        return Some(without_ids(said)).filter(|reason| LUA.iter().any(|begins| reason.starts_with(begins)));
     };
     Some(if before.starts_with("nginx: ") { said.trim() } else { without_ids(said) })
 }
@@ -59,6 +62,8 @@ mod tests {
         );
         let lua = "init_by_lua error: init_by_lua(nginx.conf:48):2: '=' expected near 'bar'";
         check(&format!("2026/11/23 02:28:21 [error] 7#7: {lua}\n"), lua, true);
+        let file = "init_by_lua_file error: cannot open /etc/nginx/init.lua";
+        check(&format!("2026/11/23 02:28:21 [error] 7#7: {file}\n"), file, true);
         check("2026/11/23 02:28:21 [error] 7#7: *1 lua entry thread aborted: x: init_by_lua error: y\n", "", false);
         check("2026/11/23 02:28:21 [error] 1#1: *1 connect() failed [emerg], client: x\n", "", false);
         check("2026/11/23 02:28:21 [notice] 1#1: reconfiguring\n", "", false);

@@ -166,8 +166,10 @@ impl Runner {
         };
         self.placed = Identity::of(&self.file);
         (self.ran, self.distrusted) = (None, false);
-        changeover::over(master.pid(), &self.control, &self.file).await;
+        let pid = master.pid();
         self.master = Some(master);
+        // Cut off in it, the master is known and can be ended.
+        changeover::over(pid, &self.control, &self.file).await;
         Ok(true)
     }
 

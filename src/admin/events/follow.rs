@@ -22,7 +22,7 @@ use crate::{
     model::{Event, Health, Snapshot, Status, events},
 };
 
-/// How long what happened waits for what follows from it.
+/// How long what happened waits for what follows from it, and what the loop did for what it did it by.
 const PATIENCE: Duration = Duration::from_millis(500);
 /// Events told in one go; then listeners have their turn.
 const BATCH: usize = 64;
@@ -53,6 +53,8 @@ struct Turn {
     at: SystemTime,
     /// Which snapshot showed it.
     serial: u64,
+    /// How long the loop is waited for.
+    until: Instant,
     event: Event,
 }
 
@@ -67,7 +69,7 @@ struct Looks {
     seen_health: Vec<Health>,
     /// What became of members that the loop may not have gone by yet.
     waiting: Vec<Turn>,
-    /// Until when the loop is waited for, where it is.
+    /// How long the loop's newest word is waited with, where it is.
     until: Option<Instant>,
 }
 
@@ -95,7 +97,7 @@ impl Looks {
             Ok(()) = self.members.changed() => {}
             Ok(()) = self.health.changed() => {}
             Ok(()) = changed(self.status.as_mut()) => {}
-            () = overdue(self.until) => {}
+            () = overdue(self.waiting.iter().map(|turn| turn.until).chain(self.until).min()) => {}
             () = std::future::pending() => {}
         }
     }
@@ -107,34 +109,33 @@ impl Looks {
         let mut told = dated(at, events::checks(&self.seen_health, &checks));
         self.seen_health = checks;
         let members = Arc::clone(&self.members.borrow_and_update());
-        let turned = events::members(&self.seen_members, &members);
-        self.waiting.extend(turned.into_iter().map(|event| Turn { at, serial: members.serial, event }));
+        let turned = events::members(&self.seen_members, &members).into_iter();
+        self.waiting.extend(turned.map(|event| Turn { at, serial: members.serial, until: now + PATIENCE, event }));
         self.seen_members = members;
         let status = self.status.as_mut().map(|status| Arc::clone(&status.borrow_and_update()));
         let Some(status) = status else {
             told.extend(self.waiting.drain(..).map(|turn| (turn.at, turn.event)));
             return told;
         };
-        let until = *self.until.get_or_insert(now + PATIENCE);
-        let is_late = is_last || now >= until;
-        if is_late || Arc::ptr_eq(&status, &self.seen_status) || is_settled(&status) {
-            let gone_by = gone_by(&status, &self.seen_members);
-            let (followed, ahead) = self.waiting.drain(..).partition::<Vec<_>, _>(|turn| turn.serial <= gone_by);
+        let gone_by = gone_by(&status, &self.seen_members);
+        let is_told = Arc::ptr_eq(&status, &self.seen_status);
+        // The members come by another way, and may come later.
+        let is_whole = is_settled(&status) && gone_by.is_none_or(|serial| serial <= self.seen_members.serial);
+        let is_late = |until: Instant| is_last || now >= until;
+        if is_told || is_whole || is_late(*self.until.get_or_insert(now + PATIENCE)) {
+            let is_followed = |turn: &Turn| gone_by.is_none_or(|serial| turn.serial <= serial);
+            let (followed, ahead) = self.waiting.drain(..).partition::<Vec<_>, _>(is_followed);
+            self.waiting = ahead;
             let looped = events::loops(&self.seen_status, &status, &self.seen_members, now - self.start);
             let (moments, turned): (Vec<_>, Vec<_>) = followed.into_iter().map(|turn| (turn.at, turn.event)).unzip();
             let all = events::with_effects(turned, looped);
             // Those of the members come first, as they were.
             told.extend(moments.into_iter().chain(std::iter::repeat(at)).zip(all));
-            self.seen_status = status;
-            if is_late {
-                told.extend(ahead.into_iter().map(|turn| (turn.at, turn.event)));
-            } else {
-                self.waiting = ahead;
-            }
-            if is_late || self.waiting.is_empty() {
-                self.until = None;
-            }
+            (self.seen_status, self.until) = (status, None);
         }
+        let (late, waiting) = self.waiting.drain(..).partition::<Vec<_>, _>(|turn| is_late(turn.until));
+        self.waiting = waiting;
+        told.extend(late.into_iter().map(|turn| (turn.at, turn.event)));
         told
     }
 }
@@ -144,10 +145,10 @@ fn is_settled(status: &Status) -> bool {
     status.converged || status.waiting.is_some() || status.error.is_some() || status.stepped_at.is_none()
 }
 
-/// The snapshot that the loop's last step went by, of these members' source: the latest where it goes by none of it ever.
-fn gone_by(status: &Status, members: &Snapshot) -> u64 {
+/// The snapshot of these members' source that the loop's last step went by; `None` where it goes by none of it ever.
+fn gone_by(status: &Status, members: &Snapshot) -> Option<u64> {
     let of_gossip = status.sources.iter().find(|source| source.name == members.source);
-    of_gossip.map_or(u64::MAX, |source| source.serial)
+    of_gossip.map(|source| source.serial)
 }
 
 fn dated(at: SystemTime, events: Vec<Event>) -> Vec<(SystemTime, Event)> {

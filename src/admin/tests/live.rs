@@ -127,6 +127,24 @@ async fn what_the_loop_did_by_an_older_snapshot_is_told_before_what_is_newer() {
     assert_eq!((&failed["text"], &failed["effect"]), (&json!("alive → failed"), &Value::Null), "{failed}");
 }
 
+/// The loop's word comes by another way than the members', and may come first: it is told with what it follows from.
+#[tokio::test(start_paused = true)]
+async fn what_the_loop_did_by_a_newer_snapshot_waits_for_it() {
+    let served = Served::new(Kind::Balancer).await;
+    let mut heard = Heard::from(&served, None).await;
+    let joined = with_web1(Liveness::Alive, 1);
+    served.members.send_replace(joined.clone());
+    served.status.send_replace(with_endpoint(&joined, model::EndpointState::Ready));
+    assert_eq!(heard.next().await.unwrap().1["text"], "joined");
+    let suspect = with_web1(Liveness::Suspect, 2);
+    served.status.send_replace(with_endpoint(&suspect, model::EndpointState::Drain));
+    let early = tokio::time::timeout(Duration::from_millis(100), heard.next()).await;
+    assert!(early.is_err(), "told before what it follows from: {early:?}");
+    served.members.send_replace(suspect);
+    let (_, event) = heard.next().await.unwrap();
+    assert_eq!((&event["text"], &event["effect"]), (&json!("alive → suspect"), &json!("drain web/web1")));
+}
+
 /// What was applied is told when it was read back, in one step or the next.
 #[tokio::test(start_paused = true)]
 async fn an_apply_is_told_once_it_was_read_back() {

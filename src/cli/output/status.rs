@@ -67,10 +67,11 @@ pub(in crate::cli) fn lines(s: &Status) -> Vec<Line> {
     lines
 }
 
-/// A file that was edited by hand: a failure once something needs it to be written, which the wait then names.
+/// A file that was edited by hand: a failure once something needs it to be written, which the wait then names. Other waits
+/// may stand beside it.
 fn edited(why: &str, waiting: Option<&str>) -> Line {
-    let needed = waiting.and_then(|waiting| waiting.strip_prefix(why)).filter(|needed| !needed.is_empty());
-    Line::new(if needed.is_some() { Mark::Fail } else { Mark::Warn }, "file", why)
+    let is_needed = waiting.is_some_and(|waiting| waiting.contains(&format!("{why} (needed: ")));
+    Line::new(if is_needed { Mark::Fail } else { Mark::Warn }, "file", why)
 }
 
 /// As text; only what is not ok where `short`.

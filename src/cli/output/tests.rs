@@ -179,6 +179,9 @@ fn status_says_what_is_wrong() {
     let down = Status { plane_up: false, converged: false, error, ..well.clone() };
     let mut edited = well.clone();
     edited.plane.blocked = Some("haproxy.cfg was edited by somebody else".into());
+    let waits = |why: &str| Status { converged: false, waiting: Some(why.into()), ..edited.clone() };
+    let unmet = waits("haproxy.cfg was edited by somebody else; web/web2 drains");
+    let met = waits("haproxy.cfg was edited by somebody else (needed: settings changed); web/web2 drains");
     let mut broken = Status { converged: false, waiting: Some("the template to be mended".into()), ..well.clone() };
     broken.plane.template =
         Some("my.jinja:41: 'servce' is undefined; did you mean 'service'? generation 42 serves on".into());
@@ -196,7 +199,8 @@ fn status_says_what_is_wrong() {
     let out = crate::model::EndpointId { service: "web".parse().unwrap(), endpoint: "web3".parse().unwrap() };
     let away = Flapping { service: Some("web".parse().unwrap()), let_in: false, ..flaps("web4", Vec::new()) };
     let flapping = Status { flapping: vec![flaps("web3", vec![out]), flaps("db", Vec::new()), away], ..well.clone() };
-    let all = [&well, &waiting, &ill, &down, &edited, &unread, &Status::default(), &flapping, &broken].map(shown);
+    let all = [&well, &waiting, &ill, &down, &edited, &unread, &Status::default(), &flapping, &broken, &unmet, &met]
+        .map(shown);
     insta::assert_snapshot!("status", all.join("\n"));
 }
 

@@ -2,7 +2,7 @@
 
 use std::time::SystemTime;
 
-use backchat_contract::{Change, ChangeStatus, Driver, DriverError, Mode, PlanView, Step, Trial, waiting};
+use backchat_contract::{Driver, DriverError, Mode, PlanView, Step, Trial, waiting};
 use tokio::time::Instant;
 
 use super::{Aim, Questions, Stepper};
@@ -93,7 +93,7 @@ impl<D: Driver> Stepper<D> {
             to: view.generation.unwrap_or(plane.generation),
             plane,
             ready: proposal::ready(live, &aim.next, (&aim.held, &view.changes)),
-            waits: self.waits_for_approval(&view, assumptions, &aim.next, observed),
+            waits: self.waits_for_approval((&view, structure.as_deref()), assumptions, &aim.next, observed),
             view,
             held: aim.held.clone(),
             rejections: aim.rejections.clone(),
@@ -103,10 +103,10 @@ impl<D: Driver> Stepper<D> {
     }
 
     /// Whether something of the plan is done only once a person has approved it. A reload alone is no sign of that: where
-    /// endpoints take one they flow by it.
+    /// endpoints take one they flow by it, to the structure that the plan shows.
     fn waits_for_approval(
         &self,
-        view: &PlanView,
+        (view, structure): (&PlanView, Option<&str>),
         assumptions: &[Assumption],
         next: &Desired,
         observed: &D::Observed,
@@ -117,9 +117,7 @@ impl<D: Driver> Stepper<D> {
         let Ok(Step::Change(plan)) = self.plan_by(assumptions, next, observed, self.settings.unasked()) else {
             return true;
         };
-        let flows = self.driver.view(&plan);
-        let is_left = |change: &Change| change.status == ChangeStatus::Waiting;
-        flows.reload.is_none() || !flows.waits.is_empty() || flows.changes.iter().any(is_left)
+        self.driver.structure(&plan).as_deref() != structure
     }
 
     /// Applies what was shown, where that is still what would be done, and reads it back. Where a person approves

@@ -150,7 +150,6 @@ async fn a_file_that_goes_is_said_and_may_come_back() {
     assert!(rig.templates.trouble(7).unwrap().contains("my.jinja: "), "a folder in its place");
 }
 
-/// Kubernetes mounts a folder of links, and turns the one in the middle.
 #[tokio::test]
 async fn a_refused_one_that_goes_is_said_to_be_gone() {
     let mut rig = Rig::new();
@@ -170,6 +169,7 @@ async fn a_refused_one_that_goes_is_said_to_be_gone() {
     assert_eq!(rig.templates.trouble(7).as_deref(), Some("my.jinja:1: no; generation 7 serves on"));
 }
 
+/// Kubernetes mounts a folder of links, and turns the one in the middle.
 #[tokio::test]
 async fn a_link_that_is_turned_and_a_rename_are_seen() {
     let folder = tempfile::tempdir().unwrap();

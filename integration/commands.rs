@@ -246,7 +246,7 @@ fn a_key_is_made_for_its_owner_alone_and_once() {
     );
     let (status, error) = fails(&mut keygen);
     assert_eq!(status, Some(78), "{error}");
-    assert!(error.contains("exists"), "{error}");
+    assert!(error.contains("there is one already, and it stays; choose another --out"), "{error}");
     assert_eq!(std::fs::read(&key).unwrap(), first);
     let printed = backchat(&["keygen"]).output().unwrap().stdout;
     assert_eq!(printed.len(), first.len());

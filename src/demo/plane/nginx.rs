@@ -19,6 +19,8 @@ use crate::demo::child::{all, children_of};
 pub const CONFIG: &str = "nginx.conf";
 /// The socket on which nginx says what it runs.
 const CONTROL: &str = "nginx.sock";
+/// What a worker is called.
+const WORKER: &str = "nginx: worker process";
 
 /// Whether new requests may go to this server.
 pub async fn takes(run_dir: &Path, server: SocketAddr) -> io::Result<bool> {
@@ -75,9 +77,10 @@ fn parse(answer: &str) -> Option<Running> {
 /// The master that names this folder, and its workers that take connections.
 pub fn processes(run_dir: &Path) -> io::Result<Processes> {
     let folder = run_dir.display().to_string();
+    // Started by a loader of its own, nginx writes a title behind the loader's: a worker then bears both.
     let is_master = |pid: &u32| {
         let title = title(*pid);
-        title.starts_with("nginx: master process ") && title.contains(&folder)
+        title.contains("nginx: master process ") && !title.contains(WORKER) && title.contains(&folder)
     };
     // A worker bears its master's title until it has written its own.
     let masters: Vec<_> = all().into_iter().filter(is_master).collect();
@@ -85,7 +88,7 @@ pub fn processes(run_dir: &Path) -> io::Result<Processes> {
     let master = masters.into_iter().find(|pid| !copies.contains(pid)).ok_or(io::ErrorKind::NotFound)?;
     let takes = |pid: &u32| {
         let title = title(*pid);
-        title.starts_with("nginx: worker process") && !title.ends_with("is shutting down")
+        title.contains(WORKER) && !title.ends_with("is shutting down")
     };
     let mut workers: Vec<_> = children_of(master).into_iter().filter(takes).collect();
     workers.sort_unstable();

@@ -1,4 +1,4 @@
-//! `templates/balancer.lua` in a real nginx: `BACKCHAT_NGINX` names the binary, `nginx` in PATH otherwise.
+//! `templates/balancer.lua` in a real nginx: `BACKCHAT_OPENRESTY` names the binary, `nginx` in PATH otherwise.
 
 mod attached;
 mod balance;

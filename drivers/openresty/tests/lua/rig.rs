@@ -215,7 +215,7 @@ pub(crate) fn pid(pid: u32) -> Pid {
 
 /// The binary under test.
 pub(crate) fn program() -> String {
-    std::env::var("BACKCHAT_NGINX").unwrap_or_else(|_| "nginx".into())
+    std::env::var("BACKCHAT_OPENRESTY").unwrap_or_else(|_| "nginx".into())
 }
 
 /// An address that was free a moment ago: below the ports that systems give to outgoing connections, each handed out

@@ -81,6 +81,8 @@ async fn the_incumbent_keeps_its_host_over_a_reboot_of_the_balancer() {
 
     // Without the file the newcomer has it: nothing else knew.
     crash(second).await;
+    // From web9 the balancer hears of everybody: as alive of one whose death nobody has noticed.
+    world.members("web9", &[("web1", "failed")]).await;
     reboot(&mut world, &[]).await;
     world.eventually("web9 serves the shop", || by("web9")).await;
 }

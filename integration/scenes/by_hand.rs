@@ -63,6 +63,8 @@ async fn world(driver: Driver) -> (World, Vec<Traffic>) {
     let mut traffic = Vec::new();
     for balancer in ["proxy", "proxy2"] {
         world.serves_at(balancer, &["web1", "web2", "web3"]).await;
+        // A worker of before may answer once more, that knew nobody.
+        world.converges_at(balancer).await;
         let kept = Load { clients: 4, ..world.load(balancer) };
         let fresh = Load { keep_alive: false, rest: Duration::from_millis(10), ..kept.clone() };
         traffic.extend([kept, fresh].map(|load| Traffic::start(&load).unwrap()));

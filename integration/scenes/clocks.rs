@@ -93,6 +93,7 @@ impl Host {
         host.start("web1").await;
         host.start("web2").await;
         host.world.serves(&["web1", "web2"]).await;
+        host.world.converges().await;
         for node in NODES {
             host.world.members(node, &NODES.map(|name| (name, "alive"))).await;
         }

@@ -75,6 +75,7 @@ async fn hosts(driver: Driver, names: &[&str]) -> (World, Vec<Host>, Deeds) {
     let (world, deeds) = (World::new(driver).await, Deeds::default());
     let hosts = names.iter().map(|name| Host::start(&world, name, &deeds)).collect();
     world.serves(names).await;
+    world.converges().await;
     (world, hosts, deeds)
 }
 
@@ -178,6 +179,7 @@ pub(super) async fn a_suspicion_of_one_that_answers_the_balancer_changes_nothing
         world.start_agent(web, &slow).await;
     }
     world.serves(&["web1", "web2", "web3"]).await;
+    world.converges().await;
     let traffic = world.traffic();
     let (addr, pid) = (world.agents["web1"].addr, world.agents["web1"].process.pid());
     halt(pid);

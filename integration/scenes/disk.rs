@@ -270,6 +270,7 @@ async fn a_full_data_folder_stops_nobody() {
         world.start_agent("web1", &[&web1[0], &web1[1]]).await;
         world.start_agent("web2", &[&web2[0], &web2[1]]).await;
         world.serves(&["web1", "web2"]).await;
+        world.converges().await;
         world.traffic()
     };
     for words in [world.proxy().process.last_words(50), world.agents["web1"].process.last_words(50)] {

@@ -86,6 +86,8 @@ async fn world_of(driver: Driver, others: &[&str], more: &[&str], drain_timeout:
     }
     for balancer in others.iter().chain(&["proxy"]) {
         world.serves_at(balancer, &["web1", "web2", "web3"]).await;
+        // A worker of before may answer once more, that knew nobody.
+        world.converges_at(balancer).await;
     }
     world
 }
@@ -134,6 +136,7 @@ async fn balancers_of_different_kinds_let_go_each_in_its_way() {
     }
     for balancer in ["proxy", "proxy2", "proxy3"] {
         world.serves_at(balancer, &["web1", "web2", "web3"]).await;
+        world.converges_at(balancer).await;
     }
     let slow =
         [slow(&world, "proxy", 3000).await, slow(&world, "proxy2", 8000).await, slow(&world, "proxy3", 5000).await];

@@ -59,6 +59,7 @@ pub(super) async fn a_file_alone_is_followed_and_a_mistake_changes_nothing(drive
     let flags = ["--no-gossip", "--source", &file.flag];
     world.start_balancer("proxy", &flags).await;
     world.serves(&["a", "b"]).await;
+    world.converges().await;
     let traffic = world.traffic();
 
     file.list(&[("a", a.addr(), ""), ("b", b.addr(), ""), ("c", c.addr(), "")]);

@@ -9,7 +9,7 @@ mod context;
 use std::{cell::RefCell, net::SocketAddr, time::Duration};
 
 use backchat_contract::{DriverError, ServiceName};
-use backchat_template::{BLANK_STRUCTURE, Generation, RenderError, Template, filled, hash};
+use backchat_template::{BLANK_STRUCTURE, Generation, Template, filled, hash};
 pub use backchat_template::{Seal, seal};
 use context::Context;
 
@@ -114,14 +114,14 @@ impl<'a> Renderer<'a> {
         let structure = structure_by(template, self.settings, layout)?;
         let says = |generation, structure| Context::new(self.settings, layout, generation, structure);
         if template.leaves_blanks() {
-            let blanks = template.render(&says(Generation::BLANK, BLANK_STRUCTURE)).map_err(refused)?;
+            let blanks = template.render(&says(Generation::BLANK, BLANK_STRUCTURE)).map_err(DriverError::from)?;
             if let Some(text) = filled(&blanks, layout.generation, &structure) {
                 let rendered = finish(template, self.settings, layout, text, structure)?;
                 self.last.replace(Some((rendered.config.clone(), blanks)));
                 return Ok(rendered);
             }
         }
-        let text = template.render(&says(Generation::Is(layout.generation), &structure)).map_err(refused)?;
+        let text = template.render(&says(Generation::Is(layout.generation), &structure)).map_err(DriverError::from)?;
         finish(template, self.settings, layout, text, structure)
     }
 
@@ -152,9 +152,9 @@ fn finish(
     text: String,
     structure: String,
 ) -> Result<Rendered, DriverError> {
-    needs(template, &text, &format!("stats socket {}", settings.paths.socket.display()))?;
-    needs(template, &text, &format!("{GENERATION}{})", layout.generation))?;
-    needs(template, &text, &format!("proc.backchat_structure str({structure})"))?;
+    template.must_render(&text, &format!("stats socket {}", settings.paths.socket.display()))?;
+    template.must_render(&text, &format!("{GENERATION}{})", layout.generation))?;
+    template.must_render(&text, &format!("proc.backchat_structure str({structure})"))?;
     let (hosts, services) = (maps::text(&maps::hosts(layout)), maps::text(&maps::services(layout)));
     Ok(Rendered { config: seal(text), hosts, services, structure })
 }
@@ -166,7 +166,7 @@ pub fn structure(settings: &ConfigSettings, layout: &Layout) -> Result<String, D
 
 /// With samples in place of the servers and without any: a template may write a backend without servers otherwise.
 fn structure_by(template: &Template, settings: &ConfigSettings, layout: &Layout) -> Result<String, DriverError> {
-    let text = |samples| template.render(&Context::structure(settings, layout, samples)).map_err(refused);
+    let text = |samples| template.render(&Context::structure(settings, layout, samples)).map_err(DriverError::from);
     Ok(hash(&(text(false)? + &text(true)?)))
 }
 
@@ -186,19 +186,6 @@ pub(crate) fn located(
 /// Which generation a file renders.
 pub(crate) fn generation_of(config: &str) -> Option<u64> {
     config.split_once(GENERATION)?.1.split_once(')')?.0.parse().ok()
-}
-
-/// Without some lines the running process could not be driven, though it would pass its own check.
-fn needs(template: &Template, text: &str, wanted: &str) -> Result<(), DriverError> {
-    if text.contains(wanted) {
-        return Ok(());
-    }
-    let message = format!("the template must render '{wanted}'");
-    Err(DriverError::Check { file: template.name.clone(), message })
-}
-
-fn refused(error: RenderError) -> DriverError {
-    DriverError::Check { file: format!("{}:{}", error.template, error.line), message: error.reason }
 }
 
 #[cfg(test)]

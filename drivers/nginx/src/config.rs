@@ -7,7 +7,7 @@ mod context;
 use std::{cell::RefCell, net::SocketAddr, path::PathBuf, time::Duration};
 
 use backchat_contract::DriverError;
-use backchat_template::{BLANK_STRUCTURE, Generation, RenderError, Template, filled, hash, seal};
+use backchat_template::{BLANK_STRUCTURE, Generation, Template, filled, hash, seal};
 use context::Context;
 
 use crate::{
@@ -116,7 +116,7 @@ impl<'a> Renderer<'a> {
     }
 
     fn rendered(&self, context: &Context<'_>) -> Result<String, DriverError> {
-        self.settings.template.render(context).map_err(refused)
+        self.settings.template.render(context).map_err(DriverError::from)
     }
 }
 
@@ -126,12 +126,16 @@ fn finish(
     mut text: String,
     (generation, structure, layout): (u64, &str, &Layout),
 ) -> Result<String, DriverError> {
-    needs(settings, &text, &format!("unix:{}", settings.paths.control.display()))?;
+    settings.template.must_render(&text, &format!("unix:{}", settings.paths.control.display()))?;
     if !settings.is_include {
-        needs(settings, &text, &settings.paths.log.display().to_string())?;
-        needs(settings, &text, &settings.paths.pid.display().to_string())?;
+        settings.template.must_render(&text, &settings.paths.log.display().to_string())?;
+        settings.template.must_render(&text, &settings.paths.pid.display().to_string())?;
     }
-    needs_as(settings, &text, &format!("{generation} {structure}"), "{{ generation }} {{ structure }}")?;
+    settings.template.must_render_as(
+        &text,
+        &format!("{generation} {structure}"),
+        "{{ generation }} {{ structure }}",
+    )?;
     if lines::are_in(&text) {
         let message = format!("no line of the template may begin with '{}'", lines::MARK.trim_end());
         return Err(DriverError::Check { file: settings.template.name.clone(), message });
@@ -150,24 +154,6 @@ pub(crate) fn located(settings: &ConfigSettings, text: &str, error: &DriverError
     let context = Context::new(settings, &layout, Generation::Is(generation), &structure);
     let (file, message) = settings.template.blame(&context, text, (file, message));
     Some(DriverError::Check { file, message })
-}
-
-/// Without some lines the running process could not be driven, though it would pass its own check.
-fn needs(settings: &ConfigSettings, text: &str, wanted: &str) -> Result<(), DriverError> {
-    needs_as(settings, text, wanted, wanted)
-}
-
-/// The same, called by what renders it.
-fn needs_as(settings: &ConfigSettings, text: &str, wanted: &str, called: &str) -> Result<(), DriverError> {
-    if text.contains(wanted) {
-        return Ok(());
-    }
-    let message = format!("the template must render '{called}'");
-    Err(DriverError::Check { file: settings.template.name.clone(), message })
-}
-
-fn refused(error: RenderError) -> DriverError {
-    DriverError::Check { file: format!("{}:{}", error.template, error.line), message: error.reason }
 }
 
 #[cfg(test)]

@@ -12,7 +12,7 @@ use backchat_nginx::{
     lines::{self, MARK},
     paths::Paths,
 };
-use backchat_template::{RenderError, Template, hash, seal};
+use backchat_template::{Template, hash, seal};
 use context::Context;
 
 use crate::table::{self, Table};
@@ -112,17 +112,21 @@ pub fn render(settings: &ConfigSettings, table: &Table, room: u64, generation: u
 pub(crate) fn head(settings: &ConfigSettings, room: u64, generation: u64) -> Result<Rendered, DriverError> {
     let rendered = |generation, structure: &str| {
         let context = Context::new(settings, room, generation, structure);
-        settings.template.render(&context).map_err(refused)
+        settings.template.render(&context).map_err(DriverError::from)
     };
     let structure = hash(&rendered(0, "")?);
     let mut text = rendered(generation, &structure)?;
-    needs(settings, &text, &format!("unix:{}", settings.paths.control.display()))?;
+    settings.template.must_render(&text, &format!("unix:{}", settings.paths.control.display()))?;
     if !settings.is_include {
-        needs(settings, &text, &settings.paths.log.display().to_string())?;
-        needs(settings, &text, &settings.paths.pid.display().to_string())?;
+        settings.template.must_render(&text, &settings.paths.log.display().to_string())?;
+        settings.template.must_render(&text, &settings.paths.pid.display().to_string())?;
     }
-    needs_as(settings, &text, settings.balancer.trim_end(), "{{ balancer }}")?;
-    needs_as(settings, &text, &format!("{generation} {structure}"), "{{ generation }} {{ structure }}")?;
+    settings.template.must_render_as(&text, settings.balancer.trim_end(), "{{ balancer }}")?;
+    settings.template.must_render_as(
+        &text,
+        &format!("{generation} {structure}"),
+        "{{ generation }} {{ structure }}",
+    )?;
     if lines::are_in(&text) {
         let message = format!("no line of the template may begin with '{}'", MARK.trim_end());
         return Err(DriverError::Check { file: settings.template.name.clone(), message });
@@ -171,24 +175,6 @@ pub(crate) fn located(
     let context = Context::new(settings, room, generation, &structure);
     let (file, message) = settings.template.blame(&context, text, (file, message));
     Some(DriverError::Check { file, message })
-}
-
-/// Without some lines the running process could not be driven, though it would pass its own check.
-fn needs(settings: &ConfigSettings, text: &str, wanted: &str) -> Result<(), DriverError> {
-    needs_as(settings, text, wanted, wanted)
-}
-
-/// The same, called by what renders it.
-fn needs_as(settings: &ConfigSettings, text: &str, wanted: &str, called: &str) -> Result<(), DriverError> {
-    if text.contains(wanted) {
-        return Ok(());
-    }
-    let message = format!("the template must render '{called}'");
-    Err(DriverError::Check { file: settings.template.name.clone(), message })
-}
-
-fn refused(error: RenderError) -> DriverError {
-    DriverError::Check { file: format!("{}:{}", error.template, error.line), message: error.reason }
 }
 
 #[cfg(test)]

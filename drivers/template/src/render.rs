@@ -13,6 +13,7 @@ pub use blanks::{BLANK_STRUCTURE, Generation, filled};
 pub(crate) use filters::NAMES as FILTERS;
 pub use rows::{Cell, Rows};
 
+use backchat_contract::DriverError;
 use minijinja::{AutoEscape, Environment, ErrorKind, UndefinedBehavior, syntax::SyntaxConfig, value::Serde};
 use serde::Serialize;
 
@@ -41,7 +42,28 @@ pub struct RenderError {
     pub reason: String,
 }
 
+impl From<RenderError> for DriverError {
+    fn from(error: RenderError) -> Self {
+        Self::Check { file: format!("{}:{}", error.template, error.line), message: error.reason }
+    }
+}
+
 impl Template {
+    /// Refuses a rendered text without what the data plane could not be driven without, though it would pass its own
+    /// check.
+    pub fn must_render(&self, text: &str, wanted: &str) -> Result<(), DriverError> {
+        self.must_render_as(text, wanted, wanted)
+    }
+
+    /// The same, called by what renders it.
+    pub fn must_render_as(&self, text: &str, wanted: &str, called: &str) -> Result<(), DriverError> {
+        if text.contains(wanted) {
+            return Ok(());
+        }
+        let message = format!("the template must render '{called}'");
+        Err(DriverError::Check { file: self.name.clone(), message })
+    }
+
     /// Renders with the values of `context`, a struct or a map. Block tags alone on a line leave no line behind.
     pub fn render(&self, context: &impl Serialize) -> Result<String, RenderError> {
         let values = minijinja::Value::from(Serde(context));

@@ -4,11 +4,13 @@
 //! PATH, or named by an environment variable (`BACKCHAT_HAPROXY`, `BACKCHAT_NGINX`, `BACKCHAT_OPENRESTY`).
 
 mod bench;
+mod echo;
 mod endpoints;
 mod haproxy;
 mod life;
 mod nginx;
 mod openresty;
+mod policies;
 mod rig;
 mod routes;
 mod structure;

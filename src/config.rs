@@ -9,6 +9,7 @@ mod common;
 mod file;
 mod lb;
 mod offer;
+mod services;
 mod values;
 mod whose;
 
@@ -17,11 +18,15 @@ pub use common::{Common, ProfileName};
 pub use file::{FileError, blame, read};
 pub use lb::{DriverName, Lb, OnExit, OpenrestyMode, Own as LbOwn, PlanFormat};
 pub use offer::Offer;
+pub use services::{CanaryTable, CheckTable, Headers, Pair, ServiceTable, TimeoutsTable};
 pub use values::{Bind, LogFilter, LogFormat, Reachable, Span, Tag, Text, ValueError};
 pub use whose::{Daemon, whose};
 
 /// A layer of configuration: what a flag, the environment or a file said, and nothing else.
 pub trait Layer: Sized + clap::Args {
+    /// The keys of a file that are no flags: tables.
+    const TABLES: &'static [&'static str] = &[];
+
     /// This layer upon another one: what it says counts, what it leaves out is taken from below.
     #[must_use]
     fn over(self, below: Self) -> Self;

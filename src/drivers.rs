@@ -3,11 +3,12 @@
 pub mod offline;
 
 use std::{
+    fmt::Display,
     net::SocketAddr,
     path::{Path, PathBuf},
 };
 
-use backchat_contract::DriverError;
+use backchat_contract::{DriverError, Policies, Protocol, ServicePolicy};
 use backchat_haproxy::{AttachedSettings, HaproxyDriver, Template};
 use backchat_nginx::NginxDriver;
 use backchat_openresty::OpenrestyDriver;
@@ -47,6 +48,8 @@ pub struct Managed<'a> {
     pub program: &'a Path,
     /// Where it listens for HTTP.
     pub listen: &'a [SocketAddr],
+    /// How each service is balanced.
+    pub policies: &'a Policies,
     /// A template of the operator's own.
     pub template: Option<&'a Path>,
     /// Where its files and sockets lie.
@@ -68,6 +71,8 @@ fn haproxy_settings(wanted: &Managed<'_>, spares: usize) -> Result<backchat_hapr
         paths,
         wanted.listen.to_vec(),
     );
+    let lacks = |policy: &ServicePolicy| backchat_haproxy::policy::lacks(policy, Protocol::Http);
+    let config = ConfigSettings { policies: spoken(wanted.policies, "HAProxy", lacks)?, ..config };
     Ok(ManagedSettings {
         program: wanted.program.display().to_string(),
         spares,
@@ -107,6 +112,8 @@ pub struct AttachedNginx<'a> {
     pub pid_file: &'a Path,
     /// Where our file listens for HTTP, if anywhere.
     pub listen: &'a [SocketAddr],
+    /// How each service is balanced.
+    pub policies: &'a Policies,
     /// A template of the operator's own.
     pub template: Option<&'a Path>,
     /// Where our sockets lie.
@@ -124,7 +131,8 @@ fn attached_nginx_settings(wanted: &AttachedNginx<'_>) -> Result<backchat_nginx:
     use backchat_nginx::{AttachedSettings, config::ConfigSettings, paths::Paths};
     let paths = Paths::new(&absolute(wanted.run_dir)?)?;
     let template = template(wanted.template, "nginx-include.conf.jinja", NGINX_INCLUDE_TEMPLATE)?;
-    let config = ConfigSettings::new(template, paths, wanted.listen.to_vec());
+    let mut config = ConfigSettings::new(template, paths, wanted.listen.to_vec());
+    config.policies = spoken(wanted.policies, "nginx", |policy| of_nginx(policy, wanted.listen))?;
     let [include, conf, pid_file] = [wanted.include, wanted.conf, wanted.pid_file].map(absolute);
     let program = wanted.program.display().to_string();
     let mut settings = AttachedSettings::new(config, program, include?, conf?, pid_file?)?;
@@ -142,7 +150,8 @@ fn nginx_settings(wanted: &Managed<'_>) -> Result<backchat_nginx::ManagedSetting
     use backchat_nginx::{ManagedSettings, config::ConfigSettings, paths::Paths};
     let paths = Paths::new(&absolute(wanted.run_dir)?)?;
     let template = template(wanted.template, "nginx.conf.jinja", NGINX_TEMPLATE)?;
-    let config = ConfigSettings::new(template, paths, wanted.listen.to_vec());
+    let mut config = ConfigSettings::new(template, paths, wanted.listen.to_vec());
+    config.policies = spoken(wanted.policies, "nginx", backchat_nginx::policy::lacks)?;
     Ok(ManagedSettings {
         program: wanted.program.display().to_string(),
         template_file: wanted.template.filter(|_| !wanted.rehearsal).map(absolute).transpose()?,
@@ -168,6 +177,10 @@ fn openresty_of(
     let paths = Paths::new(&absolute(wanted.run_dir)?)?;
     let template = template(wanted.template, "openresty.conf.jinja", OPENRESTY_TEMPLATE)?;
     let config = ConfigSettings::new(template, BALANCER.into(), paths, wanted.listen.to_vec());
+    let config = ConfigSettings {
+        policies: spoken(wanted.policies, "OpenResty's Lua", backchat_openresty::policy::lacks)?,
+        ..config
+    };
     let template_file = wanted.template.filter(|_| !wanted.rehearsal).map(absolute).transpose()?;
     Ok(ManagedSettings { template_file, ..ManagedSettings::new(config, found) })
 }
@@ -195,7 +208,12 @@ fn attached_openresty_settings(
     use backchat_openresty::{AttachedSettings, Paths, config::ConfigSettings};
     let paths = Paths::new(&absolute(wanted.run_dir)?)?;
     let template = template(wanted.template, "openresty-include.conf.jinja", OPENRESTY_INCLUDE_TEMPLATE)?;
-    let config = ConfigSettings::new(template, BALANCER.into(), paths, wanted.listen.to_vec());
+    let mut config = ConfigSettings::new(template, BALANCER.into(), paths, wanted.listen.to_vec());
+    let lacks = |policy: &ServicePolicy| {
+        let here = backchat_openresty::policy::lacks(policy).map(str::to_owned);
+        here.or_else(|| of_nginx(policy, wanted.listen))
+    };
+    config.policies = spoken(wanted.policies, "OpenResty's Lua", lacks)?;
     let [include, conf, pid_file] = [wanted.include, wanted.conf, wanted.pid_file].map(absolute);
     let program = wanted.program.display().to_string();
     let mut settings = AttachedSettings::new(config, program, include?, conf?, pid_file?)?;
@@ -208,6 +226,26 @@ fn attached_openresty_settings(
 pub async fn openresty_without_lua(named: Option<&Path>) -> Result<PathBuf, DriverError> {
     let named = named.map(|path| path.display().to_string());
     Ok(backchat_openresty::program::find_any(named.as_deref()).await?.into())
+}
+
+/// The policies, where the data plane has words for all of them.
+fn spoken<W: Display>(
+    policies: &Policies,
+    plane: &str,
+    lacks: impl Fn(&ServicePolicy) -> Option<W>,
+) -> Result<Policies, DriverError> {
+    let missing = policies.iter().find_map(|(service, policy)| Some((service, lacks(policy)?)));
+    missing.map_or_else(
+        || Ok(policies.clone()),
+        |(service, what)| Err(DriverError::Unsupported(format!("balance service {service} by {plane} so: {what}"))),
+    )
+}
+
+/// What somebody else's nginx lacks: without a listener of ours, all that only a location can do.
+fn of_nginx(policy: &ServicePolicy, listen: &[SocketAddr]) -> Option<String> {
+    let of_location = || backchat_nginx::policy::of_location(policy).filter(|_| listen.is_empty());
+    let lacks = backchat_nginx::policy::lacks(policy).map(str::to_owned);
+    lacks.or_else(|| of_location().map(|what| format!("{what}: it takes a listener of ours: --listen")))
 }
 
 /// The operator's template, else ours.
@@ -232,8 +270,15 @@ mod tests {
         let file = folder.path().join("my.jinja");
         std::fs::write(&file, "mine").unwrap();
         let template = Some(file.as_path());
-        let wanted =
-            Managed { program: Path::new("nginx"), listen: &[], template, run_dir: folder.path(), rehearsal: false };
+        let policies = Policies::default();
+        let wanted = Managed {
+            program: Path::new("nginx"),
+            listen: &[],
+            policies: &policies,
+            template,
+            run_dir: folder.path(),
+            rehearsal: false,
+        };
         let ours = nginx_settings(&wanted).unwrap();
         let [include, conf, pid_file] = ["b.conf", "nginx.conf", "nginx.pid"].map(|name| folder.path().join(name));
         let attached = AttachedNginx {
@@ -243,6 +288,7 @@ mod tests {
             conf: &conf,
             pid_file: &pid_file,
             listen: &[],
+            policies: &policies,
             template,
             run_dir: folder.path(),
             rehearsal: false,

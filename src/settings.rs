@@ -7,6 +7,7 @@ mod agent;
 mod common;
 mod host;
 mod lb;
+mod services;
 #[cfg(test)]
 mod tests;
 
@@ -17,7 +18,10 @@ pub use common::{Common, KeySource, Log};
 pub use host::Host;
 pub use lb::{AttachedNginx, Lb, Managed, OnExit, OpenrestyMode, PlanFormat, Plane, Run};
 
-use crate::{admin, model::NameError};
+use crate::{
+    admin,
+    model::{NameError, ServiceName},
+};
 
 /// Why settings do not hold together. Each says what to do about it.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -40,6 +44,9 @@ pub enum Error {
     /// Two flags that say different things, or one that needs another.
     #[error("{0}")]
     Flags(String),
+    /// A service is to be balanced as nobody can.
+    #[error("services.{0}: {1}")]
+    Service(ServiceName, String),
     /// A word of the interface that is not there yet.
     #[error("{0}: not yet: {1}")]
     NotYet(&'static str, &'static str),

@@ -197,7 +197,9 @@ end
 
 -- Whose turn it is: each candidate's turn grows by its weight, the greatest is taken and pays for all ---------------
 
-local function turn(peers, is)
+local chosen = {}
+
+function chosen.turn(peers, is)
     local best, total = nil, 0
     for i = 1, #peers do
         local peer = peers[i]
@@ -215,11 +217,64 @@ local function turn(peers, is)
     return best
 end
 
+-- Requests that this worker has with each: endpoint -> how many.
+local active = {}
+
+-- The one with the fewest requests for its weight; of several, whose turn it is.
+function chosen.least(peers, is)
+    local fewest
+    for i = 1, #peers do
+        local peer = peers[i]
+        if not is or is(peer) then
+            local load = (active[peer.id] or 0) / peer.weight
+            fewest = math.min(fewest or load, load)
+        end
+    end
+    return chosen.turn(peers, function(peer)
+        return (not is or is(peer)) and (active[peer.id] or 0) / peer.weight == fewest
+    end)
+end
+
+-- Any, by weight.
+function chosen.random(peers, is)
+    local best, total = nil, 0
+    for i = 1, #peers do
+        local peer = peers[i]
+        if not is or is(peer) then
+            total = total + peer.weight
+            if math.random() * total < peer.weight then
+                best = peer
+            end
+        end
+    end
+    return best
+end
+
+-- The same for the same key, whoever else comes and goes: each peer draws by the key, and the luckiest has it
+-- (rendezvous hashing, Thaler and Ravishankar 1998).
+function chosen.hash(peers, is, key)
+    local best, luckiest
+    for i = 1, #peers do
+        local peer = peers[i]
+        if not is or is(peer) then
+            local a, b, c, d = string.byte(ngx.md5_bin(key .. " " .. peer.addr), 1, 4)
+            local drawn = (a * 2 ^ 24 + b * 2 ^ 16 + c * 2 ^ 8 + d + 0.5) / 2 ^ 32
+            local luck = -peer.weight / math.log(drawn)
+            if not best or luck > luckiest then
+                best, luckiest = peer, luck
+            end
+        end
+    end
+    return best
+end
+
 -- A peer for a request that tried these in vain. Those that failed lately, and those tried already, come only where
 -- there is no other: a kept-alive connection may have been closed by a peer that is well.
-local function pick(peers, tried)
+local function pick(peers, tried, policy)
+    local choose = chosen[policy.by or "turn"]
+    local key = policy.variable and ngx.var[policy.variable] or ""
     if not tried and not next(failures) then
-        return turn(peers)
+        return choose(peers, nil, key)
     end
     tried = tried or {}
     local now = ngx.now()
@@ -230,7 +285,7 @@ local function pick(peers, tried)
         local failure = failures[peer.addr]
         return untried(peer) and not (failure and failure.till > now)
     end
-    return turn(peers, sound) or turn(peers, untried) or turn(peers)
+    return choose(peers, sound, key) or choose(peers, untried, key) or choose(peers, nil, key)
 end
 
 local function failed(peer)
@@ -244,6 +299,7 @@ end
 -- What is in flight: one counter for each worker and endpoint, for a worker that dies takes its requests along ------
 
 local function enter(peer)
+    active[peer.id] = (active[peer.id] or 0) + 1
     peer.key = peer.key or pid .. " " .. peer.id
     local count, _, forcible = flight:incr(peer.key, 1, 0)
     if not count or forcible then
@@ -253,6 +309,8 @@ local function enter(peer)
 end
 
 local function leave(peer)
+    local left = (active[peer.id] or 1) - 1
+    active[peer.id] = left > 0 and left or nil
     -- Only this worker counts here: nobody else can have entered in between.
     if flight:incr(peer.key, -1) == 0 then
         flight:delete(peer.key)
@@ -308,6 +366,44 @@ local function answer(status, text)
     return ngx.exit(status)
 end
 
+-- How a service is balanced.
+local NO_POLICY = {}
+
+local function policy_of(name)
+    return settings.services[name] or NO_POLICY
+end
+
+local function serves(name)
+    local service = live.services[name]
+    return service and service.http and #service.ready > 0
+end
+
+-- The service itself or one of its canaries; where one of them has nobody, the other answers.
+local function pool(name)
+    local canaries = policy_of(name).canaries
+    for _, canary in ipairs(canaries or {}) do
+        if serves(canary.service) then
+            local picked
+            if canary.share then
+                picked = math.random(0, 9999) < canary.share
+            else
+                picked = ngx.var[canary.variable] == canary.value
+            end
+            if picked or not serves(name) then
+                return canary.service
+            end
+        end
+    end
+    return name
+end
+
+local function begin(name)
+    if not serves(name) then
+        return answer(503, "no server for this service")
+    end
+    ngx.ctx.backchat = { service = name }
+end
+
 -- access_by_lua: finds the service, or answers.
 function M.route()
     refresh()
@@ -319,10 +415,19 @@ function M.route()
     local service = name and live.services[name]
     if not service or not service.http then
         return answer(settings.no_route_status, "no route for this host and path")
-    elseif #service.ready == 0 then
-        return answer(503, "no server for this service")
     end
-    ngx.ctx.backchat = { service = name }
+    name = pool(name)
+    local location = policy_of(name).location
+    if location then
+        return ngx.exec(location)
+    end
+    return begin(name)
+end
+
+-- access_by_lua of a service's own location: what was found is its.
+function M.enter(name)
+    refresh()
+    return begin(name)
 end
 
 -- balancer_by_lua: finds the endpoint, once more for each one that fails.
@@ -343,7 +448,8 @@ function M.balance()
     repeat
         refresh()
         local service = live.services[request.service]
-        peer = service and pick(service.ready, request.tried)
+        local policy = policy_of(request.service)
+        peer = service and pick(service.ready, request.tried, policy)
         if not peer then
             -- Its last one has gone since the request was routed: while its body came in.
             return ngx.exit(BUSY)
@@ -354,7 +460,7 @@ function M.balance()
         if not newest then
             leave(peer)
         elseif not request.tried then
-            local more = math.min(#service.ready - 1, MORE_TRIES)
+            local more = math.min(#service.ready - 1, policy.retries or MORE_TRIES)
             if more > 0 then
                 balancer.set_more_tries(more)
             end
@@ -536,6 +642,7 @@ end
 -- init_by_lua: once for each start and each reload. The dict outlives a reload, and loses all when it is resized.
 function M.init(said)
     settings = said
+    settings.services = said.services or {}
     if not dict:get("boot") then
         dict:set("boot", random_id())
         dict:set("version", 0)

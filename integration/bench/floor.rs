@@ -11,7 +11,7 @@ use backchat::{
     demo::{Web, child::Folder, plane::haproxy, ports},
     drivers::{self, Managed},
 };
-use backchat_contract::{Driver, Mode, Step};
+use backchat_contract::{Driver, Mode, Policies, Step};
 use backchat_haproxy::HaproxyDriver;
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},
@@ -93,6 +93,7 @@ impl Stage {
         let managed = Managed {
             program: &haproxy(),
             listen: &[ports::free()?],
+            policies: &Policies::default(),
             template: None,
             run_dir: &run_dir,
             rehearsal: false,

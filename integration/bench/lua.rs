@@ -4,6 +4,7 @@ use std::{io, net::SocketAddr, path::Path};
 
 use anyhow::{Context as _, Result, ensure};
 use backchat::drivers::{self, Managed};
+use backchat_contract::Policies;
 use backchat_openresty::OpenrestyDriver;
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},
@@ -16,8 +17,14 @@ pub(crate) const SOCKET: &str = "nginx.sock";
 /// A driver of an OpenResty in this folder: of the program that `BACKCHAT_OPENRESTY` names, or one that has Lua.
 pub(crate) async fn driver(run_dir: &Path, front: SocketAddr) -> Result<OpenrestyDriver> {
     let named = std::env::var_os("BACKCHAT_OPENRESTY");
-    let managed =
-        Managed { program: Path::new("openresty"), listen: &[front], template: None, run_dir, rehearsal: false };
+    let managed = Managed {
+        program: Path::new("openresty"),
+        listen: &[front],
+        policies: &Policies::default(),
+        template: None,
+        run_dir,
+        rehearsal: false,
+    };
     let settings = drivers::openresty_settings(&managed, named.as_deref().map(Path::new)).await?;
     Ok(drivers::openresty(settings)?)
 }

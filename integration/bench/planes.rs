@@ -16,6 +16,7 @@ use backchat::{
     drivers::{self, Managed},
     model::{Desired, Endpoint, EndpointState, Route, Service, Weight},
 };
+use backchat_contract::Policies;
 use rustix::process::{Pid, Signal, kill_process};
 
 use crate::{
@@ -62,6 +63,7 @@ async fn bare(reloads: u64, within: Duration) -> Result<Counts> {
     let managed = Managed {
         program: &reload::nginx(),
         listen: &[front],
+        policies: &Policies::default(),
         template: None,
         run_dir: folder.path(),
         rehearsal: false,

@@ -2,11 +2,11 @@
 
 use std::{fmt::Debug, time::Duration};
 
-use backchat_contract::{Desired, Driver, Mode, PlanView, Report, Step};
+use backchat_contract::{Desired, Driver, Mode, PlanView, Policies, Report, Step};
 use tokio::time::{Instant, sleep};
 
 use super::{
-    rig::Rig,
+    rig::{Rig, Ruled},
     web::{self, LONG},
     words::Wanted,
 };
@@ -41,6 +41,17 @@ impl<R: Rig> Bench<R> {
     pub(crate) async fn start() -> Self {
         let rig = R::new();
         let mut driver = rig.driver();
+        driver.ensure().await.unwrap();
+        Self { rig, driver }
+    }
+
+    /// The same, with these policies.
+    pub(crate) async fn ruled(policies: Policies) -> Self
+    where
+        R: Ruled,
+    {
+        let rig = R::new();
+        let mut driver = rig.ruled(policies);
         driver.ensure().await.unwrap();
         Self { rig, driver }
     }

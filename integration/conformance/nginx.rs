@@ -9,6 +9,7 @@ use std::{
     time::{Duration, Instant},
 };
 
+use backchat_contract::Policies;
 use backchat_nginx::{
     ManagedSettings, NginxDriver, Template,
     config::ConfigSettings,
@@ -21,11 +22,17 @@ use tempfile::TempDir;
 
 mod attached;
 
-use super::{conformance, haproxy::free_addr, rig::Rig, web::LONG};
+use super::{
+    conformance,
+    haproxy::free_addr,
+    rig::{Rig, Ruled},
+    web::LONG,
+};
 
 conformance!(NginxRig:
     endpoints::{come_and_go, both_families, weigh, drain_without_loss, move_without_loss, only_listeners_get_requests, swap_without_a_gap},
     routes::{hosts_and_paths, no_host_no_route_no_endpoint, default_service, every_name_serves, hostile_words_are_no_names, move_at_once},
+    policies::{strip_prefix, headers, allowed_networks, rate_limit, sticky, balances, canaries, canary_share, response_timeout, upgrades},
     structure::{new_services_need_no_reload, more_services_than_spares, an_edited_file_blocks, held_structure_waits},
     life::{nothing_to_do_is_nothing_done, drift_is_repaired, a_killed_plane_comes_back, a_foreign_reload_is_seen, another_driver_adopts, the_file_holds_the_set},
 );
@@ -64,6 +71,15 @@ fn number(pid: Pid) -> u32 {
     u32::try_from(pid.as_raw_nonzero().get()).unwrap()
 }
 
+impl Ruled for NginxRig {
+    fn ruled(&self, policies: Policies) -> NginxDriver {
+        let text = include_str!("../../templates/nginx.conf.jinja").into();
+        let template = Template { name: "nginx.conf.jinja".into(), text };
+        let config = ConfigSettings { policies, ..ConfigSettings::new(template, self.paths(), vec![self.http]) };
+        NginxDriver::managed(ManagedSettings { program: program(), ..ManagedSettings::new(config) })
+    }
+}
+
 impl Rig for NginxRig {
     type Driver = NginxDriver;
     const SPARE_SERVICES: usize = 0;
@@ -75,10 +91,7 @@ impl Rig for NginxRig {
     }
 
     fn driver(&self) -> NginxDriver {
-        let text = include_str!("../../templates/nginx.conf.jinja").into();
-        let template = Template { name: "nginx.conf.jinja".into(), text };
-        let config = ConfigSettings::new(template, self.paths(), vec![self.http]);
-        NginxDriver::managed(ManagedSettings { program: program(), ..ManagedSettings::new(config) })
+        self.ruled(Policies::default())
     }
 
     fn http(&self) -> SocketAddr {

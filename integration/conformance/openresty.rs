@@ -7,6 +7,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
+use backchat_contract::Policies;
 use backchat_nginx::titles::is_master;
 use backchat_openresty::{
     ManagedSettings, OpenrestyDriver, Paths, Template,
@@ -23,7 +24,7 @@ use super::{
     conformance,
     haproxy::free_addr,
     nginx::{pid, serving},
-    rig::Rig,
+    rig::{Rig, Ruled},
 };
 
 mod attached;
@@ -33,6 +34,7 @@ mod room;
 conformance!(OpenrestyRig:
     endpoints::{come_and_go, both_families, weigh, drain_without_loss, move_without_loss, only_listeners_get_requests, swap_without_a_gap},
     routes::{hosts_and_paths, no_host_no_route_no_endpoint, default_service, every_name_serves, hostile_words_are_no_names, move_at_once},
+    policies::{strip_prefix, headers, allowed_networks, rate_limit, sticky, balances, canaries, canary_share, response_timeout, upgrades},
     structure::{new_services_need_no_reload, an_edited_file_blocks},
     life::{nothing_to_do_is_nothing_done, drift_is_repaired, a_killed_plane_comes_back, a_foreign_reload_is_seen, another_driver_adopts, the_file_holds_the_set},
 );
@@ -81,6 +83,14 @@ impl OpenrestyRig {
 
     fn config(&self) -> PathBuf {
         self.paths().config
+    }
+}
+
+impl Ruled for OpenrestyRig {
+    fn ruled(&self, policies: Policies) -> OpenrestyDriver {
+        let mut settings = self.settings();
+        settings.config.policies = policies;
+        OpenrestyDriver::managed(settings).unwrap()
     }
 }
 

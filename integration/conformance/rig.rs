@@ -2,7 +2,7 @@
 
 use std::net::SocketAddr;
 
-use backchat_contract::Driver;
+use backchat_contract::{Driver, Policies};
 
 /// A data plane on a fresh folder and fresh ports. All of it ends when the rig is dropped.
 pub(crate) trait Rig: Send + Sync {
@@ -42,4 +42,10 @@ pub(crate) trait Rig: Send + Sync {
 
     /// Takes this server out of the live data plane behind the driver's back, and changes the weight of that one.
     fn tamper(&self, service: &str, gone: &str, reweighted: &str) -> impl Future<Output = ()> + Send;
+}
+
+/// One that is told how services are balanced.
+pub(crate) trait Ruled: Rig {
+    /// The driver, with these policies.
+    fn ruled(&self, policies: Policies) -> Self::Driver;
 }

@@ -88,6 +88,7 @@ pub(super) fn attached<'a>(theirs: &'a AttachedNginx, settings: &'a Lb) -> drive
         conf: &theirs.conf,
         pid_file: &theirs.pid_file,
         listen: &theirs.listen,
+        policies: &settings.services,
         template: theirs.template.as_deref(),
         run_dir: &settings.common.run_dir,
         rehearsal: false,
@@ -106,6 +107,7 @@ pub(super) fn wanted<'a>(managed: &'a Managed, settings: &'a Lb) -> drivers::Man
     drivers::Managed {
         program: &managed.program,
         listen: &managed.listen,
+        policies: &settings.services,
         template: managed.template.as_deref(),
         run_dir: &settings.common.run_dir,
         rehearsal: false,

@@ -85,7 +85,7 @@ pub fn read<L: Layer>(path: &Path) -> Result<L, FileError> {
 fn parse<L: Layer>(path: &Path, text: &str) -> Result<L, FileError> {
     let at = |offset: usize, message: String| mistake(path, text, offset, message);
     let wrong = |e: toml::de::Error| at(e.span().map_or(0, |s| s.start), e.message().replace('\n', ", "));
-    let known = flags::<L>();
+    let known = [flags::<L>(), L::TABLES.iter().map(ToString::to_string).collect()].concat();
     let keys = keys(path, text)?;
     if let Some(key) = keys.into_keys().find(|key| !known.contains(key.get_ref())) {
         return Err(at(key.span().start, unknown(key.get_ref(), &known)));

@@ -1,10 +1,10 @@
 //! What a balancer is told.
 
-use std::path::PathBuf;
+use std::{collections::BTreeMap, path::PathBuf};
 
 use serde::Deserialize;
 
-use super::{Bind, Common, Layer, Span, Text, lay};
+use super::{Bind, Common, Layer, ServiceTable, Span, Text, lay};
 use crate::{model::ServiceName, source::Uri};
 
 /// What a balancer is told.
@@ -182,17 +182,24 @@ pub struct Own {
     /// The longest time in which a member that comes and goes is held down, 0s for never; 5m if left out
     #[arg(long, env = "BACKCHAT_HOLD_DOWN", value_name = "TIME", help_heading = "Policy")]
     pub hold_down: Option<Text<Span>>,
+
+    /// How each service is balanced: tables of a file, no flags.
+    #[arg(skip)]
+    pub services: Option<BTreeMap<ServiceName, ServiceTable>>,
 }
 
 impl Own {
     fn over(self, below: Self) -> Self {
         lay!(self over below: driver, listen, haproxy, nginx, openresty, openresty_mode, attach, haproxy_socket,
             nginx_include, nginx_conf, pid_file, template, spares, on_exit, force, approve, dry_run, format, source, no_gossip,
-            once, default_service, allow_loopback, empty_service, guard_window, hold_down)
+            once, default_service, allow_loopback, empty_service, guard_window, hold_down,
+            services)
     }
 }
 
 impl Layer for Lb {
+    const TABLES: &'static [&'static str] = &["services"];
+
     fn over(self, below: Self) -> Self {
         Self { common: self.common.over(below.common), own: self.own.over(below.own) }
     }

@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use super::{
-    AgentOwn, FileError, LbOwn,
+    AgentOwn, FileError, Layer, Lb, LbOwn,
     file::{flags, keys, text},
 };
 
@@ -28,7 +28,8 @@ pub fn whose(path: &Path) -> Result<Option<(Daemon, String)>, FileError> {
         own.sort_by_key(|key| key.span().start);
         own.into_iter().map(|key| key.get_ref().clone()).collect::<Vec<_>>()
     };
-    let (agent, lb) = (said(&flags::<AgentOwn>()), said(&flags::<LbOwn>()));
+    let tables = Lb::TABLES.iter().map(ToString::to_string).collect();
+    let (agent, lb) = (said(&flags::<AgentOwn>()), said(&[flags::<LbOwn>(), tables].concat()));
     let (daemon, own) = if agent.len() > lb.len() { (Daemon::Agent, agent) } else { (Daemon::Lb, lb) };
     Ok(own.into_iter().next().map(|key| (daemon, key)))
 }
@@ -51,6 +52,7 @@ mod tests {
         check("[[service]]\nname = 'web'", Some((Daemon::Agent, "service")));
         check("command = ['nginx']", Some((Daemon::Agent, "command")));
         check("node = 'a'\nbind = '0.0.0.0:1'", None);
+        check("[services.web]\nretries = 1", Some((Daemon::Lb, "services")));
         check("nonsense = 1", None);
         check("host = ['a']\ndriver = 'nginx'\nspares = 1", Some((Daemon::Lb, "driver")));
     }

@@ -8,7 +8,9 @@ use std::{
 
 pub use crate::config::{OnExit, OpenrestyMode, PlanFormat};
 
-use super::{Common, Error, Host};
+use backchat_contract::Policies;
+
+use super::{Common, Error, Host, services::policies};
 use crate::{
     config::{self, Bind, DriverName, Text, plain},
     model::ServiceName,
@@ -30,6 +32,8 @@ pub struct Lb {
     pub force: bool,
     /// Whether new structure waits until a person applies it.
     pub approve: bool,
+    /// How each service is balanced.
+    pub services: Policies,
     /// The service that answers where no host matches, whoever else claims it.
     pub default_service: Option<ServiceName>,
     /// Whether endpoints on loopback are taken: by flag, or as this node is bound to loopback itself.
@@ -187,6 +191,7 @@ impl Lb {
             empty_service: span(own.empty_service, Duration::from_secs(600)),
             guard_window: span(own.guard_window, Duration::from_secs(10)),
             hold_down: span(own.hold_down, Duration::from_secs(300)),
+            services: policies(own.services.clone().unwrap_or_default())?,
             plane: plane(own)?,
             common,
         })

@@ -10,6 +10,7 @@ mod error;
 mod names;
 #[cfg(feature = "paper")]
 pub mod paper;
+pub mod policy;
 mod view;
 
 pub use change::{Action, Change, ChangeKind, ChangeStatus, Reason, diff, diff_by_way_of, sort, waiting, words};
@@ -18,4 +19,5 @@ pub use digits::{push_addr, push_number};
 pub use driver::{Driver, Idle, Mode, Plane, Report, Step, Structure, Trial};
 pub use error::{DriverError, Refusal};
 pub use names::{EndpointAddr, EndpointName, HostPattern, NameError, NodeName, PathPrefix, ServiceName, Weight};
+pub use policy::{Policies, ServicePolicy};
 pub use view::{FileChange, PlanView, Summary};

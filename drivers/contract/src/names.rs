@@ -17,7 +17,7 @@ pub struct NameError {
 }
 
 impl NameError {
-    fn new(what: &'static str, value: &str, rule: &'static str) -> Self {
+    pub(crate) fn new(what: &'static str, value: &str, rule: &'static str) -> Self {
         // A hostile value may be long; an error is read by people.
         let value = value.chars().take(80).collect();
         Self { what, value, rule }

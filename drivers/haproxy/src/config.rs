@@ -8,12 +8,17 @@ mod context;
 
 use std::{cell::RefCell, net::SocketAddr, time::Duration};
 
-use backchat_contract::{DriverError, ServiceName};
+use backchat_contract::{DriverError, Policies, Protocol, ServiceName};
 use backchat_template::{BLANK_STRUCTURE, Generation, Template, filled, hash};
 pub use backchat_template::{Seal, seal};
 use context::Context;
 
-use crate::{layout::Layout, maps, options::ServerOptions, paths::Paths};
+use crate::{
+    layout::{Backend, BackendName, Layout},
+    maps,
+    options::ServerOptions,
+    paths::Paths,
+};
 
 /// What stands before the generation in the file.
 pub(crate) const GENERATION: &str = "proc.backchat_gen str(";
@@ -35,6 +40,8 @@ pub struct ConfigSettings {
     pub no_route_status: u16,
     /// How long a worker may go on after a reload, in whole seconds, at least 1.
     pub hard_stop: Duration,
+    /// How each service is balanced.
+    pub policies: Policies,
     /// What every server is told, here and in `add server` alike.
     pub server_options: ServerOptions,
 }
@@ -59,8 +66,27 @@ impl ConfigSettings {
             stats_listen: None,
             no_route_status: 404,
             hard_stop: Duration::from_secs(30),
+            policies: Policies::default(),
             server_options: ServerOptions::default(),
         }
+    }
+}
+
+impl ConfigSettings {
+    /// The layout of a fresh file: the backends of the services that the operator named, and this many spares.
+    pub fn fresh(&self, generation: u64, spares: usize) -> Layout {
+        let mut layout = Layout::empty(generation, spares);
+        layout.backends.extend(self.declared());
+        layout
+    }
+
+    /// Backends that are there before their services: a policy is of the structure, and a spare has none.
+    pub(crate) fn declared(&self) -> impl Iterator<Item = (BackendName, Backend)> {
+        let tcp = |service: &ServiceName| self.tcp_listen.iter().any(|listen| listen.service == *service);
+        self.policies.iter().map(move |(service, _)| {
+            let protocol = if tcp(service) { Protocol::Tcp } else { Protocol::Http };
+            (BackendName::from(service), Backend { protocol, ..Backend::default() })
+        })
     }
 }
 

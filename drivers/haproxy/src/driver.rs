@@ -6,12 +6,15 @@ use std::{
     time::{Duration, Instant},
 };
 
-use backchat_contract::{Desired, Driver, DriverError, EndpointId, Idle, Mode, PlanView, Plane, Report, Step, Trial};
+use backchat_contract::{
+    Desired, Driver, DriverError, EndpointId, Idle, Mode, PlanView, Plane, Policies, Report, Step, Trial,
+};
 use backchat_template::{Template, failpoint::point_async};
 
 use crate::{
     apply,
     connection::Connection,
+    layout::Layout,
     managed::Managed,
     observe::{self, Clock, Flavour, Observed},
     options::ServerOptions,
@@ -30,6 +33,8 @@ const NOT_YET: Duration = Duration::from_millis(10);
 pub struct HaproxyDriver {
     flavour: Flavour,
     options: ServerOptions,
+    policies: Policies,
+    fresh: Layout,
     drain_limit: Duration,
     connection: Connection,
     clock: Clock,
@@ -48,6 +53,8 @@ impl HaproxyDriver {
         Ok(Self {
             flavour: managed.flavour().clone(),
             options: managed.settings().config.server_options.clone(),
+            policies: managed.settings().config.policies.clone(),
+            fresh: managed.settings().config.fresh(0, managed.settings().spares),
             drain_limit: managed.settings().drain_limit,
             connection: Connection::new(managed.paths().socket.clone()),
             clock: Clock::default(),
@@ -63,6 +70,8 @@ impl HaproxyDriver {
         Self {
             flavour: Flavour::Attached,
             options: settings.server_options,
+            policies: Policies::default(),
+            fresh: Layout::default(),
             drain_limit: settings.drain_limit,
             connection: Connection::new(settings.socket),
             clock: Clock::default(),
@@ -82,7 +91,8 @@ impl HaproxyDriver {
         let planner = Planner {
             flavour: &self.flavour,
             options: &self.options,
-            spares: self.managed.as_ref().map_or(0, |m| m.settings().spares),
+            policies: &self.policies,
+            fresh: &self.fresh,
             drain_limit: self.drain_limit,
             paths: self.managed.as_ref().map(Managed::paths),
             templates: Vec::new(),
@@ -117,6 +127,7 @@ impl Driver for HaproxyDriver {
         let answers = answers.inspect_err(|_| self.connection.close())?;
         let files = self.managed.as_ref().map(Managed::read_files).transpose()?;
         let mut observed = observe::assemble(&answers, &self.flavour, files)?;
+        observed.sticky_drains(&self.policies);
         self.read = Some(observed.info.pid);
         if let Some(managed) = &mut self.managed {
             managed.heard(observed.info.pid);

@@ -30,6 +30,11 @@ impl BackendName {
         self.0.as_str()
     }
 
+    /// The service whose own backend it is, if it is no spare.
+    pub(crate) fn service(&self) -> &ServiceName {
+        &self.0
+    }
+
     /// Takes a name that HAProxy or a map said, where it is one that we could have given: a service's alphabet
     /// holds the spares' names too, and none of the template's own (`bc:none`).
     pub(crate) fn read(text: &str) -> Option<Self> {

@@ -22,6 +22,7 @@ pub mod options;
 pub mod paper;
 pub mod paths;
 pub mod plan;
+pub mod policy;
 mod probe;
 pub mod process;
 pub mod protocol;

@@ -162,7 +162,7 @@ impl Managed {
 
     /// From the file of before, or from one for an empty set where there is none that passes.
     async fn start(&mut self) -> Result<Process, DriverError> {
-        let empty = Layout::empty(1, self.settings.spares);
+        let empty = self.settings.config.fresh(1, self.settings.spares);
         let rendered = self.render_any(&empty);
         files::refuse_foreign(self.paths(), rendered.as_ref().map_or("", |(_, empty)| &empty.config))?;
         if !files::settle(&self.launch, self.settings.limits.check).await? {
@@ -183,7 +183,7 @@ impl Managed {
         if Process::any(self.paths()) {
             return Ok(None);
         }
-        let layout = Layout::empty(1, self.settings.spares);
+        let layout = self.settings.config.fresh(1, self.settings.spares);
         let (_, rendered) = self.render_any(&layout)?;
         files::refuse_foreign(self.paths(), &rendered.config)?;
         Ok(Some(Observed {

@@ -10,7 +10,9 @@ use std::{
     time::Duration,
 };
 
-use backchat_contract::{Desired, DriverError, Endpoint, EndpointId, EndpointName, EndpointState, Idle, Service};
+use backchat_contract::{
+    Desired, DriverError, Endpoint, EndpointId, EndpointName, EndpointState, Idle, Policies, Service,
+};
 use backchat_template::SealOnce;
 
 pub use assemble::assemble;
@@ -163,6 +165,17 @@ impl Observed {
 }
 
 impl Observed {
+    /// Where clients stay by a cookie, what drains is in maintenance: a server in drain would keep its clients.
+    pub(crate) fn sticky_drains(&mut self, policies: &Policies) {
+        let sticky = |name: &BackendName| policies.get(name.service()).sticky.is_some();
+        let backends = self.layout.backends.iter_mut().filter(|(name, _)| sticky(name));
+        for server in backends.flat_map(|(_, backend)| backend.servers.values_mut()) {
+            if server.admin == Admin::Maint {
+                server.admin = Admin::Drain;
+            }
+        }
+    }
+
     /// The endpoints that are ready, and down as far as HAProxy's check of them goes.
     pub fn failing(&self) -> BTreeSet<EndpointId> {
         let id = |(backend, endpoint): &Place| {

@@ -13,7 +13,7 @@ use crate::{
 
 /// The set as files, by the settings' template. Pure.
 pub fn rendered(settings: &ManagedSettings, set: &Desired) -> Result<(Layout, Rendered), DriverError> {
-    let layout = settled(set, settings.spares, 1);
+    let layout = settled(set, &settings.config.fresh(1, settings.spares), 1);
     let rendered = render(&settings.config, &layout)?;
     Ok((layout, rendered))
 }

@@ -1,7 +1,7 @@
 //! What every server of ours is told beside its address: the same keywords in `add server` and in the file's
 //! `default-server`, because HAProxy applies no `default-server` to a server added at run time.
 
-use std::{fmt, time::Duration};
+use std::{fmt, num::NonZeroU32, time::Duration};
 
 use serde::Serialize;
 
@@ -16,9 +16,15 @@ pub struct ServerOptions {
     /// new server, which is down until then; where the HAProxy is ours we look sooner.
     pub downinter: Duration,
     /// Checks that must pass before a server is up.
-    pub rise: u8,
+    pub rise: u16,
     /// Checks that must fail before a server is down.
-    pub fall: u8,
+    pub fall: u16,
+    /// Requests that it gets at a time, at most.
+    pub maxconn: Option<NonZeroU32>,
+    /// How long it takes to get its full share.
+    pub slow_start: Option<Duration>,
+    /// Whether it is spoken to in HTTP/2, without TLS.
+    pub http2: bool,
 }
 
 impl Default for ServerOptions {
@@ -29,6 +35,9 @@ impl Default for ServerOptions {
             downinter: Duration::from_millis(500),
             rise: 1,
             fall: 2,
+            maxconn: None,
+            slow_start: None,
+            http2: false,
         }
     }
 }
@@ -44,7 +53,14 @@ impl fmt::Display for ServerOptions {
             self.downinter.as_millis(),
             self.rise,
             self.fall
-        )
+        )?;
+        if let Some(maxconn) = self.maxconn {
+            write!(f, " maxconn {maxconn}")?;
+        }
+        if let Some(time) = self.slow_start {
+            write!(f, " slowstart {}ms", time.as_millis())?;
+        }
+        if self.http2 { f.write_str(" proto h2") } else { Ok(()) }
     }
 }
 

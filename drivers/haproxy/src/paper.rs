@@ -10,7 +10,7 @@ use std::{
     sync::Arc,
 };
 
-use backchat_contract::{Desired, DriverError, Mode, Protocol, Step};
+use backchat_contract::{Desired, DriverError, Mode, Policies, Protocol, Step};
 use backchat_template::Template;
 
 use crate::{
@@ -198,11 +198,13 @@ impl Paper {
 
     pub(crate) fn step(&self, desired: &Desired, observed: &Observed, mode: Mode) -> Step<Plan> {
         let (options, paths) = (ServerOptions::default(), paths());
+        let (policies, fresh) = (Policies::default(), Layout::empty(0, self.spares));
         self.by.plan(|render, again| {
             let planner = Planner {
                 flavour: &self.flavour,
+                policies: &policies,
                 options: &options,
-                spares: self.spares,
+                fresh: &fresh,
                 drain_limit: std::time::Duration::from_secs(30),
                 paths: self.files.is_some().then_some(&paths),
                 templates: vec![Arc::default()],

@@ -9,17 +9,20 @@ mod target;
 
 use std::{sync::Arc, time::Duration};
 
-use backchat_contract::{Change, Desired, DriverError, FileChange, Mode, PlanView, Step, diff, diff_by_way_of};
+use backchat_contract::{
+    Change, Desired, DriverError, FileChange, Mode, PlanView, Policies, Step, diff, diff_by_way_of,
+};
 use backchat_template::{Template, unsealed};
 use serde::{Serialize, Serializer};
 
 use crate::{
     config::Rendered,
-    layout::Layout,
+    layout::{BackendName, Layout},
     maps::{self, MapEntry},
     observe::{Flavour, Observed},
     options::ServerOptions,
     paths::Paths,
+    policy,
     protocol::{Command, MapFile, MapVersion, pieces},
 };
 
@@ -29,10 +32,12 @@ pub use target::{Target, part, reached, runtime, settled, structural};
 pub struct Planner<'a> {
     /// Whose HAProxy it is.
     pub flavour: &'a Flavour,
-    /// What every server is told.
+    /// How each service is balanced.
+    pub policies: &'a Policies,
+    /// What every server is told where no policy says otherwise.
     pub options: &'a ServerOptions,
-    /// How many spare backends a new structure gets.
-    pub spares: usize,
+    /// What a new structure has before any service: the backends of those that the operator named, and the spares.
+    pub fresh: &'a Layout,
     /// How long a server that left may take to end what runs on it.
     pub drain_limit: Duration,
     /// Where the files lie; for managed alone.
@@ -162,9 +167,19 @@ struct Wait {
 }
 
 impl Planner<'_> {
+    /// What every server of this backend is told.
+    fn options(&self, backend: &BackendName) -> ServerOptions {
+        policy::options(self.policies.get(backend.service()), self.options)
+    }
+
+    /// Whether clients stay at its servers by a cookie, as long as those are not in maintenance.
+    fn is_sticky(&self, backend: &BackendName) -> bool {
+        self.policies.get(backend.service()).sticky.is_some()
+    }
+
     /// One step from `observed` towards `desired`. Repeated steps reach [`Step::Converged`].
     pub fn plan(&self, desired: &Desired, observed: &Observed, mode: Mode) -> Step<Plan> {
-        let mut target = runtime(desired, observed, self.flavour);
+        let mut target = runtime(desired, observed, self.flavour, self.policies);
         // The operator's part comes first among what is waited for.
         let mut waits = Vec::new();
         let (files, structure) = files::plan(self, desired, observed, &mut target, mode, &mut waits);

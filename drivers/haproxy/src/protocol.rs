@@ -124,6 +124,8 @@ pub enum Command {
     ShutdownSessions(ServerPath),
     /// It goes.
     Delete(ServerPath),
+    /// The servers of a backend that have no cookie yet get one.
+    DynamicCookie(BackendName),
     /// A new version of a map, empty, not yet live.
     PrepareMap(MapFile),
     /// Lines for a version of a map; never empty, at most [`PAYLOAD`] bytes.
@@ -149,7 +151,7 @@ impl Command {
             | Self::Addr(server, _)
             | Self::ShutdownSessions(server)
             | Self::Delete(server) => Some(server),
-            Self::PrepareMap(_) | Self::AddMap(..) | Self::CommitMap(..) => None,
+            Self::DynamicCookie(_) | Self::PrepareMap(_) | Self::AddMap(..) | Self::CommitMap(..) => None,
         }
     }
 }
@@ -171,6 +173,7 @@ impl fmt::Display for Command {
             }
             Self::ShutdownSessions(server) => write!(f, "shutdown sessions server {server}"),
             Self::Delete(server) => write!(f, "del server {server}"),
+            Self::DynamicCookie(backend) => write!(f, "enable dynamic-cookie backend {backend}"),
             Self::PrepareMap(map) => write!(f, "prepare map {}", map.0),
             Self::AddMap(map, version, entries) => {
                 writeln!(f, "add map {version} {} <<", map.0)?;

@@ -6,7 +6,7 @@ mod context;
 
 use std::{cell::RefCell, net::SocketAddr, path::PathBuf, time::Duration};
 
-use backchat_contract::DriverError;
+use backchat_contract::{DriverError, Policies};
 use backchat_template::{BLANK_STRUCTURE, Generation, Template, filled, hash, seal};
 use context::Context;
 
@@ -27,6 +27,8 @@ pub struct ConfigSettings {
     pub is_include: bool,
     /// Where HTTP comes in.
     pub listen: Vec<SocketAddr>,
+    /// How each service is balanced.
+    pub policies: Policies,
     /// What a request for an unknown host or path is answered with: 404, Hipache's habit 400.
     pub no_route_status: u16,
     /// How long a worker may go on after a reload, in whole seconds, at least 1.
@@ -45,6 +47,7 @@ impl ConfigSettings {
             paths,
             is_include: false,
             listen,
+            policies: Policies::default(),
             no_route_status: 404,
             retire: Duration::from_secs(60),
             temp: None,

@@ -21,6 +21,7 @@ pub mod offline;
 pub mod paper;
 pub mod paths;
 pub mod plan;
+pub mod policy;
 pub mod process;
 pub mod reload;
 pub mod routes;

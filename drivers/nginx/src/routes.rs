@@ -172,9 +172,9 @@ fn none() -> String {
     "''".to_owned()
 }
 
-/// A host as a key of a map: four words would mean something else there.
-fn key(host: &str) -> String {
-    let special = matches!(host, "default" | "hostnames" | "include" | "volatile");
+/// A host or an upstream as a key of a map: four words would mean something else there, and what begins with `~`.
+pub(crate) fn key(host: &str) -> String {
+    let special = matches!(host, "default" | "hostnames" | "include" | "volatile") || host.starts_with('~');
     if special { format!("\\{host}") } else { host.to_owned() }
 }
 

@@ -7,7 +7,7 @@ mod context;
 
 use std::{fmt::Write, net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
 
-use backchat_contract::DriverError;
+use backchat_contract::{DriverError, Policies};
 use backchat_nginx::{
     lines::{self, MARK},
     paths::Paths,
@@ -30,6 +30,8 @@ pub struct ConfigSettings {
     pub is_include: bool,
     /// Where HTTP comes in.
     pub listen: Vec<SocketAddr>,
+    /// How each service is balanced.
+    pub policies: Policies,
     /// Modules to load, in this order; none where Lua is built in.
     pub modules: Vec<PathBuf>,
     /// Worker processes; one for each processor where it is not said.
@@ -53,6 +55,7 @@ impl ConfigSettings {
             paths,
             is_include: false,
             listen,
+            policies: Policies::default(),
             modules: Vec::new(),
             workers: None,
             no_route_status: 404,

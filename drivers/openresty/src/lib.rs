@@ -12,6 +12,7 @@ pub mod offline;
 #[cfg(any(test, feature = "paper"))]
 pub mod paper;
 pub mod plan;
+pub mod policy;
 pub mod program;
 mod settings;
 pub mod state;

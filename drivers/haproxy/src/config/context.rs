@@ -10,6 +10,7 @@ use super::ConfigSettings;
 use crate::{
     layout::{Admin, Backend, BackendName, Layout, Server, ServerId},
     paths::Paths,
+    policy,
 };
 
 /// Descriptors that HAProxy may use; it derives its connection limit from them.
@@ -26,6 +27,7 @@ pub(super) struct Context<'a> {
     server_options: String,
     no_route_status: u16,
     listen: &'a [SocketAddr],
+    canaries: Vec<String>,
     stats_listen: Option<SocketAddr>,
     tcp_listen: Vec<TcpListenView>,
     http_backends: Vec<BackendView<'a>>,
@@ -42,6 +44,8 @@ struct TcpListenView {
 #[derive(Serialize)]
 struct BackendView<'a> {
     name: &'a str,
+    /// How its service is balanced, where that is not as all are.
+    policy: Vec<String>,
     servers: Rows,
 }
 
@@ -75,7 +79,12 @@ impl<'a> Context<'a> {
     ) -> Self {
         let of = |protocol| {
             let backends = layout.backends.iter().filter(move |(_, b)| b.protocol == protocol);
-            backends.map(|(name, b)| BackendView { name: name.as_str(), servers: servers(b) }).collect()
+            let view = |(name, b)| BackendView {
+                name: BackendName::as_str(name),
+                policy: policy(settings, name, b),
+                servers: servers(b),
+            };
+            backends.map(view).collect()
         };
         Self {
             generation,
@@ -86,6 +95,7 @@ impl<'a> Context<'a> {
             server_options: settings.server_options.to_string(),
             no_route_status: settings.no_route_status,
             listen: &settings.listen,
+            canaries: policy::canaries(&settings.policies),
             stats_listen: settings.stats_listen,
             tcp_listen: tcp_listen(settings, layout),
             http_backends: of(Protocol::Http),
@@ -103,6 +113,17 @@ fn tcp_listen(settings: &ConfigSettings, layout: &Layout) -> Vec<TcpListenView> 
         TcpListenView { addr: listen.addr, backend: backend.map(|_| name.to_string()) }
     };
     settings.tcp_listen.iter().map(view).collect()
+}
+
+/// What the operator says of it, and of its servers.
+fn policy(settings: &ConfigSettings, name: &BackendName, backend: &Backend) -> Vec<String> {
+    let said = settings.policies.get(name.service());
+    let mut lines = policy::lines(name.service(), said, backend.protocol, None);
+    let options = policy::options(said, &settings.server_options);
+    if options != settings.server_options {
+        lines.push(format!("default-server {options}"));
+    }
+    lines
 }
 
 fn servers(backend: &Backend) -> Rows {

@@ -57,7 +57,7 @@ pub(super) fn try_plan(
     let (Some(paths), Some(disk), Some(template)) = (planner.paths, &observed.files, planner.templates.first()) else {
         return Ok(());
     };
-    let mut target = runtime(desired, observed, planner.flavour);
+    let mut target = runtime(desired, observed, planner.flavour, planner.policies);
     By { planner, template, desired, observed, paths, disk, mode }.plan(&mut target).map(drop)
 }
 
@@ -128,7 +128,7 @@ impl By<'_> {
     }
 
     fn structure(&self, why: &str, generation: u64) -> Result<StructurePlan, DriverError> {
-        let layout = structural(self.desired, self.observed, self.planner.spares, generation);
+        let layout = structural(self.desired, self.observed, self.planner.fresh, generation);
         let rendered = self.render(&layout)?;
         let (changes, structure) = (self.changes(&rendered), rendered.structure);
         Ok(StructurePlan { why: why.to_owned(), layout, structure, template: Arc::clone(self.template), changes })
@@ -165,7 +165,7 @@ fn need(observed: &Observed, target: &Target, rendered: &Rendered) -> Option<Str
         whys.push(format!("no backend for {}", names(&target.unplaced)));
     }
     if !target.mismatched.is_empty() {
-        whys.push(format!("another protocol for {}", names(&target.mismatched)));
+        whys.push(format!("another backend for {}", names(&target.mismatched)));
     }
     (!whys.is_empty()).then(|| whys.join(", "))
 }

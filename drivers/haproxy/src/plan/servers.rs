@@ -38,7 +38,7 @@ pub(super) fn opening(
                 _ if find(&observed.broken, backend, endpoint) => {}
                 None => commands.extend(add(planner, &path(), server)),
                 Some(live) if live == server => {}
-                Some(live) => commands.extend(change(&path(), live, server)),
+                Some(live) => commands.extend(change(&path(), live, server, planner.is_sticky(backend))),
             }
             let stays = || now.is_some_and(|live| stays_ready(live, server));
             match look_up(&observed.newcomers, backend, endpoint).filter(|_| stays()) {
@@ -77,8 +77,15 @@ pub(super) fn closing(
             let leaving = observed.leaving.get(&place).copied().unwrap_or_default();
             match (server.admin, to) {
                 (Admin::Ready, Some(Admin::Drain) | None) if keep => {}
+                // A sticky client would go on asking a server that drains; of one in maintenance it is taken away.
+                (Admin::Ready, Some(Admin::Drain) | None) if planner.is_sticky(backend) => {
+                    commands.push(Command::State(path, Admin::Maint));
+                }
                 (Admin::Ready, Some(Admin::Drain) | None) => commands.push(Command::State(path, Admin::Drain)),
                 (Admin::Drain, Some(Admin::Drain)) => waits.extend(still_drains(planner, &place, leaving)),
+                (Admin::Drain, None) if planner.is_sticky(backend) => {
+                    commands.extend(remove(planner, path, &place, leaving, delete_again, waits));
+                }
                 (Admin::Drain, None) => commands.extend(remove(planner, path, &place, leaving, delete, waits)),
                 (Admin::Maint, None) => commands.extend(remove(planner, path, &place, leaving, delete_again, waits)),
                 (_, Some(_)) => {}
@@ -123,7 +130,12 @@ fn backends<'a>(
 /// A newcomer. Measured: in this order not one request reaches a server that does not listen yet.
 fn add(planner: &Planner<'_>, path: &ServerPath, server: &Server) -> Vec<Command> {
     let Server { id, addr, weight, .. } = *server;
-    let mut commands = vec![Command::Add { server: path.clone(), addr, id, weight, options: planner.options.clone() }];
+    let options = planner.options(&path.backend);
+    let mut commands = vec![Command::Add { server: path.clone(), addr, id, weight, options }];
+    if planner.is_sticky(&path.backend) {
+        // HAProxy before 3.0 gives a server that comes at run time no cookie else.
+        commands.push(Command::DynamicCookie(path.backend.clone()));
+    }
     commands.extend(leave_maintenance(path, server.admin));
     commands
 }
@@ -152,7 +164,7 @@ fn not_up(backend: &BackendName, endpoint: &EndpointName, newcomer: Newcomer) ->
     Wait { why, recheck: gently(newcomer.lasted) }
 }
 
-fn change(path: &ServerPath, live: &Server, wanted: &Server) -> Vec<Command> {
+fn change(path: &ServerPath, live: &Server, wanted: &Server, is_sticky: bool) -> Vec<Command> {
     let mut commands = Vec::new();
     let moved = live.addr != wanted.addr;
     if moved && live.admin != Admin::Maint {
@@ -168,6 +180,7 @@ fn change(path: &ServerPath, live: &Server, wanted: &Server) -> Vec<Command> {
     match (live.admin, wanted.admin) {
         _ if moved => commands.extend(leave_maintenance(path, wanted.admin)),
         (Admin::Maint, to) => commands.extend(leave_maintenance(path, to)),
+        (Admin::Drain, Admin::Ready) if is_sticky => commands.extend(leave_maintenance(path, wanted.admin)),
         (Admin::Drain, Admin::Ready) => {
             // Its check may never have been enabled, where a daemon before us ended between two commands.
             commands.push(Command::EnableHealth(path.clone()));

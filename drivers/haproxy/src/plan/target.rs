@@ -6,7 +6,7 @@ use std::{
     collections::{BTreeMap, BTreeSet},
 };
 
-use backchat_contract::{Desired, Endpoint, EndpointName, EndpointState, Protocol, Service, ServiceName};
+use backchat_contract::{Desired, Endpoint, EndpointName, EndpointState, Policies, Protocol, Service, ServiceName};
 
 use crate::{
     layout::{Admin, Backend, BackendName, Layout, Server, ServerId},
@@ -20,7 +20,8 @@ pub struct Target {
     pub layout: Layout,
     /// Services that have no backend.
     pub unplaced: Vec<ServiceName>,
-    /// Services that have one which speaks the wrong protocol; they stay there until the structure changes.
+    /// Services that have one which speaks the wrong protocol, or a spare and a policy that needs one of their own; they
+    /// stay there until the structure changes.
     pub mismatched: Vec<ServiceName>,
 }
 
@@ -69,11 +70,11 @@ pub fn reached(wanted: &Desired, live: &Desired, target: &Target) -> Desired {
 }
 
 /// The desired set on the live backends.
-pub fn runtime(desired: &Desired, observed: &Observed, flavour: &Flavour) -> Target {
+pub fn runtime(desired: &Desired, observed: &Observed, flavour: &Flavour, policies: &Policies) -> Target {
     let mut target = Target::default();
     target.layout.generation = observed.layout.generation;
     let mut backends = emptied(&observed.layout);
-    let placed = place(desired, observed, flavour, &mut target);
+    let placed = place(desired, observed, (flavour, policies), &mut target);
     for (service, name) in &placed {
         let (Some(backend), Some(wanted)) = (backends.get_mut(name), desired.services.get(service)) else { continue };
         backend.service = Some(service.clone());
@@ -90,13 +91,13 @@ pub fn runtime(desired: &Desired, observed: &Observed, flavour: &Flavour) -> Tar
 /// A reload brings every server up without asking it (haproxy/haproxy#2085). So only those that serve now come up
 /// enabled; the others are in drain here, disabled in the file, and pass the gate afterwards like any newcomer. Where
 /// that leaves a service nobody, those that serve it now and should leave come along until somebody is up.
-pub fn structural(desired: &Desired, observed: &Observed, spares: usize, generation: u64) -> Layout {
-    laid_out(desired, observed, spares, generation, |wanted, from| gated(wanted, &serving(observed, from)))
+pub fn structural(desired: &Desired, observed: &Observed, fresh: &Layout, generation: u64) -> Layout {
+    laid_out(desired, observed, fresh, generation, |wanted, from| gated(wanted, &serving(observed, from)))
 }
 
 /// The same once all of it is up, where nothing was before: for who wants to see it without any HAProxy.
-pub fn settled(desired: &Desired, spares: usize, generation: u64) -> Layout {
-    laid_out(desired, &Observed::default(), spares, generation, |wanted, _| wanted)
+pub fn settled(desired: &Desired, fresh: &Layout, generation: u64) -> Layout {
+    laid_out(desired, &Observed::default(), fresh, generation, |wanted, _| wanted)
 }
 
 type Servers = BTreeMap<EndpointName, Server>;
@@ -104,11 +105,11 @@ type Servers = BTreeMap<EndpointName, Server>;
 fn laid_out(
     desired: &Desired,
     observed: &Observed,
-    spares: usize,
+    fresh: &Layout,
     generation: u64,
     gate: impl Fn(Servers, &BackendName) -> Servers,
 ) -> Layout {
-    let mut layout = Layout::empty(generation, spares);
+    let mut layout = Layout { generation, ..fresh.clone() };
     let now: BTreeMap<&ServiceName, &BackendName> = assigned(&observed.layout).collect();
     let mut placed = BTreeMap::new();
     for (service, wanted) in desired.services.iter().filter(|(service, _)| !reserved(service)) {
@@ -170,7 +171,7 @@ fn assigned(layout: &Layout) -> impl Iterator<Item = (&ServiceName, &BackendName
 fn place(
     desired: &Desired,
     observed: &Observed,
-    flavour: &Flavour,
+    (flavour, policies): (&Flavour, &Policies),
     target: &mut Target,
 ) -> BTreeMap<ServiceName, BackendName> {
     let now: BTreeMap<&ServiceName, &BackendName> = assigned(&observed.layout).collect();
@@ -182,14 +183,16 @@ fn place(
         // A backend of the service's name that nobody has: the service was here before.
         let own = backend(&own).is_some_and(|b| b.service.is_none()).then_some(own);
         let mut spare = || match (flavour, wanted.protocol) {
-            (Flavour::Managed { .. }, Protocol::Http) => spares.next(),
+            (Flavour::Managed { .. }, Protocol::Http) if !policies.names(service) => spares.next(),
             _ => None,
         };
         let Some(name) = now.get(service).map(|name| (*name).clone()).or(own).or_else(&mut spare) else {
             target.unplaced.push(service.clone());
             continue;
         };
-        if *flavour != Flavour::Attached && backend(&name).is_some_and(|b| b.protocol != wanted.protocol) {
+        let elsewhere = || policies.names(service) && name.is_spare();
+        let other = |b: &Backend| b.protocol != wanted.protocol;
+        if *flavour != Flavour::Attached && (elsewhere() || backend(&name).is_some_and(other)) {
             target.mismatched.push(service.clone());
         }
         placed.insert(service.clone(), name);

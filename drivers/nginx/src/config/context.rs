@@ -11,6 +11,7 @@ use crate::{
     layout::{Layout, Server, Service},
     names::upstream,
     paths::Paths,
+    policy::{Pool, Words, pool, words},
     routes::{Routes, Table, escaped},
 };
 
@@ -34,6 +35,8 @@ pub(super) struct Context<'a> {
     no_route_status: u16,
     /// Services that speak HTTP.
     services: Vec<ServiceView<'a>>,
+    /// Which of its pools of servers a service's request goes to.
+    pool: Pool,
     routes: Routes,
     hashes: Hashes,
 }
@@ -55,6 +58,8 @@ struct ServiceView<'a> {
     pattern: String,
     /// The size of its shared memory, in KiB.
     zone: usize,
+    /// How it is balanced.
+    policy: Words,
     /// Those that take requests; none where the service is to be answered 503.
     servers: Rows,
 }
@@ -72,6 +77,9 @@ impl<'a> Context<'a> {
     ) -> Self {
         let routes = Routes::of(layout, if settings.is_include { Table::Theirs } else { Table::Ours });
         let http = layout.services.iter().filter(|(_, s)| s.protocol == Protocol::Http);
+        let serves = |name: &ServiceName| {
+            layout.services.get(name).is_some_and(|service| service.servers.values().any(Server::serves))
+        };
         Self {
             generation,
             structure,
@@ -82,7 +90,8 @@ impl<'a> Context<'a> {
             max_connections: settings.max_descriptors.min(MAX_CONNECTIONS),
             retire_seconds: settings.retire.as_secs().max(1),
             no_route_status: settings.no_route_status,
-            services: http.map(|(name, service)| view(name, service)).collect(),
+            services: http.map(|(name, service)| view(settings, name, service)).collect(),
+            pool: pool(&settings.policies, serves),
             hashes: Hashes::of(&routes),
             routes,
         }
@@ -103,11 +112,12 @@ fn table(entries: usize) -> usize {
     (entries * 4).next_power_of_two().max(2048)
 }
 
-fn view<'a>(name: &'a ServiceName, service: &'a Service) -> ServiceView<'a> {
+fn view<'a>(settings: &ConfigSettings, name: &'a ServiceName, service: &'a Service) -> ServiceView<'a> {
     let serve = service.servers.iter().filter(|(_, server)| server.serves());
     let servers = Rows::new(&SERVER, serve.map(|(name, server)| row(name, server)));
     let upstream = upstream(name);
-    ServiceView { name, pattern: escaped(&upstream), upstream, zone: zone(servers.len()), servers }
+    let policy = words(&settings.policies, name, &upstream, None);
+    ServiceView { name, pattern: escaped(&upstream), policy, upstream, zone: zone(servers.len()), servers }
 }
 
 fn row(name: &EndpointName, server: &Server) -> [Cell; 3] {

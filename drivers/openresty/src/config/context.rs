@@ -9,6 +9,7 @@ use backchat_nginx::paths::Paths;
 use serde::Serialize;
 
 use super::ConfigSettings;
+use crate::policy::{View, view};
 
 /// A connection takes some 500 bytes in each worker, used or not.
 const MAX_CONNECTIONS: u64 = 16_384;
@@ -19,6 +20,9 @@ const FLIGHT: u64 = 8 * 1024;
 
 /// Connections to servers that each worker keeps.
 const KEEPALIVE: u16 = 128;
+
+/// The upstream whose servers the Lua chooses.
+const UPSTREAM: &str = "backchat";
 
 /// Everything a template may name.
 #[derive(Serialize)]
@@ -31,6 +35,8 @@ pub(super) struct Context<'a> {
     balancer: &'a str,
     paths: &'a Paths,
     listen: &'a [SocketAddr],
+    /// How services are balanced.
+    policy: View,
     /// Modules to load; none where Lua is built in.
     modules: &'a [PathBuf],
     /// A number, or `auto`.
@@ -62,6 +68,7 @@ impl<'a> Context<'a> {
             balancer: settings.balancer.trim_end(),
             paths: &settings.paths,
             listen: &settings.listen,
+            policy: view(&settings.policies, UPSTREAM, None),
             modules: &settings.modules,
             workers: settings.workers.map_or_else(|| "auto".into(), |workers| workers.to_string()),
             temp: settings.temp.as_deref(),

@@ -1,0 +1,72 @@
+//! Which requests of a service go to its canaries: maps from the service to the pool of servers that is asked.
+
+use backchat_contract::{
+    Policies, ServiceName,
+    policy::{Canary, Pick},
+};
+use serde::Serialize;
+
+use super::name;
+use crate::routes::key;
+
+/// The maps, and the variable that says the pool.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Pool {
+    /// Lines of the http block.
+    pub http: Vec<String>,
+    /// `$bc_service` where no service has canaries that serve.
+    pub variable: &'static str,
+}
+
+/// The pools of these services, of which `serves` says whether somebody takes requests. Where one of a service and its
+/// canary has nobody, the other answers.
+pub fn pool(policies: &Policies, serves: impl Fn(&ServiceName) -> bool) -> Pool {
+    let mut http = Vec::new();
+    let mut decided = Vec::new();
+    for (number, (service, policy)) in policies.iter().enumerate() {
+        let alive: Vec<&Canary> = policy.canaries.iter().filter(|canary| serves(&canary.service)).collect();
+        let Some(first) = alive.first() else { continue };
+        let mut to = name(if serves(service) { service } else { &first.service });
+        for (nth, canary) in alive.iter().enumerate().rev() {
+            let variable = format!("$bc_pick_{number}_{nth}");
+            http.extend(picked(canary, &variable, &to));
+            to = variable;
+        }
+        decided.push(format!("    {} {to};", key(&name(service))));
+    }
+    if decided.is_empty() {
+        return Pool { http, variable: "$bc_service" };
+    }
+    http.push("map $bc_service $bc_pool {".into());
+    http.extend(decided);
+    http.extend(["    default $bc_service;".into(), "}".into()]);
+    Pool { http, variable: "$bc_pool" }
+}
+
+/// A text within a regular expression, whatever it holds: a map's own keys know neither case nor some words.
+fn literally(text: &str) -> String {
+    let byte = |b: u8| if b.is_ascii_alphanumeric() { char::from(b).to_string() } else { format!("\\x{b:02x}") };
+    text.bytes().map(byte).collect()
+}
+
+fn picked(canary: &Canary, variable: &str, otherwise: &str) -> Vec<String> {
+    let to = name(&canary.service);
+    let by_value = |source: String, value: &str| {
+        let value = literally(value);
+        vec![format!("map {source} {variable} {{ \"~^{value}$\" {to}; default {otherwise}; }}")]
+    };
+    match &canary.pick {
+        Pick::Share(share) => {
+            let drawn = format!("{variable}_drawn");
+            // nginx takes no share of nothing.
+            let split = if share.of_10000() == 0 {
+                format!("split_clients $request_id {drawn} {{ * 0; }}")
+            } else {
+                format!("split_clients $request_id {drawn} {{ {share} 1; * 0; }}")
+            };
+            vec![split, format!("map {drawn} {variable} {{ 1 {to}; default {otherwise}; }}")]
+        }
+        Pick::Header(header, value) => by_value(format!("$http_{}", header.as_str().replace('-', "_")), value.as_str()),
+        Pick::Cookie(cookie, value) => by_value(format!("$cookie_{}", cookie.as_str()), value.as_str()),
+    }
+}

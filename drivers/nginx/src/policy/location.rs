@@ -1,0 +1,104 @@
+//! The lines of a service's location.
+
+use backchat_contract::{
+    ServicePolicy,
+    policy::{Header, Rate},
+};
+
+use super::millis;
+
+/// What every request to a server says, as the template's http block has it: nginx takes none of them over into a
+/// location that says one of its own.
+pub(super) const HEADERS: [(&str, &str); 5] = [
+    ("Host", "$http_host"),
+    ("Connection", "$bc_connection"),
+    ("Upgrade", "$http_upgrade"),
+    ("X-Forwarded-For", "$proxy_add_x_forwarded_for"),
+    ("X-Forwarded-Proto", "$scheme"),
+];
+
+pub(super) fn location(policy: &ServicePolicy, number: usize, to: &str, https: Option<u16>) -> Vec<String> {
+    // The modules that speak HTTP/1.1 and HTTP/2 to servers say the same by other names.
+    let module = if policy.http2 { "grpc" } else { "proxy" };
+    let mut lines = Vec::new();
+    if let Some(port) = https.filter(|_| policy.redirect_https) {
+        let port = if port == 443 { String::new() } else { format!(":{port}") };
+        lines.push(format!("if ($scheme = http) {{ return 308 https://$host{port}$request_uri; }}"));
+    }
+    lines.extend(policy.allow.iter().map(|network| format!("allow {network};")));
+    if !policy.allow.is_empty() {
+        lines.push("deny all;".into());
+    }
+    if let Some(Rate { requests, .. }) = policy.rate_limit {
+        // As many at once as in the whole of the time.
+        let burst = requests.get() - 1;
+        let burst = if burst == 0 { String::new() } else { format!(" burst={burst} nodelay") };
+        lines.push(format!("limit_req zone=bc-rate-{number}{burst};"));
+        lines.push("limit_req_status 429;".into());
+    }
+    lines.extend(policy.timeouts.connect.map(|time| format!("{module}_connect_timeout {};", millis(time))));
+    let response = policy.timeouts.response.map(millis);
+    let waits = ["read", "send"].map(|what| response.as_ref().map(|time| format!("{module}_{what}_timeout {time};")));
+    lines.extend(waits.into_iter().flatten());
+    lines.extend(policy.retries.map(|retries| format!("{module}_next_upstream_tries {};", u16::from(retries) + 1)));
+    lines.extend(request_headers(policy, number, module));
+    for Header { name, value } in &policy.response_headers {
+        let (name, value) = (name.as_str(), value.as_str());
+        lines.push(format!("{module}_hide_header {name};"));
+        if !value.is_empty() {
+            lines.push(format!("add_header {name} \"{value}\" always;"));
+        }
+    }
+    if policy.sticky.is_some() {
+        lines.push(format!("add_header Set-Cookie $bc_cookie_{number} always;"));
+    }
+    lines.extend(pass(policy, number, to));
+    lines
+}
+
+fn request_headers(policy: &ServicePolicy, number: usize, module: &str) -> Vec<String> {
+    let prefix =
+        policy.strip_prefix.as_ref().map(|_| format!("{module}_set_header X-Forwarded-Prefix $bc_prefix_{number};"));
+    if policy.request_headers.is_empty() && prefix.is_none() && !policy.http2 {
+        return Vec::new();
+    }
+    let own = |name: &str| policy.request_headers.iter().any(|h| h.name.as_str().eq_ignore_ascii_case(name));
+    // HTTP/2 has no connections to speak of.
+    let fits = |name: &str| !(policy.http2 && matches!(name, "Connection" | "Upgrade"));
+    let base = HEADERS.into_iter().filter(|(name, _)| fits(name) && !own(name));
+    let base = base.map(|(name, value)| format!("{module}_set_header {name} {value};"));
+    let said = policy
+        .request_headers
+        .iter()
+        .map(|Header { name, value }| format!("{module}_set_header {} \"{}\";", name.as_str(), value.as_str()));
+    base.chain(prefix).chain(said).collect()
+}
+
+fn pass(policy: &ServicePolicy, number: usize, to: &str) -> Vec<String> {
+    if policy.http2 {
+        // grpc_pass sends the path that the location was found by.
+        return vec!["rewrite ^ $request_uri break;".into(), format!("grpc_pass grpc://{to};")];
+    }
+    let uri = if policy.strip_prefix.is_some() { format!("$bc_uri_{number}") } else { "$request_uri".into() };
+    vec![format!("proxy_pass http://{to}{uri};")]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A location that says a header of its own says all that the others get from the http block.
+    #[test]
+    fn the_headers_are_the_templates() {
+        for template in [
+            include_str!("../../../../templates/nginx.conf.jinja"),
+            include_str!("../../../../templates/nginx-include.conf.jinja"),
+            include_str!("../../../../templates/openresty.conf.jinja"),
+            include_str!("../../../../templates/openresty-include.conf.jinja"),
+        ] {
+            let said = template.lines().filter_map(|line| line.trim().strip_prefix("proxy_set_header "));
+            let ours = HEADERS.map(|(name, value)| format!("{name} {value};"));
+            assert_eq!(said.collect::<Vec<_>>(), ours);
+        }
+    }
+}

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use backchat_contract::{EndpointName, Protocol, Route};
+use backchat_contract::{EndpointName, Protocol, Route, ServicePolicy};
 use proptest::prelude::*;
 
 use super::*;
@@ -68,6 +68,10 @@ fn what_a_template_gets_is_documented() {
     let mut settings = settings();
     settings.stats_listen = Some("127.0.0.1:8404".parse().unwrap());
     settings.listen.pop();
+    let db = ServicePolicy { retries: Some(1), ..ServicePolicy::DEFAULT };
+    let policies = backchat_contract::paper::policies();
+    let policies = policies.iter().map(|(service, policy)| (service.clone(), policy.clone()));
+    settings.policies = policies.chain([("db".parse().unwrap(), db)]).collect();
     for (service, port) in [("db", 5432), ("gone", 5433)] {
         settings.tcp_listen.push(TcpListen { addr: ([127, 0, 0, 1], port).into(), service: service.parse().unwrap() });
     }

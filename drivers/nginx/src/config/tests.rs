@@ -77,6 +77,7 @@ fn check_documented(part: &str, settings: &ConfigSettings, domain: &str) {
 "
     );
     let layout = lines::parse(&text).unwrap().layout;
+    let settings = &ConfigSettings { policies: backchat_contract::paper::policies(), ..settings.clone() };
     let context = Context::new(settings, &layout, Generation::Is(42), "bb4c39e3ec0521b5");
     backchat_template::documented::check(include_str!("../../../../templates/README.md"), part, &context);
 }

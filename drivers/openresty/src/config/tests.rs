@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use backchat_contract::{Desired, Endpoint, EndpointState, Service};
+use backchat_contract::{Desired, Endpoint, EndpointState, Policies, Service, ServiceName, ServicePolicy};
 use backchat_template::Seal;
 
 use super::*;
@@ -80,6 +80,7 @@ fn what_a_template_gets_is_documented() {
         balancer: "-- the text of balancer.lua\n".into(),
         modules: modules.map(|name| Path::new("/usr/lib/nginx/modules").join(name)).into(),
         temp: Some("/run/backchat/proxy/temp".into()),
+        policies: policies(),
         ..ours()
     };
     let context = Context::new(&settings, 16_384, 42, "bb4c39e3ec0521b5");
@@ -88,7 +89,7 @@ fn what_a_template_gets_is_documented() {
 
 #[test]
 fn what_the_template_of_an_include_gets_is_documented() {
-    let settings = ConfigSettings { balancer: "-- the text of balancer.lua\n".into(), ..include() };
+    let settings = ConfigSettings { balancer: "-- the text of balancer.lua\n".into(), policies: policies(), ..include() };
     let context = Context::new(&settings, 16_384, 42, "bb4c39e3ec0521b5");
     let page = include_str!("../../../../templates/README.md");
     backchat_template::documented::check(page, "OpenResty of somebody else's", &context);
@@ -138,4 +139,12 @@ fn what_is_cut_is_no_file_of_ours() {
     let text = render(&ours(), &table(4, 2), 16_384, 5).unwrap().text;
     assert_eq!(parse(&text.replace("#bc end 5\n", "")), None);
     assert_eq!(parse("worker_processes 1;\n"), None);
+}
+
+/// Of what a data plane can do here.
+fn policies() -> Policies {
+    let can = |(service, policy): (&ServiceName, &ServicePolicy)| {
+        (service.clone(), ServicePolicy { maxconn: None, ..policy.clone() })
+    };
+    backchat_contract::paper::policies().iter().map(can).collect()
 }

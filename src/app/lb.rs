@@ -205,6 +205,7 @@ pub(super) fn loop_settings(settings: &Lb) -> reconcile::Settings {
     reconcile::Settings {
         policy: Policy {
             roles: settings.common.roles.iter().map(ToString::to_string).collect(),
+            services: settings.services.clone(),
             default_service: settings.default_service.clone(),
             allow_loopback: settings.allow_loopback,
             keep_empty: settings.empty_service,

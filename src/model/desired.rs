@@ -10,6 +10,8 @@ use std::{
 };
 
 pub(super) use self::serving::{Serving, place};
+use backchat_contract::Policies;
+
 use self::{
     draft::{Draft, drafts},
     serving::{By, serving},
@@ -24,6 +26,8 @@ use super::{
 pub struct Policy {
     /// The values of the tag `role` that declare a service of that name.
     pub roles: BTreeSet<String>,
+    /// How services are balanced: which endpoints are canaries, and how many must stay.
+    pub services: Policies,
     /// Which service answers where no host matches; without it the first that claims it.
     pub default_service: Option<ServiceName>,
     /// Whether endpoints on loopback are taken.
@@ -40,12 +44,21 @@ impl Default for Policy {
     fn default() -> Self {
         Self {
             roles: BTreeSet::from(["web".to_owned()]),
+            services: Policies::default(),
             default_service: None,
             allow_loopback: false,
             keep_empty: Duration::from_secs(600),
             hold_down: Duration::from_secs(300),
             drain_suspects: true,
         }
+    }
+}
+
+impl Policy {
+    /// How many ready endpoints of a service stay whoever falls silent.
+    pub fn floors(&self) -> BTreeMap<ServiceName, usize> {
+        let floors = self.services.iter().filter(|(_, policy)| policy.min_ready > 0);
+        floors.map(|(service, policy)| (service.clone(), policy.min_ready)).collect()
     }
 }
 
@@ -66,11 +79,12 @@ pub fn desired(
     for (name, draft) in &mut services {
         draft.hold_down(name, &mut flaps, now);
         if policy.drain_suspects {
-            draft.drain_suspects();
+            draft.drain_suspects(policy.services.get(name).min_ready);
         }
     }
     let unlisted_go = snapshots.iter().all(|s| s.synced);
-    let standings = retained(standings, &services, policy, ledger, (unlisted_go, now));
+    let mut standings = retained(standings, &services, policy, ledger, (unlisted_go, now));
+    homes(&mut standings, policy);
     for (name, standing) in &standings {
         services.entry(name.clone()).or_default().service.protocol = standing.protocol;
     }
@@ -82,6 +96,14 @@ pub fn desired(
     refused.sort();
     refused.dedup();
     (Desired { services, routes }, Ledger { claims, services: standings, flaps, listed }, refused)
+}
+
+/// A canary is reached by the routes of its service, which is there as long as it is.
+fn homes(standings: &mut BTreeMap<ServiceName, Standing>, policy: &Policy) {
+    let canaries = standings.iter().filter_map(|(name, standing)| Some((policy.services.home(name)?, standing.protocol)));
+    for (home, protocol) in canaries.collect::<Vec<_>>() {
+        standings.entry(home.clone()).or_insert_with(|| Standing { protocol, ..Standing::default() });
+    }
 }
 
 /// Two members at one address: the newest life has it, the other is what was there before.

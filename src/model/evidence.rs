@@ -4,7 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::{
-    Desired, EndpointId, Held, Liveness, Member, Moment, NodeName, Snapshot, SourceName, State, Verdict, owner::node_of,
+    Desired, EndpointId, Held, Liveness, Member, Moment, NodeName, ServiceName, Snapshot, SourceName, State, Verdict, owner::node_of,
 };
 
 /// What the guard judges by.
@@ -35,6 +35,8 @@ pub struct Evidence {
     pub released: BTreeSet<EndpointId>,
     /// Endpoints that are a file's to say, or were: whatever they are called, they are no member's.
     pub listed: BTreeSet<EndpointId>,
+    /// How many ready endpoints of a service stay whoever falls silent, where the operator says.
+    pub floors: BTreeMap<ServiceName, usize>,
     /// Now.
     pub now: Moment,
 }
@@ -123,6 +125,7 @@ impl Evidence {
             before,
             released,
             listed: listed.keys().cloned().collect(),
+            floors: BTreeMap::new(),
             now,
         }
     }

@@ -32,7 +32,7 @@ pub fn of_service(service: &ServiceName, status: &Status, members: &Snapshot, no
     let there = sides.into_iter().flatten().flat_map(|s| s.endpoints.keys().cloned());
     let out = status.flapping.iter().flat_map(|f| &f.endpoints).filter(|id| id.service == *service);
     let offered =
-        members.members.values().filter(|m| !m.is_balancer()).flat_map(|m| offered(service, m, &status.roles));
+        members.members.values().filter(|m| !m.is_balancer()).flat_map(|m| offered(service, m, status));
     let names: BTreeSet<EndpointName> = there.chain(out.map(|id| id.endpoint.clone())).chain(offered).collect();
     names
         .into_iter()
@@ -45,10 +45,10 @@ pub fn of_member(member: &Member, status: &Status, members: &Snapshot, now: Mome
     let of = |name: &EndpointName| node_of_name(name).as_ref() == Some(&member.name);
     let there = [&status.live, &status.desired].into_iter().flat_map(|set| set.endpoints().map(|(id, _)| id));
     let out = status.flapping.iter().flat_map(|f| f.endpoints.iter().cloned());
-    let offers = member.record.iter().flat_map(|record| declared(record, &status.roles).into_owned());
+    let offers = member.record.iter().flat_map(|record| declared(record, &status.roles, &status.services).into_owned());
     let services = offers.filter_map(|offer| offer.name.parse::<ServiceName>().ok());
     let offered = services.filter(|_| !member.is_balancer()).flat_map(|service| {
-        offered(&service, member, &status.roles)
+        offered(&service, member, status)
             .into_iter()
             .map(move |endpoint| EndpointId { service: service.clone(), endpoint })
     });
@@ -57,9 +57,9 @@ pub fn of_member(member: &Member, status: &Status, members: &Snapshot, now: Mome
 }
 
 /// What the endpoints of a service are called that a member offers.
-fn offered(service: &ServiceName, member: &Member, roles: &BTreeSet<String>) -> Vec<EndpointName> {
+fn offered(service: &ServiceName, member: &Member, status: &Status) -> Vec<EndpointName> {
     let Some(record) = &member.record else { return Vec::new() };
-    let offers = declared(record, roles);
+    let offers = declared(record, &status.roles, &status.services);
     let ports: Vec<u32> = offers.iter().filter(|o| o.name == service.as_str()).map(|o| o.port).collect();
     match ports[..] {
         [] => Vec::new(),
@@ -131,14 +131,16 @@ impl Fate {
         let Some(record) = &member.record else {
             return Some(("record", "its record has not come yet".into()));
         };
-        match reasons::said(member, self.id.service.as_str(), now) {
+        // By hand it is drained by the name that it has at its node.
+        let own = status.services.home(&self.id.service).unwrap_or(&self.id.service);
+        match reasons::said(member, own.as_str(), now) {
             Some(("suspect", text)) => {
                 // It drains at most where it did not answer in person, and others serve.
                 let drains = self.desired.as_ref().is_none_or(|e| e.state == EndpointState::Drain);
                 let kept = if drains { "" } else { ", kept in" };
                 Some(("suspect", format!("{text}{kept}, for {} s", now.saturating_sub(member.since).as_secs())))
             }
-            None if offered(&self.id.service, member, &status.roles).is_empty() => {
+            None if offered(&self.id.service, member, status).is_empty() => {
                 Some(("record", format!("record {} offers it no more", record.version)))
             }
             said => said,

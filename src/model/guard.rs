@@ -23,7 +23,8 @@ pub fn guard(live: &Desired, next: Desired, evidence: &Evidence) -> (Desired, Ve
         let node = node_of(&id).filter(|_| !evidence.listed.contains(&id));
         let is = |set: &BTreeSet<NodeName>| node.as_ref().is_some_and(|n| set.contains(n));
         let absent = is(&evidence.silent) || is(&evidence.returning);
-        let keep = cut_off && absent && !evidence.released.contains(&id);
+        let short = || evidence.synced && falls_short(&out, &id.service, evidence);
+        let keep = absent && !evidence.released.contains(&id) && (cut_off || short());
         if keep {
             held.entry(id.service.clone()).or_default().push(id.clone());
         }
@@ -53,6 +54,11 @@ fn undo_drains(out: &mut Desired, evidence: &Evidence) {
     }
 }
 
+/// Whether fewer of a service would be ready than the operator wants to stay, those that were kept so far among them.
+fn falls_short(out: &Desired, service: &ServiceName, evidence: &Evidence) -> bool {
+    evidence.floors.get(service).is_some_and(|floor| out.ready(service) < *floor)
+}
+
 /// Whether another endpoint of the service has the address now: a node that was replaced is no loss.
 fn taken_over(next: &Desired, id: &EndpointId, live: &Desired) -> bool {
     let addr = live.endpoint(id).map(|e| e.addr);
@@ -76,6 +82,7 @@ fn describe(service: &ServiceName, endpoints: Vec<EndpointId>, live: &Desired, e
     let all = live.services.get(service).map_or(0, |s| s.endpoints.len());
     let (silent, living) = (evidence.silent.len(), evidence.living);
     let why = match evidence.cut {
+        Cut::No => format!("they do not answer us, and min-ready is {}", evidence.floors.get(service).unwrap_or(&0)),
         Cut::Healing(_) => "enough others are back; it may be on its way back too".to_owned(),
         _ if living <= 1 => format!("{silent} of {} members do not answer us; nobody else is heard", silent + living),
         _ => format!("{silent} of {} members do not answer us; limit half", silent + living),

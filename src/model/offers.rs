@@ -5,6 +5,8 @@ use std::{
     collections::{BTreeMap, BTreeSet},
 };
 
+use backchat_contract::Policies;
+
 use super::{HostPattern, NameError, PathPrefix, Protocol, RawOffer, RawRecord, Rejection, ServiceName, Weight};
 
 /// Offers a member may make; those beyond are refused.
@@ -37,10 +39,10 @@ pub struct Offer {
 ///
 /// Total: a bad offer is a rejection and leaves the others alone. An offer is refused whole: one whose bad
 /// host were dropped would claim the default instead.
-pub fn offers(record: &RawRecord, roles: &BTreeSet<String>) -> (Vec<Offer>, Vec<Rejection>) {
+pub fn offers(record: &RawRecord, roles: &BTreeSet<String>, services: &Policies) -> (Vec<Offer>, Vec<Rejection>) {
     let mut taken = Vec::new();
     let mut refused = Vec::new();
-    for (index, offer) in declared(record, roles).iter().enumerate() {
+    for (index, offer) in declared(record, roles, services).iter().enumerate() {
         let verdict = if index < MAX_OFFERS { offer.validated() } else { Err(too_many()) };
         match verdict {
             Ok(offer) => taken.push(offer),
@@ -56,13 +58,26 @@ pub fn offers(record: &RawRecord, roles: &BTreeSet<String>) -> (Vec<Offer>, Vec<
     (taken, refused)
 }
 
-/// What a member says it offers, whether or not that can be taken.
-pub(super) fn declared<'a>(record: &'a RawRecord, roles: &BTreeSet<String>) -> Cow<'a, [RawOffer]> {
-    if record.services.is_empty() {
+/// What a member says it offers, whether or not that can be taken; by the canary's name where its tags make it one.
+pub(super) fn declared<'a>(
+    record: &'a RawRecord,
+    roles: &BTreeSet<String>,
+    services: &Policies,
+) -> Cow<'a, [RawOffer]> {
+    let mut offers = if record.services.is_empty() {
         Cow::Owned(by_role(&record.tags, roles).into_iter().collect())
     } else {
-        Cow::Borrowed(&record.services)
+        Cow::Borrowed(record.services.as_slice())
+    };
+    for at in 0..offers.len() {
+        let canary = offers.get(at).and_then(|offer| services.canary(&offer.name, &record.tags));
+        if let Some(canary) = canary
+            && let Some(offer) = offers.to_mut().get_mut(at)
+        {
+            offer.name = canary.to_string();
+        }
     }
+    offers
 }
 
 fn too_many() -> (&'static str, String) {
@@ -146,7 +161,7 @@ mod tests {
     fn check(services: Vec<RawOffer>, tags: &[(&str, &str)], taken: &[&str], codes: &[&str]) {
         let tags = tags.iter().map(|(k, v)| ((*k).into(), (*v).into())).collect();
         let record = RawRecord { node: "n".into(), services, tags, ..RawRecord::default() };
-        let (offers, refused) = offers(&record, &BTreeSet::from(["web".to_owned()]));
+        let (offers, refused) = offers(&record, &BTreeSet::from(["web".to_owned()]), &Policies::default());
         assert_eq!(offers.iter().map(|o| format!("{}:{}", o.service, o.port)).collect::<Vec<_>>(), taken);
         assert_eq!(refused.iter().map(|r| r.code).collect::<Vec<_>>(), codes);
     }
@@ -182,7 +197,7 @@ mod tests {
     #[test]
     fn offers_are_bounded() {
         let (offers, refused) =
-            offers(&RawRecord { services: vec![raw("a"); MAX_OFFERS + 2], ..RawRecord::default() }, &BTreeSet::new());
+            offers(&RawRecord { services: vec![raw("a"); MAX_OFFERS + 2], ..RawRecord::default() }, &BTreeSet::new(), &Policies::default());
         assert_eq!((offers.len(), refused.len()), (MAX_OFFERS, 2));
     }
 
@@ -191,7 +206,7 @@ mod tests {
         fn any_text_is_an_offer_or_a_rejection(name in ".{0,70}", host in ".{0,20}", path in ".{0,20}", port: u32) {
             let offer = RawOffer { port, hosts: vec![host], path: Some(path), ..raw(&name) };
             let record = RawRecord { services: vec![offer], ..RawRecord::default() };
-            let (offers, refused) = offers(&record, &BTreeSet::new());
+            let (offers, refused) = offers(&record, &BTreeSet::new(), &Policies::default());
             prop_assert_eq!(offers.len() + refused.len(), 1);
         }
     }

@@ -24,15 +24,15 @@ pub(super) fn claims(
     for s in serving.iter().filter(|s| s.protocol() == Protocol::Http) {
         for route in asked(s) {
             let reserved = route == default_route() && policy.default_service.is_some();
-            if reserved && policy.default_service.as_ref() != Some(s.service()) {
+            if reserved && policy.default_service.as_ref() != Some(s.claimant()) {
                 let why = "the operator's --default-service has it".to_owned();
                 refused.push(conflict(s, &route, why));
                 continue;
             }
             let claim = claims
                 .entry(route.clone())
-                .or_insert_with(|| Claim { service: s.service().clone(), node: Some(s.holder().to_owned()) });
-            if claim.service != *s.service() {
+                .or_insert_with(|| Claim { service: s.claimant().clone(), node: Some(s.holder().to_owned()) });
+            if claim.service != *s.claimant() {
                 refused.push(conflict(s, &route, format!("{} holds it", claim.holder())));
             }
         }
@@ -50,7 +50,7 @@ fn standing_claims(
     let mut askers: BTreeMap<(Route, &ServiceName), Vec<String>> = BTreeMap::new();
     for s in serving {
         for route in asked(s) {
-            askers.entry((route, s.service())).or_default().push(s.holder().to_owned());
+            askers.entry((route, s.claimant())).or_default().push(s.holder().to_owned());
         }
     }
     let hold_on = |(route, claim): (&Route, &Claim)| {

@@ -4,7 +4,7 @@
 
 use std::{collections::BTreeSet, sync::Arc, time::SystemTime};
 
-use backchat_contract::{Desired, PlanView, Plane, Refusal};
+use backchat_contract::{Desired, PlanView, Plane, Policies, Refusal};
 
 use super::{EndpointId, Flapping, Held, Ledger, Rejection, Snapshot, SourceName, Tally};
 
@@ -26,6 +26,8 @@ pub struct Status {
     pub synced: bool,
     /// The values of the tag `role` that declare a service of that name.
     pub roles: Arc<BTreeSet<String>>,
+    /// How services are balanced.
+    pub services: Arc<Policies>,
     /// The sources, in their order.
     pub sources: Vec<SourceState>,
     /// What is waited for: a server that drains, workers that retire.

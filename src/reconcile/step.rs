@@ -99,7 +99,11 @@ struct Aim {
 
 impl<D: Driver> Stepper<D> {
     pub(super) fn new(driver: D, settings: Settings, kept: Ledger, start: Instant) -> Self {
-        let status = Status { roles: Arc::new(settings.policy.roles.clone()), ..Status::default() };
+        let status = Status {
+            roles: Arc::new(settings.policy.roles.clone()),
+            services: Arc::new(settings.policy.services.clone()),
+            ..Status::default()
+        };
         Self {
             driver,
             quick: AtOnce::default(),
@@ -205,7 +209,10 @@ impl<D: Driver> Stepper<D> {
         let times = (self.began, now);
         let (before, released) = ((self.held.clone(), self.cut), self.released.clone());
         let windows = self.settings.windows;
-        let evidence = Evidence::beside(&updated.listed, known, live, before, released, times, windows);
+        let evidence = Evidence {
+            floors: self.settings.policy.floors(),
+            ..Evidence::beside(&updated.listed, known, live, before, released, times, windows)
+        };
         let (mut next, held) = guard(live, next, &evidence);
         updated.keep(&next, &ledger, live);
         updated.flaps.excuse(&held.iter().flat_map(|h| &h.endpoints).filter_map(node_of).collect());

@@ -37,6 +37,19 @@ impl Policies {
         self.0.contains_key(service)
     }
 
+    /// The service whose canary this one is.
+    pub fn home(&self, canary: &ServiceName) -> Option<&ServiceName> {
+        let is = |policy: &ServicePolicy| policy.canaries.iter().any(|own| own.service == *canary);
+        self.0.iter().find_map(|(service, policy)| is(policy).then_some(service))
+    }
+
+    /// The canary whose endpoints of this service a member with these tags has; of several the first.
+    pub fn canary(&self, service: &str, tags: &BTreeMap<String, String>) -> Option<&ServiceName> {
+        let canaries = self.0.iter().filter(|(name, _)| name.as_str() == service).flat_map(|(_, policy)| &policy.canaries);
+        let mut theirs = canaries.filter(|canary| tags.get(&canary.tag.0) == Some(&canary.tag.1));
+        theirs.next().map(|canary| &canary.service)
+    }
+
     /// Those that were named, sorted.
     pub fn iter(&self) -> impl Iterator<Item = (&ServiceName, &ServicePolicy)> {
         self.0.iter()

@@ -141,10 +141,10 @@ impl<'a> Draft<'a> {
     }
 
     /// Suspects that do not answer drain, the longest suspected first: at most a third of those that are ready
-    /// (at least one), and never the last. A suspicion is cheap to be wrong about only while others serve.
-    pub(super) fn drain_suspects(&mut self) {
+    /// (at least one), never the last, and never so many that fewer than `min_ready` are left. A suspicion is cheap to be wrong about only while others serve.
+    pub(super) fn drain_suspects(&mut self, min_ready: usize) {
         let ready = self.service.endpoints.values().filter(|e| e.state == EndpointState::Ready).count();
-        let limit = (ready / 3).max(1).min(ready.saturating_sub(1));
+        let limit = (ready / 3).max(1).min(ready.saturating_sub(min_ready.max(1)));
         self.suspects.sort();
         for (_, name) in self.suspects.iter().take(limit) {
             if let Some(endpoint) = self.service.endpoints.get_mut(name) {

@@ -16,6 +16,8 @@ pub(in crate::model) struct Serving<'a> {
     pub(in crate::model) source: &'a SourceName,
     /// The place of that source among all: what an earlier one says counts first.
     order: usize,
+    /// The service whose canary it is for: whose hosts it claims.
+    home: Option<ServiceName>,
     pub(super) by: By<'a>,
 }
 
@@ -31,6 +33,11 @@ impl<'a> Serving<'a> {
             By::Member { offer, .. } => &offer.service,
             By::List { service, .. } => service,
         }
+    }
+
+    /// The service that its hosts reach.
+    pub(in crate::model) fn claimant(&self) -> &ServiceName {
+        self.home.as_ref().unwrap_or_else(|| self.service())
     }
 
     pub(in crate::model) fn hosts(&self) -> &[HostPattern] {
@@ -110,12 +117,19 @@ pub(super) fn serving<'a>(
     let mut all = Vec::new();
     for (order, snapshot) in snapshots.iter().enumerate() {
         let source = &snapshot.source;
+        let word = |by: By<'a>| {
+            let service = match &by {
+                By::Member { offer, .. } => &offer.service,
+                By::List { service, .. } => service,
+            };
+            Serving { source, order, home: policy.services.home(service).cloned(), by }
+        };
         for member in snapshot.members.values() {
             let offered = by_member(member, policy, refused);
-            all.extend(offered.into_iter().map(|by| Serving { source, order, by }));
+            all.extend(offered.into_iter().map(word));
         }
         let listed = snapshot.services.iter().map(|(service, listed)| By::List { service, listed });
-        all.extend(listed.map(|by| Serving { source, order, by }));
+        all.extend(listed.map(word));
     }
     all
 }
@@ -129,13 +143,15 @@ fn by_member<'a>(member: &'a Member, policy: &Policy, refused: &mut Vec<Rejectio
     let Some(record) = member.record.as_ref().filter(|record| record.kind != Kind::Balancer) else {
         return Vec::new();
     };
-    let (offers, bad) = offers(record, &policy.roles);
+    let (offers, bad) = offers(record, &policy.roles, &policy.services);
     refused.extend(bad);
     let mut all = Vec::new();
     for offer in offers.into_iter().filter(|o| o.healthy) {
         match address(member, &offer, policy) {
             Ok(addr) => {
-                let draining = record.is_draining(offer.service.as_str());
+                // By hand it is drained by the name that it has at its node.
+                let own = policy.services.home(&offer.service).unwrap_or(&offer.service);
+                let draining = record.is_draining(own.as_str());
                 let state = if draining { EndpointState::Drain } else { EndpointState::Ready };
                 all.push(By::Member { member, offer, addr, state });
             }

@@ -4,6 +4,11 @@ use proptest::prelude::*;
 
 use std::net::SocketAddr;
 
+use backchat_contract::{
+    ServicePolicy,
+    policy::{Canary, Pick},
+};
+
 use super::*;
 use crate::model::{
     Endpoint, EndpointState, Kind, Listed, ListedEndpoint, Liveness, Protocol, RawOffer, RawRecord, Route, State,
@@ -484,4 +489,48 @@ fn a_service_that_is_listed_no_more_goes_at_once() {
     let unread = Snapshot { synced: false, ..file("t.toml", &[]) };
     let (lines, _) = merged(&[renamed, unread], &ledger);
     assert_eq!(lines, ["new/a 10.0.0.1:80", "h/ → old", "  s.toml:1: route h/: file:s.toml holds it"]);
+}
+
+/// Members with a canary's tag serve it instead of the service, whose hosts stay its own.
+#[test]
+fn canaries_are_services_of_their_own() {
+    let canary = Canary {
+        service: "web.canary".parse().unwrap(),
+        tag: ("version".into(), "2".into()),
+        pick: Pick::Share("5%".parse().unwrap()),
+    };
+    let web = ServicePolicy { canaries: vec![canary], ..ServicePolicy::DEFAULT };
+    let services = [("web".parse().unwrap(), web)].into_iter().collect();
+    let policy = Policy { services, ..Policy::default() };
+    let tagged = |name, host, version: &str| {
+        let mut member = member(name, host, &["web:80@a.example", "api:81@b.example"]);
+        member.record.as_mut().unwrap().tags.insert("version".into(), version.into());
+        member
+    };
+    let check = |members: Vec<Member>, expected: &[&str]| {
+        let (desired, _, refused) = desired(&snapshot(members), &policy, &Ledger::default(), SECOND);
+        assert_eq!(lines(&desired, &refused), expected);
+        assert!(desired.services.contains_key(&"web".parse().unwrap()));
+    };
+    check(
+        vec![tagged("web1", 1, "1"), tagged("web2", 2, "2")],
+        &[
+            "api/web1 10.0.0.1:81",
+            "api/web2 10.0.0.2:81",
+            "web/web1 10.0.0.1:80",
+            "web.canary/web2 10.0.0.2:80",
+            "a.example/ → web",
+            "b.example/ → api",
+        ],
+    );
+    check(
+        vec![tagged("web2", 2, "2")],
+        &["api/web2 10.0.0.2:81", "web.canary/web2 10.0.0.2:80", "a.example/ → web", "b.example/ → api"],
+    );
+    let mut out = tagged("web2", 2, "2");
+    out.record.as_mut().unwrap().by_hand.services.insert("web".into());
+    check(
+        vec![out],
+        &["api/web2 10.0.0.2:81", "web.canary/web2 10.0.0.2:80 drain", "a.example/ → web", "b.example/ → api"],
+    );
 }

@@ -323,3 +323,28 @@ fn no_silence_keeps_what_a_file_takes_out() {
         Evidence::gather(&nobody, &live, Default::default(), BTreeSet::new(), (NOW, NOW), Windows::default());
     assert_eq!(names(&guard(&live, set(&[]), &evidence).0), [""; 0], "without gossip nobody is to be heard of");
 }
+
+/// What the operator wants to stay stays, as far as nobody proved it dead.
+#[test]
+fn as_many_stay_as_the_operator_wants() {
+    let check = |floor: usize, verdict: Verdict, stay: &[&str], why: &str| {
+        let failed = ["d", "e"].map(|name| (name, Failed, verdict));
+        let alive = ["a", "b", "c", "f", "g", "lb"].map(|name| (name, Alive, Unasked));
+        let members = failed.into_iter().chain(alive).map(|(n, l, v)| member(n, l, v));
+        let members = members.map(|m| (m.name.clone(), m)).collect();
+        let snapshots = [Snapshot { source: "gossip".into(), synced: true, members, ..Snapshot::default() }];
+        let live = set(&["a", "b", "c", "d", "e"]);
+        let (before, times) = (Default::default(), (Moment::ZERO, NOW));
+        let gathered = Evidence::gather(&snapshots, &live, before, BTreeSet::new(), times, Windows::default());
+        let floors = BTreeMap::from([("web".parse().unwrap(), floor)]);
+        let (out, holds) = guard(&live, set(&["a", "b", "c"]), &Evidence { floors, ..gathered });
+        assert_eq!(names(&out), stay, "at least {floor}");
+        assert_eq!(holds.into_iter().map(|hold| hold.why).collect::<String>(), why);
+    };
+    check(3, Silent, &["a", "b", "c"], "");
+    let one = "1 of 5 endpoints of web: they do not answer us, and min-ready is 4";
+    check(4, Silent, &["a", "b", "c", "d"], one);
+    let both = "2 of 5 endpoints of web: they do not answer us, and min-ready is 9";
+    check(9, Silent, &["a", "b", "c", "d", "e"], both);
+    check(9, Refused, &["a", "b", "c"], "");
+}

@@ -14,6 +14,7 @@ mod policies;
 mod rig;
 mod routes;
 mod structure;
+mod tcp;
 mod web;
 mod words;
 

@@ -56,7 +56,7 @@ make_tree() {
     # An interrupted debootstrap may have left /proc mounted there.
     as_root umount -R "$half/proc" 2>/dev/null || :
     as_root rm -rf --one-file-system "$half"
-    as_root debootstrap --variant=minbase --include=haproxy,nginx-light "$1" "$half" "$mirror" "$script" \
+    as_root debootstrap --variant=minbase --include=haproxy,nginx-light,libnginx-mod-stream "$1" "$half" "$mirror" "$script" \
         >"$trees/$1.log" 2>&1 || fail "debootstrap $1 failed: $(tail -n 3 "$trees/$1.log")" 1
     # Whole or not there: what was cut in the middle is made anew.
     as_root mv "$half" "$trees/$1"

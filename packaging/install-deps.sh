@@ -61,6 +61,7 @@ need_for() {
         need nft nftables "loses packets, for the same test"
         need nginx nginx-light "the other load balancer, and a service with children of its own"
         need_lua
+        need_file /usr/lib/nginx/modules/ngx_stream_module.so libnginx-mod-stream "nginx's part for TCP services"
         need faketime faketime "lets a daemon's wall clock jump, for the tests of clocks"
         ;;
     chaos)

@@ -8,11 +8,13 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use backchat_contract::{DriverError, Policies, Protocol, ServicePolicy};
+use backchat_contract::{DriverError, Policies, ServicePolicy, TcpListen};
 use backchat_haproxy::{AttachedSettings, HaproxyDriver, Template};
 use backchat_nginx::NginxDriver;
 use backchat_openresty::OpenrestyDriver;
 pub use backchat_template::read_template;
+
+use crate::model::ServiceName;
 
 /// HAProxy's file, unless the operator gives another.
 pub const HAPROXY_TEMPLATE: &str = include_str!("../templates/haproxy.cfg.jinja");
@@ -48,6 +50,8 @@ pub struct Managed<'a> {
     pub program: &'a Path,
     /// Where it listens for HTTP.
     pub listen: &'a [SocketAddr],
+    /// Where it listens for TCP.
+    pub tcp_listen: &'a [TcpListen],
     /// How each service is balanced.
     pub policies: &'a Policies,
     /// A template of the operator's own.
@@ -56,6 +60,13 @@ pub struct Managed<'a> {
     pub run_dir: &'a Path,
     /// Whether it is only read, for a dry run: then nothing is kept of a template either.
     pub rehearsal: bool,
+}
+
+impl Managed<'_> {
+    /// Every address that it listens at.
+    fn listeners(&self) -> Vec<SocketAddr> {
+        self.listen.iter().copied().chain(self.tcp_listen.iter().map(|tcp| tcp.addr)).collect()
+    }
 }
 
 /// A HAProxy of ours, with so many backends declared ahead.
@@ -71,8 +82,7 @@ fn haproxy_settings(wanted: &Managed<'_>, spares: usize) -> Result<backchat_hapr
         paths,
         wanted.listen.to_vec(),
     );
-    let lacks = |policy: &ServicePolicy| backchat_haproxy::policy::lacks(policy, Protocol::Http);
-    let config = ConfigSettings { policies: spoken(wanted.policies, "HAProxy", lacks)?, ..config };
+    let config = ConfigSettings { policies: wanted.policies.clone(), tcp_listen: wanted.tcp_listen.to_vec(), ..config };
     Ok(ManagedSettings {
         program: wanted.program.display().to_string(),
         spares,
@@ -84,7 +94,7 @@ fn haproxy_settings(wanted: &Managed<'_>, spares: usize) -> Result<backchat_hapr
 /// The first address of these where somebody else listens: HAProxy would share it, and nobody would notice.
 pub fn taken_from_haproxy(wanted: &Managed<'_>) -> Result<Option<SocketAddr>, DriverError> {
     use backchat_haproxy::{listeners, paths::Paths};
-    Ok(listeners::taken(&Paths::new(&absolute(wanted.run_dir)?)?, wanted.listen))
+    Ok(listeners::taken(&Paths::new(&absolute(wanted.run_dir)?)?, &wanted.listeners()))
 }
 
 /// A HAProxy of somebody else's.
@@ -132,7 +142,7 @@ fn attached_nginx_settings(wanted: &AttachedNginx<'_>) -> Result<backchat_nginx:
     let paths = Paths::new(&absolute(wanted.run_dir)?)?;
     let template = template(wanted.template, "nginx-include.conf.jinja", NGINX_INCLUDE_TEMPLATE)?;
     let mut config = ConfigSettings::new(template, paths, wanted.listen.to_vec());
-    config.policies = spoken(wanted.policies, "nginx", |policy| of_nginx(policy, wanted.listen))?;
+    config.policies = spoken(wanted.policies, "nginx", |_, policy| of_nginx(policy, wanted.listen))?;
     let [include, conf, pid_file] = [wanted.include, wanted.conf, wanted.pid_file].map(absolute);
     let program = wanted.program.display().to_string();
     let mut settings = AttachedSettings::new(config, program, include?, conf?, pid_file?)?;
@@ -151,7 +161,13 @@ fn nginx_settings(wanted: &Managed<'_>) -> Result<backchat_nginx::ManagedSetting
     let paths = Paths::new(&absolute(wanted.run_dir)?)?;
     let template = template(wanted.template, "nginx.conf.jinja", NGINX_TEMPLATE)?;
     let mut config = ConfigSettings::new(template, paths, wanted.listen.to_vec());
-    config.policies = spoken(wanted.policies, "nginx", backchat_nginx::policy::lacks)?;
+    let is_tcp = |service: &ServiceName| wanted.tcp_listen.iter().any(|tcp| tcp.service == *service);
+    let lacks = |service: &ServiceName, policy: &ServicePolicy| backchat_nginx::policy::lacks(policy, is_tcp(service));
+    config.policies = spoken(wanted.policies, "nginx", lacks)?;
+    config.tcp_listen = wanted.tcp_listen.to_vec();
+    if !config.tcp_listen.is_empty() {
+        config.modules = backchat_nginx::stream::module(&wanted.program.display().to_string())?.into_iter().collect();
+    }
     Ok(ManagedSettings {
         program: wanted.program.display().to_string(),
         template_file: wanted.template.filter(|_| !wanted.rehearsal).map(absolute).transpose()?,
@@ -174,11 +190,15 @@ fn openresty_of(
     found: backchat_openresty::program::Program,
 ) -> Result<backchat_openresty::ManagedSettings, DriverError> {
     use backchat_openresty::{ManagedSettings, Paths, config::ConfigSettings};
+    if let Some(tcp) = wanted.tcp_listen.first() {
+        let remedy = "--openresty-mode reload does, and so do --driver nginx and haproxy";
+        return Err(DriverError::Unsupported(format!("listen for TCP at {tcp}: OpenResty's Lua does not; {remedy}")));
+    }
     let paths = Paths::new(&absolute(wanted.run_dir)?)?;
     let template = template(wanted.template, "openresty.conf.jinja", OPENRESTY_TEMPLATE)?;
     let config = ConfigSettings::new(template, BALANCER.into(), paths, wanted.listen.to_vec());
     let config = ConfigSettings {
-        policies: spoken(wanted.policies, "OpenResty's Lua", backchat_openresty::policy::lacks)?,
+        policies: spoken(wanted.policies, "OpenResty's Lua", |_, policy| backchat_openresty::policy::lacks(policy))?,
         ..config
     };
     let template_file = wanted.template.filter(|_| !wanted.rehearsal).map(absolute).transpose()?;
@@ -209,7 +229,7 @@ fn attached_openresty_settings(
     let paths = Paths::new(&absolute(wanted.run_dir)?)?;
     let template = template(wanted.template, "openresty-include.conf.jinja", OPENRESTY_INCLUDE_TEMPLATE)?;
     let mut config = ConfigSettings::new(template, BALANCER.into(), paths, wanted.listen.to_vec());
-    let lacks = |policy: &ServicePolicy| {
+    let lacks = |_: &ServiceName, policy: &ServicePolicy| {
         let here = backchat_openresty::policy::lacks(policy).map(str::to_owned);
         here.or_else(|| of_nginx(policy, wanted.listen))
     };
@@ -232,9 +252,9 @@ pub async fn openresty_without_lua(named: Option<&Path>) -> Result<PathBuf, Driv
 fn spoken<W: Display>(
     policies: &Policies,
     plane: &str,
-    lacks: impl Fn(&ServicePolicy) -> Option<W>,
+    lacks: impl Fn(&ServiceName, &ServicePolicy) -> Option<W>,
 ) -> Result<Policies, DriverError> {
-    let missing = policies.iter().find_map(|(service, policy)| Some((service, lacks(policy)?)));
+    let missing = policies.iter().find_map(|(service, policy)| Some((service, lacks(service, policy)?)));
     missing.map_or_else(
         || Ok(policies.clone()),
         |(service, what)| Err(DriverError::Unsupported(format!("balance service {service} by {plane} so: {what}"))),
@@ -244,7 +264,7 @@ fn spoken<W: Display>(
 /// What somebody else's nginx lacks: without a listener of ours, all that only a location can do.
 fn of_nginx(policy: &ServicePolicy, listen: &[SocketAddr]) -> Option<String> {
     let of_location = || backchat_nginx::policy::of_location(policy).filter(|_| listen.is_empty());
-    let lacks = backchat_nginx::policy::lacks(policy).map(str::to_owned);
+    let lacks = backchat_nginx::policy::lacks(policy, false).map(str::to_owned);
     lacks.or_else(|| of_location().map(|what| format!("{what}: it takes a listener of ours: --listen")))
 }
 
@@ -274,6 +294,7 @@ mod tests {
         let wanted = Managed {
             program: Path::new("nginx"),
             listen: &[],
+            tcp_listen: &[],
             policies: &policies,
             template,
             run_dir: folder.path(),

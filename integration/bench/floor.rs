@@ -93,6 +93,7 @@ impl Stage {
         let managed = Managed {
             program: &haproxy(),
             listen: &[ports::free()?],
+            tcp_listen: &[],
             policies: &Policies::default(),
             template: None,
             run_dir: &run_dir,

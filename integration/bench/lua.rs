@@ -20,6 +20,7 @@ pub(crate) async fn driver(run_dir: &Path, front: SocketAddr) -> Result<Openrest
     let managed = Managed {
         program: Path::new("openresty"),
         listen: &[front],
+        tcp_listen: &[],
         policies: &Policies::default(),
         template: None,
         run_dir,

@@ -63,6 +63,7 @@ async fn bare(reloads: u64, within: Duration) -> Result<Counts> {
     let managed = Managed {
         program: &reload::nginx(),
         listen: &[front],
+        tcp_listen: &[],
         policies: &Policies::default(),
         template: None,
         run_dir: folder.path(),

@@ -86,6 +86,7 @@ impl Stage {
         let managed = Managed {
             program: &nginx(),
             listen: &[front],
+            tcp_listen: &[],
             policies: &Policies::default(),
             template: None,
             run_dir: &run_dir,

@@ -5,7 +5,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use backchat_contract::Policies;
+use backchat_contract::{Policies, TcpListen};
 use backchat_haproxy::{
     HaproxyDriver, ManagedSettings, Template,
     config::{ConfigSettings, Seal},
@@ -21,7 +21,7 @@ use tokio::{
 
 use super::{
     conformance,
-    rig::{Rig, Ruled},
+    rig::{Rig, Ruled, Streams},
     web::LONG,
 };
 
@@ -33,6 +33,7 @@ conformance!(HaproxyRig:
     endpoints::{come_and_go, both_families, weigh, drain_without_loss, move_without_loss, only_listeners_get_requests, swap_without_a_gap},
     routes::{hosts_and_paths, no_host_no_route_no_endpoint, default_service, every_name_serves, hostile_words_are_no_names, move_at_once},
     policies::{strip_prefix, headers, allowed_networks, rate_limit, sticky, balances, canaries, canary_share, response_timeout, upgrades},
+    tcp::{listeners_of_their_own},
     structure::{new_services_need_no_reload, more_services_than_spares, an_edited_file_blocks, held_structure_waits},
     life::{nothing_to_do_is_nothing_done, drift_is_repaired, a_killed_plane_comes_back, a_foreign_reload_is_seen, another_driver_adopts, the_file_holds_the_set},
 );
@@ -146,6 +147,14 @@ impl Ruled for HaproxyRig {
     fn ruled(&self, policies: Policies) -> HaproxyDriver {
         let mut settings = self.settings();
         settings.config.policies = policies;
+        HaproxyDriver::managed(settings).unwrap()
+    }
+}
+
+impl Streams for HaproxyRig {
+    fn streams(&self, policies: Policies, tcp_listen: Vec<TcpListen>) -> HaproxyDriver {
+        let mut settings = self.settings();
+        settings.config = ConfigSettings { policies, tcp_listen, ..settings.config };
         HaproxyDriver::managed(settings).unwrap()
     }
 }

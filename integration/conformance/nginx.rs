@@ -9,7 +9,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use backchat_contract::Policies;
+use backchat_contract::{Policies, TcpListen};
 use backchat_nginx::{
     ManagedSettings, NginxDriver, Template,
     config::ConfigSettings,
@@ -25,7 +25,7 @@ mod attached;
 use super::{
     conformance,
     haproxy::free_addr,
-    rig::{Rig, Ruled},
+    rig::{Rig, Ruled, Streams},
     web::LONG,
 };
 
@@ -33,6 +33,7 @@ conformance!(NginxRig:
     endpoints::{come_and_go, both_families, weigh, drain_without_loss, move_without_loss, only_listeners_get_requests, swap_without_a_gap},
     routes::{hosts_and_paths, no_host_no_route_no_endpoint, default_service, every_name_serves, hostile_words_are_no_names, move_at_once},
     policies::{strip_prefix, headers, allowed_networks, rate_limit, sticky, balances, canaries, canary_share, response_timeout, upgrades},
+    tcp::{listeners_of_their_own},
     structure::{new_services_need_no_reload, more_services_than_spares, an_edited_file_blocks, held_structure_waits},
     life::{nothing_to_do_is_nothing_done, drift_is_repaired, a_killed_plane_comes_back, a_foreign_reload_is_seen, another_driver_adopts, the_file_holds_the_set},
 );
@@ -51,6 +52,16 @@ pub(crate) struct NginxRig {
 impl NginxRig {
     fn paths(&self) -> Paths {
         Paths::new(self.folder.path()).unwrap()
+    }
+
+    fn plain(&self) -> ConfigSettings {
+        let text = include_str!("../../templates/nginx.conf.jinja").into();
+        let template = Template { name: "nginx.conf.jinja".into(), text };
+        ConfigSettings::new(template, self.paths(), vec![self.http])
+    }
+
+    fn settings(&self, config: ConfigSettings) -> ManagedSettings {
+        ManagedSettings { program: program(), ..ManagedSettings::new(config) }
     }
 
     /// The master's process, where it is one of this folder.
@@ -73,10 +84,14 @@ fn number(pid: Pid) -> u32 {
 
 impl Ruled for NginxRig {
     fn ruled(&self, policies: Policies) -> NginxDriver {
-        let text = include_str!("../../templates/nginx.conf.jinja").into();
-        let template = Template { name: "nginx.conf.jinja".into(), text };
-        let config = ConfigSettings { policies, ..ConfigSettings::new(template, self.paths(), vec![self.http]) };
-        NginxDriver::managed(ManagedSettings { program: program(), ..ManagedSettings::new(config) })
+        NginxDriver::managed(self.settings(ConfigSettings { policies, ..self.plain() }))
+    }
+}
+
+impl Streams for NginxRig {
+    fn streams(&self, policies: Policies, tcp_listen: Vec<TcpListen>) -> NginxDriver {
+        let modules = backchat_nginx::stream::module(&program()).unwrap().into_iter().collect();
+        NginxDriver::managed(self.settings(ConfigSettings { policies, tcp_listen, modules, ..self.plain() }))
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::net::SocketAddr;
 
-use backchat_contract::{Driver, Policies};
+use backchat_contract::{Driver, Policies, TcpListen};
 
 /// A data plane on a fresh folder and fresh ports. All of it ends when the rig is dropped.
 pub(crate) trait Rig: Send + Sync {
@@ -48,4 +48,10 @@ pub(crate) trait Rig: Send + Sync {
 pub(crate) trait Ruled: Rig {
     /// The driver, with these policies.
     fn ruled(&self, policies: Policies) -> Self::Driver;
+}
+
+/// One that listens for TCP too.
+pub(crate) trait Streams: Rig {
+    /// The driver, with these policies and listeners.
+    fn streams(&self, policies: Policies, listen: Vec<TcpListen>) -> Self::Driver;
 }

@@ -107,6 +107,7 @@ pub(super) fn wanted<'a>(managed: &'a Managed, settings: &'a Lb) -> drivers::Man
     drivers::Managed {
         program: &managed.program,
         listen: &managed.listen,
+        tcp_listen: &managed.tcp_listen,
         policies: &settings.services,
         template: managed.template.as_deref(),
         run_dir: &settings.common.run_dir,

@@ -2,6 +2,7 @@
 
 use std::{collections::BTreeMap, path::PathBuf};
 
+use backchat_contract::TcpListen;
 use serde::Deserialize;
 
 use super::{Bind, Common, Layer, ServiceTable, Span, Text, lay};
@@ -77,6 +78,10 @@ pub struct Own {
     /// Where the data plane listens for HTTP; 0.0.0.0:80 if left out [repeatable]
     #[arg(long, env = "BACKCHAT_LISTEN", value_name = "ADDR:PORT", value_delimiter = ',')]
     pub listen: Option<Vec<Text<Bind>>>,
+
+    /// Where the data plane listens for the connections of one service that speaks TCP [repeatable]
+    #[arg(long, env = "BACKCHAT_TCP_LISTEN", value_name = "ADDR:PORT=SERVICE", value_delimiter = ',')]
+    pub tcp_listen: Option<Vec<Text<TcpListen>>>,
 
     /// The haproxy program; found by $PATH if left out
     #[arg(long, env = "BACKCHAT_HAPROXY", value_name = "PROGRAM")]
@@ -190,7 +195,7 @@ pub struct Own {
 
 impl Own {
     fn over(self, below: Self) -> Self {
-        lay!(self over below: driver, listen, haproxy, nginx, openresty, openresty_mode, attach, haproxy_socket,
+        lay!(self over below: driver, listen, tcp_listen, haproxy, nginx, openresty, openresty_mode, attach, haproxy_socket,
             nginx_include, nginx_conf, pid_file, template, spares, on_exit, force, approve, dry_run, format, source, no_gossip,
             once, default_service, allow_loopback, empty_service, guard_window, hold_down,
             services)

@@ -100,7 +100,8 @@ pub fn desired(
 
 /// A canary is reached by the routes of its service, which is there as long as it is.
 fn homes(standings: &mut BTreeMap<ServiceName, Standing>, policy: &Policy) {
-    let canaries = standings.iter().filter_map(|(name, standing)| Some((policy.services.home(name)?, standing.protocol)));
+    let canaries =
+        standings.iter().filter_map(|(name, standing)| Some((policy.services.home(name)?, standing.protocol)));
     for (home, protocol) in canaries.collect::<Vec<_>>() {
         standings.entry(home.clone()).or_insert_with(|| Standing { protocol, ..Standing::default() });
     }

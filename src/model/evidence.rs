@@ -4,7 +4,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::{
-    Desired, EndpointId, Held, Liveness, Member, Moment, NodeName, ServiceName, Snapshot, SourceName, State, Verdict, owner::node_of,
+    Desired, EndpointId, Held, Liveness, Member, Moment, NodeName, ServiceName, Snapshot, SourceName, State, Verdict,
+    owner::node_of,
 };
 
 /// What the guard judges by.

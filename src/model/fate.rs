@@ -31,8 +31,7 @@ pub fn of_service(service: &ServiceName, status: &Status, members: &Snapshot, no
     let sides = [&status.live, &status.desired].map(|set| set.services.get(service));
     let there = sides.into_iter().flatten().flat_map(|s| s.endpoints.keys().cloned());
     let out = status.flapping.iter().flat_map(|f| &f.endpoints).filter(|id| id.service == *service);
-    let offered =
-        members.members.values().filter(|m| !m.is_balancer()).flat_map(|m| offered(service, m, status));
+    let offered = members.members.values().filter(|m| !m.is_balancer()).flat_map(|m| offered(service, m, status));
     let names: BTreeSet<EndpointName> = there.chain(out.map(|id| id.endpoint.clone())).chain(offered).collect();
     names
         .into_iter()

@@ -196,8 +196,11 @@ mod tests {
 
     #[test]
     fn offers_are_bounded() {
-        let (offers, refused) =
-            offers(&RawRecord { services: vec![raw("a"); MAX_OFFERS + 2], ..RawRecord::default() }, &BTreeSet::new(), &Policies::default());
+        let (offers, refused) = offers(
+            &RawRecord { services: vec![raw("a"); MAX_OFFERS + 2], ..RawRecord::default() },
+            &BTreeSet::new(),
+            &Policies::default(),
+        );
         assert_eq!((offers.len(), refused.len()), (MAX_OFFERS, 2));
     }
 

@@ -8,7 +8,7 @@ use std::{
 
 pub use crate::config::{OnExit, OpenrestyMode, PlanFormat};
 
-use backchat_contract::Policies;
+use backchat_contract::{Policies, TcpListen};
 
 use super::{Common, Error, Host, services::policies};
 use crate::{
@@ -112,6 +112,8 @@ pub struct Managed {
     pub program: PathBuf,
     /// Where it listens for HTTP; at least one.
     pub listen: Vec<SocketAddr>,
+    /// Where it listens for TCP.
+    pub tcp_listen: Vec<TcpListen>,
     /// A template of the operator's own; `None` for ours.
     pub template: Option<PathBuf>,
     /// What becomes of it when the daemon ends.
@@ -191,7 +193,7 @@ impl Lb {
             empty_service: span(own.empty_service, Duration::from_secs(600)),
             guard_window: span(own.guard_window, Duration::from_secs(10)),
             hold_down: span(own.hold_down, Duration::from_secs(300)),
-            services: policies(own.services.clone().unwrap_or_default())?,
+            services: services(&own)?,
             plane: plane(own)?,
             common,
         })
@@ -213,6 +215,18 @@ fn run(own: &config::LbOwn, common: &Common) -> Result<Run, Error> {
     }
 }
 
+/// What a service speaks is its members' to say, and the operator's where it has a listener of its own.
+fn services(own: &config::LbOwn) -> Result<Policies, Error> {
+    let policies = policies(own.services.clone().unwrap_or_default())?;
+    for Text(TcpListen { service, .. }) in own.tcp_listen.iter().flatten() {
+        if let Some(what) = policies.get(service).http_only() {
+            let why = format!("{what} is for HTTP, and --tcp-listen says that it speaks TCP");
+            return Err(Error::Service(service.clone(), why));
+        }
+    }
+    Ok(policies)
+}
+
 /// Somebody must say who is there, and each but once.
 fn sources(sources: Vec<Uri>, gossip: bool) -> Result<Vec<Uri>, Error> {
     if sources.is_empty() && !gossip {
@@ -228,6 +242,9 @@ fn sources(sources: Vec<Uri>, gossip: bool) -> Result<Vec<Uri>, Error> {
 /// Where another driver's program is says nothing of this one: an environment may name them all.
 fn plane(own: config::LbOwn) -> Result<Plane, Error> {
     let driver = own.driver.unwrap_or_default();
+    if own.attach.unwrap_or(false) && own.tcp_listen.is_some() {
+        return flags("--tcp-listen goes with a data plane of ours: without --attach");
+    }
     if driver != DriverName::Openresty && own.openresty_mode.is_some() {
         return flags("--openresty-mode goes with --driver openresty");
     }
@@ -308,6 +325,7 @@ fn managed(own: config::LbOwn, program: Option<PathBuf>, name: &str) -> Managed 
             || vec![SocketAddr::from((Ipv4Addr::UNSPECIFIED, 80))],
             |list| list.into_iter().map(|Bind(addr)| addr).collect(),
         ),
+        tcp_listen: plain(own.tcp_listen).unwrap_or_default(),
         template: own.template,
         on_exit: own.on_exit.unwrap_or_default(),
     }

@@ -7,6 +7,7 @@ mod desired;
 mod digits;
 mod driver;
 mod error;
+mod listen;
 mod names;
 #[cfg(feature = "paper")]
 pub mod paper;
@@ -18,6 +19,7 @@ pub use desired::{Desired, Endpoint, EndpointId, EndpointState, Protocol, Route,
 pub use digits::{push_addr, push_number};
 pub use driver::{Driver, Idle, Mode, Plane, Report, Step, Structure, Trial};
 pub use error::{DriverError, Refusal};
+pub use listen::TcpListen;
 pub use names::{EndpointAddr, EndpointName, HostPattern, NameError, NodeName, PathPrefix, ServiceName, Weight};
 pub use policy::{Policies, ServicePolicy};
 pub use view::{FileChange, PlanView, Summary};

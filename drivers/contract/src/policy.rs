@@ -45,7 +45,8 @@ impl Policies {
 
     /// The canary whose endpoints of this service a member with these tags has; of several the first.
     pub fn canary(&self, service: &str, tags: &BTreeMap<String, String>) -> Option<&ServiceName> {
-        let canaries = self.0.iter().filter(|(name, _)| name.as_str() == service).flat_map(|(_, policy)| &policy.canaries);
+        let canaries =
+            self.0.iter().filter(|(name, _)| name.as_str() == service).flat_map(|(_, policy)| &policy.canaries);
         let mut theirs = canaries.filter(|canary| tags.get(&canary.tag.0) == Some(&canary.tag.1));
         theirs.next().map(|canary| &canary.service)
     }
@@ -128,6 +129,27 @@ impl ServicePolicy {
         http2: false,
         canaries: Vec::new(),
     };
+}
+
+impl ServicePolicy {
+    /// What of it means nothing to a service that speaks bytes alone.
+    pub fn http_only(&self) -> Option<&'static str> {
+        [
+            (self.balance == Balance::Uri, "balance = \"uri\""),
+            (self.check.as_ref().is_some_and(|check| check.path.is_some()), "check.path"),
+            (self.timeouts.response.is_some(), "timeouts.response"),
+            (self.sticky.is_some(), "sticky"),
+            (self.strip_prefix.is_some(), "strip-prefix"),
+            (!self.request_headers.is_empty(), "request-headers"),
+            (!self.response_headers.is_empty(), "response-headers"),
+            (self.redirect_https, "redirect-https"),
+            (self.rate_limit.is_some(), "rate-limit"),
+            (self.http2, "http2"),
+            (!self.canaries.is_empty(), "canary"),
+        ]
+        .into_iter()
+        .find_map(|(said, what)| said.then_some(what))
+    }
 }
 
 impl Default for ServicePolicy {

@@ -8,7 +8,7 @@ mod context;
 
 use std::{cell::RefCell, net::SocketAddr, time::Duration};
 
-use backchat_contract::{DriverError, Policies, Protocol, ServiceName};
+use backchat_contract::{DriverError, Policies, Protocol, ServiceName, TcpListen};
 use backchat_template::{BLANK_STRUCTURE, Generation, Template, filled, hash};
 pub use backchat_template::{Seal, seal};
 use context::Context;
@@ -44,15 +44,6 @@ pub struct ConfigSettings {
     pub policies: Policies,
     /// What every server is told, here and in `add server` alike.
     pub server_options: ServerOptions,
-}
-
-/// A listener of its own for one service.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct TcpListen {
-    /// Where it listens.
-    pub addr: SocketAddr,
-    /// Whose it is.
-    pub service: ServiceName,
 }
 
 impl ConfigSettings {

@@ -12,25 +12,6 @@ use backchat_contract::{
 
 use crate::options::ServerOptions;
 
-/// What HAProxy has no words for.
-pub fn lacks(policy: &ServicePolicy, protocol: Protocol) -> Option<&'static str> {
-    if protocol == Protocol::Http {
-        return None;
-    }
-    let http_only = [
-        (policy.balance == Balance::Uri, "balance = \"uri\""),
-        (policy.sticky.is_some(), "sticky"),
-        (policy.strip_prefix.is_some(), "strip-prefix"),
-        (!policy.request_headers.is_empty(), "request-headers"),
-        (!policy.response_headers.is_empty(), "response-headers"),
-        (policy.redirect_https, "redirect-https"),
-        (policy.rate_limit.is_some(), "rate-limit"),
-        (policy.http2, "http2"),
-        (!policy.canaries.is_empty(), "canary"),
-    ];
-    http_only.into_iter().find_map(|(said, what)| said.then_some(what))
-}
-
 /// What every server of the service is told.
 pub fn options(policy: &ServicePolicy, base: &ServerOptions) -> ServerOptions {
     let check = policy.check.clone().unwrap_or_default();
@@ -49,7 +30,7 @@ pub fn options(policy: &ServicePolicy, base: &ServerOptions) -> ServerOptions {
 /// The lines of the service's backend, in the order in which HAProxy wants them.
 pub fn lines(service: &ServiceName, policy: &ServicePolicy, protocol: Protocol, https: Option<u16>) -> Vec<String> {
     let mut lines = balance(policy.balance, protocol);
-    lines.extend(timeouts(policy));
+    lines.extend(timeouts(policy, protocol));
     lines.extend(policy.retries.map(|retries| format!("retries {retries}")));
     if let Some(path) = policy.check.as_ref().and_then(|check| check.path.as_ref()) {
         lines.push("option httpchk".into());
@@ -96,9 +77,12 @@ fn balance(balance: Balance, protocol: Protocol) -> Vec<String> {
     [format!("balance {algorithm}")].into_iter().chain(hash).collect()
 }
 
-fn timeouts(policy: &ServicePolicy) -> Vec<String> {
+/// Bytes alone have no answers: what they are waited for is the server's time.
+fn timeouts(policy: &ServicePolicy, protocol: Protocol) -> Vec<String> {
     let times = &policy.timeouts;
-    let said = [("connect", times.connect), ("server", times.response), ("queue", times.queue), ("tunnel", times.idle)];
+    let server = if protocol == Protocol::Tcp { times.idle } else { times.response };
+    let tunnel = times.idle.filter(|_| protocol == Protocol::Http);
+    let said = [("connect", times.connect), ("server", server), ("queue", times.queue), ("tunnel", tunnel)];
     let line = |(what, time): (&str, Option<Duration>)| Some(format!("timeout {what} {}ms", time?.as_millis()));
     said.into_iter().filter_map(line).collect()
 }
@@ -160,8 +144,6 @@ mod tests {
     #[test]
     fn what_speaks_bytes_alone_has_no_headers() {
         let sticky = ServicePolicy { sticky: Some("a".parse().unwrap()), ..ServicePolicy::DEFAULT };
-        assert_eq!(lacks(&sticky, Protocol::Tcp), Some("sticky"));
-        assert_eq!(lacks(&sticky, Protocol::Http), None);
         let lines = lines(&"db".parse().unwrap(), &sticky, Protocol::Tcp, None);
         assert_eq!(lines, [""; 0]);
     }

@@ -6,7 +6,7 @@ mod context;
 
 use std::{cell::RefCell, net::SocketAddr, path::PathBuf, time::Duration};
 
-use backchat_contract::{DriverError, Policies};
+use backchat_contract::{DriverError, Policies, TcpListen};
 use backchat_template::{BLANK_STRUCTURE, Generation, Template, filled, hash, seal};
 use context::Context;
 
@@ -27,6 +27,10 @@ pub struct ConfigSettings {
     pub is_include: bool,
     /// Where HTTP comes in.
     pub listen: Vec<SocketAddr>,
+    /// Where TCP comes in.
+    pub tcp_listen: Vec<TcpListen>,
+    /// Modules to load.
+    pub modules: Vec<PathBuf>,
     /// How each service is balanced.
     pub policies: Policies,
     /// What a request for an unknown host or path is answered with: 404, Hipache's habit 400.
@@ -47,6 +51,8 @@ impl ConfigSettings {
             paths,
             is_include: false,
             listen,
+            tcp_listen: Vec::new(),
+            modules: Vec::new(),
             policies: Policies::default(),
             no_route_status: 404,
             retire: Duration::from_secs(60),

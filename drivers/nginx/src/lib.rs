@@ -28,6 +28,7 @@ pub mod routes;
 pub mod runner;
 mod settings;
 mod sight;
+pub mod stream;
 pub mod titles;
 pub mod user;
 

@@ -20,13 +20,13 @@ use location::location;
 use crate::names::upstream;
 
 /// What nginx has no words for, and what is said instead.
-pub fn lacks(policy: &ServicePolicy) -> Option<&'static str> {
+pub fn lacks(policy: &ServicePolicy, is_tcp: bool) -> Option<&'static str> {
     let sticky_by = policy.sticky.is_some() && policy.balance != Balance::RoundRobin;
     [
         (policy.check.is_some(), "check: nginx asks no server itself; --check at the agent does"),
         (policy.slow_start.is_some(), "slow-start: nginx has none but in its commercial edition"),
         (policy.timeouts.queue.is_some(), "timeouts.queue: nginx lets no request wait for a server"),
-        (policy.timeouts.idle.is_some(), "timeouts.idle: nginx waits by timeouts.response, upgraded or not"),
+        (policy.timeouts.idle.is_some() && !is_tcp, "timeouts.idle: nginx waits by timeouts.response, upgraded or not"),
         (sticky_by, "sticky: nginx does it by a hash, beside which there is no balance"),
         (policy.http2 && policy.strip_prefix.is_some(), "strip-prefix: nginx's grpc_pass takes the path as it came"),
     ]
@@ -62,7 +62,7 @@ pub struct Words {
     pub upstream: Vec<String>,
     /// What stands behind the address and weight of each server.
     pub server: String,
-    /// Lines of its location, the one that passes requests on last.
+    /// Lines of its location, or of its server where it speaks bytes alone; the one that passes requests on last.
     pub location: Vec<String>,
 }
 
@@ -74,9 +74,34 @@ pub fn words(policies: &Policies, service: &ServiceName, to: &str, https: Option
     Words {
         http: http(policy, number),
         upstream: balance(policy, number),
-        server: policy.maxconn.map(|max| format!(" max_conns={max}")).unwrap_or_default(),
+        server: server(policy),
         location: location(policy, number, to, https),
     }
+}
+
+/// The words for a service that speaks bytes alone.
+pub fn tcp_words(policies: &Policies, service: &ServiceName, to: &str) -> Words {
+    let policy = policies.get(service);
+    let connect = policy.timeouts.connect.map(|time| format!("proxy_connect_timeout {};", millis(time)));
+    let idle = policy.timeouts.idle.map(|time| format!("proxy_timeout {};", millis(time)));
+    let tries = policy.retries.map(|retries| format!("proxy_next_upstream_tries {};", u16::from(retries) + 1));
+    let upstream = match policy.balance {
+        Balance::RoundRobin | Balance::Uri => None,
+        Balance::LeastConn => Some("least_conn;"),
+        Balance::Random => Some("random;"),
+        Balance::Source => Some("hash $remote_addr consistent;"),
+    };
+    let location = location::admit(policy).into_iter().chain([connect, idle, tries].into_iter().flatten());
+    Words {
+        http: Vec::new(),
+        upstream: upstream.into_iter().map(str::to_owned).collect(),
+        server: server(policy),
+        location: location.chain([format!("proxy_pass {to};")]).collect(),
+    }
+}
+
+fn server(policy: &ServicePolicy) -> String {
+    policy.maxconn.map(|max| format!(" max_conns={max}")).unwrap_or_default()
 }
 
 fn balance(policy: &ServicePolicy, number: usize) -> Vec<String> {

@@ -13,7 +13,7 @@ use serde::Serialize;
 /// What this data plane has no words for, and what is said instead.
 pub fn lacks(policy: &ServicePolicy) -> Option<&'static str> {
     let maxconn = "maxconn: each of its workers counts for itself; --driver haproxy or nginx has it";
-    nginx::lacks(policy).or(policy.maxconn.map(|_| maxconn))
+    nginx::lacks(policy, false).or(policy.maxconn.map(|_| maxconn))
 }
 
 /// The policies as the template gets them.

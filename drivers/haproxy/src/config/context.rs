@@ -2,7 +2,7 @@
 
 use std::{net::SocketAddr, sync::Arc};
 
-use backchat_contract::{EndpointName, Protocol};
+use backchat_contract::{EndpointName, Protocol, TcpListen};
 use backchat_template::{Cell, Generation, Rows};
 use serde::Serialize;
 
@@ -107,7 +107,7 @@ impl<'a> Context<'a> {
 /// A listener whose service speaks HTTP gets no backend: HAProxy would refuse the whole file for it, and what
 /// a service speaks is what members say.
 fn tcp_listen(settings: &ConfigSettings, layout: &Layout) -> Vec<TcpListenView> {
-    let view = |listen: &super::TcpListen| {
+    let view = |listen: &TcpListen| {
         let name = BackendName::from(&listen.service);
         let backend = layout.backends.get(&name).filter(|b| b.protocol == Protocol::Tcp);
         TcpListenView { addr: listen.addr, backend: backend.map(|_| name.to_string()) }

@@ -1,8 +1,12 @@
 //! The values that a template sees: custom templates use them.
 
-use std::{net::SocketAddr, path::Path};
+use std::{
+    collections::BTreeMap,
+    net::SocketAddr,
+    path::{Path, PathBuf},
+};
 
-use backchat_contract::{EndpointName, Protocol, ServiceName};
+use backchat_contract::{EndpointName, Protocol, ServiceName, TcpListen};
 use backchat_template::{Cell, Generation, Rows};
 use serde::Serialize;
 
@@ -11,7 +15,7 @@ use crate::{
     layout::{Layout, Server, Service},
     names::upstream,
     paths::Paths,
-    policy::{Pool, Words, pool, words},
+    policy::{Pool, Words, pool, tcp_words, words},
     routes::{Routes, Table, escaped},
 };
 
@@ -27,6 +31,12 @@ pub(super) struct Context<'a> {
     structure: &'a str,
     paths: &'a Paths,
     listen: &'a [SocketAddr],
+    /// Modules to load.
+    modules: &'a [PathBuf],
+    /// Where TCP comes in.
+    tcp_listen: Vec<TcpListenView>,
+    /// Services that speak bytes alone and have a listener.
+    tcp_services: Vec<ServiceView<'a>>,
     /// Where bodies too long for memory are kept; none where nginx was built to keep them.
     temp: Option<&'a Path>,
     max_descriptors: u64,
@@ -47,6 +57,15 @@ struct Hashes {
     map_entries: usize,
     variables: usize,
     bucket: usize,
+}
+
+#[derive(Serialize)]
+struct TcpListenView {
+    addr: SocketAddr,
+    /// Its service's upstream; none where that has nobody, or speaks HTTP.
+    upstream: Option<String>,
+    /// Lines that say how its service is balanced; the last passes connections on.
+    lines: Vec<String>,
 }
 
 #[derive(Serialize)]
@@ -85,6 +104,9 @@ impl<'a> Context<'a> {
             structure,
             paths: &settings.paths,
             listen: &settings.listen,
+            modules: &settings.modules,
+            tcp_listen: tcp_listen(settings, layout),
+            tcp_services: tcp_services(settings, layout),
             temp: settings.temp.as_deref(),
             max_descriptors: settings.max_descriptors,
             max_connections: settings.max_descriptors.min(MAX_CONNECTIONS),
@@ -110,6 +132,37 @@ impl Hashes {
 
 fn table(entries: usize) -> usize {
     (entries * 4).next_power_of_two().max(2048)
+}
+
+/// The service of a listener, where somebody of it takes connections.
+fn listened<'a>(layout: &'a Layout, listen: &TcpListen) -> Option<(&'a ServiceName, &'a Service)> {
+    let (name, service) = layout.services.get_key_value(&listen.service)?;
+    let serves = service.protocol == Protocol::Tcp && service.servers.values().any(Server::serves);
+    serves.then_some((name, service))
+}
+
+fn tcp_listen(settings: &ConfigSettings, layout: &Layout) -> Vec<TcpListenView> {
+    let view = |listen: &TcpListen| {
+        let upstream = listened(layout, listen).map(|(name, _)| upstream(name));
+        let to = upstream.as_deref().unwrap_or_default();
+        TcpListenView {
+            addr: listen.addr,
+            lines: tcp_words(&settings.policies, &listen.service, to).location,
+            upstream,
+        }
+    };
+    settings.tcp_listen.iter().map(view).collect()
+}
+
+fn tcp_services<'a>(settings: &ConfigSettings, layout: &'a Layout) -> Vec<ServiceView<'a>> {
+    // A service may have several listeners.
+    let services: BTreeMap<_, _> = settings.tcp_listen.iter().filter_map(|listen| listened(layout, listen)).collect();
+    let view = |(name, service)| {
+        let mut view = view(settings, name, service);
+        view.policy = tcp_words(&settings.policies, name, &view.upstream);
+        view
+    };
+    services.into_iter().map(view).collect()
 }
 
 fn view<'a>(settings: &ConfigSettings, name: &'a ServiceName, service: &'a Service) -> ServiceView<'a> {

@@ -1,6 +1,6 @@
 //! What is rendered, and what a template must say.
 
-use backchat_contract::{Desired, Route};
+use backchat_contract::{Desired, Route, ServicePolicy, policy::Balance};
 use backchat_template::Seal;
 
 use super::*;
@@ -50,7 +50,13 @@ fn an_empty_file() {
 /// The page on templates has each field, and an example of it that is true.
 #[test]
 fn what_a_template_gets_is_documented() {
-    check_documented("nginx", &ConfigSettings { temp: Some("/run/backchat/proxy/temp".into()), ..settings() }, "eu");
+    let settings = ConfigSettings {
+        temp: Some("/run/backchat/proxy/temp".into()),
+        modules: vec!["/usr/lib/nginx/modules/ngx_stream_module.so".into()],
+        tcp_listen: vec!["0.0.0.0:5432=db".parse().unwrap()],
+        ..settings()
+    };
+    check_documented("nginx", &settings, "eu");
 }
 
 #[test]
@@ -66,8 +72,10 @@ fn check_documented(part: &str, settings: &ConfigSettings, domain: &str) {
 #bc set 42 0
 #bc service Api http
 #bc service blog http
+#bc service db tcp
 #bc service web http
 #bc endpoint Api/web1 10.0.0.7:9090 weight 100
+#bc endpoint db/db1 10.0.0.4:5432 weight 100
 #bc endpoint web/web1 10.0.0.7:8080 weight 100
 #bc endpoint web/web2 [2001:db8::1]:8080 weight 30
 #bc route * / web
@@ -77,7 +85,11 @@ fn check_documented(part: &str, settings: &ConfigSettings, domain: &str) {
 "
     );
     let layout = lines::parse(&text).unwrap().layout;
-    let settings = &ConfigSettings { policies: backchat_contract::paper::policies(), ..settings.clone() };
+    let db = ServicePolicy { balance: Balance::LeastConn, retries: Some(1), ..ServicePolicy::DEFAULT };
+    let policies = backchat_contract::paper::policies();
+    let policies = policies.iter().map(|(service, policy)| (service.clone(), policy.clone()));
+    let policies = policies.chain([("db".parse().unwrap(), db)]).collect();
+    let settings = &ConfigSettings { policies, ..settings.clone() };
     let context = Context::new(settings, &layout, Generation::Is(42), "bb4c39e3ec0521b5");
     backchat_template::documented::check(include_str!("../../../../templates/README.md"), part, &context);
 }

@@ -25,10 +25,7 @@ pub(super) fn location(policy: &ServicePolicy, number: usize, to: &str, https: O
         let port = if port == 443 { String::new() } else { format!(":{port}") };
         lines.push(format!("if ($scheme = http) {{ return 308 https://$host{port}$request_uri; }}"));
     }
-    lines.extend(policy.allow.iter().map(|network| format!("allow {network};")));
-    if !policy.allow.is_empty() {
-        lines.push("deny all;".into());
-    }
+    lines.extend(admit(policy));
     if let Some(Rate { requests, .. }) = policy.rate_limit {
         // As many at once as in the whole of the time.
         let burst = requests.get() - 1;
@@ -53,6 +50,15 @@ pub(super) fn location(policy: &ServicePolicy, number: usize, to: &str, https: O
         lines.push(format!("add_header Set-Cookie $bc_cookie_{number} always;"));
     }
     lines.extend(pass(policy, number, to));
+    lines
+}
+
+/// Who may come in; nothing where that is everybody.
+pub(super) fn admit(policy: &ServicePolicy) -> Vec<String> {
+    let mut lines: Vec<String> = policy.allow.iter().map(|network| format!("allow {network};")).collect();
+    if !lines.is_empty() {
+        lines.push("deny all;".into());
+    }
     lines
 }
 

@@ -89,7 +89,8 @@ fn what_a_template_gets_is_documented() {
 
 #[test]
 fn what_the_template_of_an_include_gets_is_documented() {
-    let settings = ConfigSettings { balancer: "-- the text of balancer.lua\n".into(), policies: policies(), ..include() };
+    let settings =
+        ConfigSettings { balancer: "-- the text of balancer.lua\n".into(), policies: policies(), ..include() };
     let context = Context::new(&settings, 16_384, 42, "bb4c39e3ec0521b5");
     let page = include_str!("../../../../templates/README.md");
     backchat_template::documented::check(page, "OpenResty of somebody else's", &context);

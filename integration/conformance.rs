@@ -3,6 +3,7 @@
 //! A driver joins by a [`rig::Rig`] of its own and one `conformance!` list. The data plane's binary is found in
 //! PATH, or named by an environment variable (`BACKCHAT_HAPROXY`, `BACKCHAT_NGINX`, `BACKCHAT_OPENRESTY`).
 
+mod access;
 mod bench;
 mod endpoints;
 mod haproxy;

@@ -7,7 +7,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use backchat_contract::DriverError;
+use backchat_contract::{AccessLog, DriverError, LogFormat};
 use backchat_haproxy::{AttachedSettings, HaproxyDriver, Template};
 use backchat_nginx::NginxDriver;
 use backchat_openresty::OpenrestyDriver;
@@ -49,6 +49,8 @@ pub struct Managed<'a> {
     pub listen: &'a [SocketAddr],
     /// A template of the operator's own.
     pub template: Option<&'a Path>,
+    /// Its access log: the file, and what a line says.
+    pub access: Option<(&'a Path, &'a LogFormat)>,
     /// Where its files and sockets lie.
     pub run_dir: &'a Path,
     /// Whether it is only read, for a dry run: then nothing is kept of a template either.
@@ -68,6 +70,7 @@ fn haproxy_settings(wanted: &Managed<'_>, spares: usize) -> Result<backchat_hapr
         paths,
         wanted.listen.to_vec(),
     );
+    let config = ConfigSettings { access: access(wanted.access)?, ..config };
     Ok(ManagedSettings {
         program: wanted.program.display().to_string(),
         spares,
@@ -109,6 +112,8 @@ pub struct AttachedNginx<'a> {
     pub listen: &'a [SocketAddr],
     /// A template of the operator's own.
     pub template: Option<&'a Path>,
+    /// The access log of our listeners: the file, and what a line says.
+    pub access: Option<(&'a Path, &'a LogFormat)>,
     /// Where our sockets lie.
     pub run_dir: &'a Path,
     /// Whether it is only read, for a dry run.
@@ -125,6 +130,7 @@ fn attached_nginx_settings(wanted: &AttachedNginx<'_>) -> Result<backchat_nginx:
     let paths = Paths::new(&absolute(wanted.run_dir)?)?;
     let template = template(wanted.template, "nginx-include.conf.jinja", NGINX_INCLUDE_TEMPLATE)?;
     let config = ConfigSettings::new(template, paths, wanted.listen.to_vec());
+    let config = ConfigSettings { access: access(wanted.access)?, ..config };
     let [include, conf, pid_file] = [wanted.include, wanted.conf, wanted.pid_file].map(absolute);
     let program = wanted.program.display().to_string();
     let mut settings = AttachedSettings::new(config, program, include?, conf?, pid_file?)?;
@@ -143,6 +149,7 @@ fn nginx_settings(wanted: &Managed<'_>) -> Result<backchat_nginx::ManagedSetting
     let paths = Paths::new(&absolute(wanted.run_dir)?)?;
     let template = template(wanted.template, "nginx.conf.jinja", NGINX_TEMPLATE)?;
     let config = ConfigSettings::new(template, paths, wanted.listen.to_vec());
+    let config = ConfigSettings { access: access(wanted.access)?, ..config };
     Ok(ManagedSettings {
         program: wanted.program.display().to_string(),
         template_file: wanted.template.filter(|_| !wanted.rehearsal).map(absolute).transpose()?,
@@ -168,6 +175,7 @@ fn openresty_of(
     let paths = Paths::new(&absolute(wanted.run_dir)?)?;
     let template = template(wanted.template, "openresty.conf.jinja", OPENRESTY_TEMPLATE)?;
     let config = ConfigSettings::new(template, BALANCER.into(), paths, wanted.listen.to_vec());
+    let config = ConfigSettings { access: access(wanted.access)?, ..config };
     let template_file = wanted.template.filter(|_| !wanted.rehearsal).map(absolute).transpose()?;
     Ok(ManagedSettings { template_file, ..ManagedSettings::new(config, found) })
 }
@@ -196,6 +204,7 @@ fn attached_openresty_settings(
     let paths = Paths::new(&absolute(wanted.run_dir)?)?;
     let template = template(wanted.template, "openresty-include.conf.jinja", OPENRESTY_INCLUDE_TEMPLATE)?;
     let config = ConfigSettings::new(template, BALANCER.into(), paths, wanted.listen.to_vec());
+    let config = ConfigSettings { access: access(wanted.access)?, ..config };
     let [include, conf, pid_file] = [wanted.include, wanted.conf, wanted.pid_file].map(absolute);
     let program = wanted.program.display().to_string();
     let mut settings = AttachedSettings::new(config, program, include?, conf?, pid_file?)?;
@@ -217,6 +226,13 @@ fn template(path: Option<&Path>, name: &str, ours: &str) -> Result<Template, Dri
     Ok(Template { name: path.display().to_string(), text })
 }
 
+/// An access log, its file by its whole path.
+fn access(wanted: Option<(&Path, &LogFormat)>) -> Result<Option<AccessLog>, DriverError> {
+    let Some((file, format)) = wanted else { return Ok(None) };
+    let file = absolute(file)?.try_into().map_err(DriverError::Unsupported)?;
+    Ok(Some(AccessLog { file, format: format.clone() }))
+}
+
 fn absolute(path: &Path) -> Result<PathBuf, DriverError> {
     std::path::absolute(path).map_err(DriverError::file("find", path))
 }
@@ -232,8 +248,14 @@ mod tests {
         let file = folder.path().join("my.jinja");
         std::fs::write(&file, "mine").unwrap();
         let template = Some(file.as_path());
-        let wanted =
-            Managed { program: Path::new("nginx"), listen: &[], template, run_dir: folder.path(), rehearsal: false };
+        let wanted = Managed {
+            program: Path::new("nginx"),
+            listen: &[],
+            template,
+            access: None,
+            run_dir: folder.path(),
+            rehearsal: false,
+        };
         let ours = nginx_settings(&wanted).unwrap();
         let [include, conf, pid_file] = ["b.conf", "nginx.conf", "nginx.pid"].map(|name| folder.path().join(name));
         let attached = AttachedNginx {
@@ -244,6 +266,7 @@ mod tests {
             pid_file: &pid_file,
             listen: &[],
             template,
+            access: None,
             run_dir: folder.path(),
             rehearsal: false,
         };

@@ -308,6 +308,10 @@ local function answer(status, text)
     return ngx.exit(status)
 end
 
+local function name_service(name)
+    ngx.var.bc_log_service = name
+end
+
 -- access_by_lua: finds the service, or answers.
 function M.route()
     refresh()
@@ -317,6 +321,10 @@ function M.route()
     end
     local name = service_for(host, match(ngx.var.request_uri, "^[^?#]*"))
     local service = name and live.services[name]
+    if settings.names_service and service and service.http then
+        -- In a location of somebody else's own there may be no such variable, and then nobody logs it.
+        pcall(name_service, name)
+    end
     if not service or not service.http then
         return answer(settings.no_route_status, "no route for this host and path")
     elseif #service.ready == 0 then

@@ -5,6 +5,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
+use backchat_contract::AccessLog;
 use backchat_haproxy::{
     HaproxyDriver, ManagedSettings, Template,
     config::{ConfigSettings, Seal},
@@ -18,7 +19,7 @@ use tokio::{
     time::Instant,
 };
 
-use super::{conformance, rig::Rig, web::LONG};
+use super::{access::Logs, conformance, rig::Rig, web::LONG};
 
 mod attached;
 mod fence;
@@ -29,6 +30,7 @@ conformance!(HaproxyRig:
     routes::{hosts_and_paths, no_host_no_route_no_endpoint, default_service, every_name_serves, hostile_words_are_no_names, move_at_once},
     structure::{new_services_need_no_reload, more_services_than_spares, an_edited_file_blocks, held_structure_waits},
     life::{nothing_to_do_is_nothing_done, drift_is_repaired, a_killed_plane_comes_back, a_foreign_reload_is_seen, another_driver_adopts, the_file_holds_the_set},
+    access::{combined_is_read_back, one_line_a_request, any_format, json_is_json, no_header_forges_a_line},
 );
 
 /// The binary under test.
@@ -133,6 +135,18 @@ impl Rig for HaproxyRig {
                 ask(&socket, &format!("set server {backend}/{gone} state {state}")).await;
             }
         }
+    }
+}
+
+impl Logs for HaproxyRig {
+    fn folder(&self) -> PathBuf {
+        self.folder.path().into()
+    }
+
+    fn logging(&self, access: AccessLog) -> HaproxyDriver {
+        let mut settings = self.settings();
+        settings.config.access = Some(access);
+        HaproxyDriver::managed(settings).unwrap()
     }
 }
 

@@ -9,6 +9,7 @@ use std::{
     time::{Duration, Instant},
 };
 
+use backchat_contract::AccessLog;
 use backchat_nginx::{
     ManagedSettings, NginxDriver, Template,
     config::ConfigSettings,
@@ -21,13 +22,14 @@ use tempfile::TempDir;
 
 mod attached;
 
-use super::{conformance, haproxy::free_addr, rig::Rig, web::LONG};
+use super::{access::Logs, conformance, haproxy::free_addr, rig::Rig, web::LONG};
 
 conformance!(NginxRig:
     endpoints::{come_and_go, both_families, weigh, drain_without_loss, move_without_loss, only_listeners_get_requests, swap_without_a_gap},
     routes::{hosts_and_paths, no_host_no_route_no_endpoint, default_service, every_name_serves, hostile_words_are_no_names, move_at_once},
     structure::{new_services_need_no_reload, more_services_than_spares, an_edited_file_blocks, held_structure_waits},
     life::{nothing_to_do_is_nothing_done, drift_is_repaired, a_killed_plane_comes_back, a_foreign_reload_is_seen, another_driver_adopts, the_file_holds_the_set},
+    access::{combined_is_read_back, one_line_a_request, any_format, json_is_json, no_header_forges_a_line},
 );
 
 /// The binary under test.
@@ -58,6 +60,25 @@ impl NginxRig {
     fn config(&self) -> PathBuf {
         self.paths().config
     }
+
+    fn settings(&self) -> ManagedSettings {
+        let text = include_str!("../../templates/nginx.conf.jinja").into();
+        let template = Template { name: "nginx.conf.jinja".into(), text };
+        let config = ConfigSettings::new(template, self.paths(), vec![self.http]);
+        ManagedSettings { program: program(), ..ManagedSettings::new(config) }
+    }
+}
+
+impl Logs for NginxRig {
+    fn folder(&self) -> PathBuf {
+        self.folder.path().into()
+    }
+
+    fn logging(&self, access: AccessLog) -> NginxDriver {
+        let mut settings = self.settings();
+        settings.config.access = Some(access);
+        NginxDriver::managed(settings)
+    }
 }
 
 fn number(pid: Pid) -> u32 {
@@ -75,10 +96,7 @@ impl Rig for NginxRig {
     }
 
     fn driver(&self) -> NginxDriver {
-        let text = include_str!("../../templates/nginx.conf.jinja").into();
-        let template = Template { name: "nginx.conf.jinja".into(), text };
-        let config = ConfigSettings::new(template, self.paths(), vec![self.http]);
-        NginxDriver::managed(ManagedSettings { program: program(), ..ManagedSettings::new(config) })
+        NginxDriver::managed(self.settings())
     }
 
     fn http(&self) -> SocketAddr {

@@ -1,6 +1,6 @@
 //! The balancer: hears the cluster, keeps its data plane in step, and ends or keeps it at the end.
 
-use std::{sync::Arc, time::Duration};
+use std::{path::Path, sync::Arc, time::Duration};
 
 use backchat_contract::{Driver, Mode, Structure};
 use tokio::{
@@ -15,7 +15,7 @@ use crate::{
     cluster::Announcement,
     drivers,
     lifecycle::signals::Stop,
-    model::{Kind, Ledger, Policy, Snapshot, Status, Windows},
+    model::{Kind, Ledger, LogFormat, Policy, Snapshot, Status, Windows},
     reconcile::{
         self, Inbox, Pace, Query,
         inbox::Snapshots,
@@ -89,6 +89,7 @@ pub(super) fn attached<'a>(theirs: &'a AttachedNginx, settings: &'a Lb) -> drive
         pid_file: &theirs.pid_file,
         listen: &theirs.listen,
         template: theirs.template.as_deref(),
+        access: access(settings),
         run_dir: &settings.common.run_dir,
         rehearsal: false,
     }
@@ -102,11 +103,16 @@ fn free(taken: Option<std::net::SocketAddr>) -> Result<(), Error> {
     taken.map_or(Ok(()), |addr| Err(Error::Listen(addr)))
 }
 
+fn access(settings: &Lb) -> Option<(&Path, &LogFormat)> {
+    settings.access.as_ref().map(|access| (access.file.as_path(), &access.format))
+}
+
 pub(super) fn wanted<'a>(managed: &'a Managed, settings: &'a Lb) -> drivers::Managed<'a> {
     drivers::Managed {
         program: &managed.program,
         listen: &managed.listen,
         template: managed.template.as_deref(),
+        access: access(settings),
         run_dir: &settings.common.run_dir,
         rehearsal: false,
     }

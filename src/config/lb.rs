@@ -5,7 +5,10 @@ use std::path::PathBuf;
 use serde::Deserialize;
 
 use super::{Bind, Common, Layer, Span, Text, lay};
-use crate::{model::ServiceName, source::Uri};
+use crate::{
+    model::{LogFormat as AccessFormat, ServiceName},
+    source::Uri,
+};
 
 /// What a balancer is told.
 #[derive(Clone, Debug, Default, PartialEq, Eq, clap::Args)]
@@ -120,6 +123,14 @@ pub struct Own {
     #[arg(long, env = "BACKCHAT_TEMPLATE", value_name = "FILE")]
     pub template: Option<PathBuf>,
 
+    /// A file that the data plane writes a line a request to; none if left out
+    #[arg(long, env = "BACKCHAT_ACCESS_LOG", value_name = "FILE")]
+    pub access_log: Option<PathBuf>,
+
+    /// What such a line says: combined, common, json, or a format in Apache's notation; combined if left out
+    #[arg(long, env = "BACKCHAT_ACCESS_LOG_FORMAT", value_name = "FORMAT")]
+    pub access_log_format: Option<Text<AccessFormat>>,
+
     /// Backends declared ahead for services to come, which then need no reload; 32 if left out
     #[arg(long, env = "BACKCHAT_SPARES", value_name = "N")]
     pub spares: Option<u16>,
@@ -187,7 +198,7 @@ pub struct Own {
 impl Own {
     fn over(self, below: Self) -> Self {
         lay!(self over below: driver, listen, haproxy, nginx, openresty, openresty_mode, attach, haproxy_socket,
-            nginx_include, nginx_conf, pid_file, template, spares, on_exit, force, approve, dry_run, format, source, no_gossip,
+            nginx_include, nginx_conf, pid_file, template, access_log, access_log_format, spares, on_exit, force, approve, dry_run, format, source, no_gossip,
             once, default_service, allow_loopback, empty_service, guard_window, hold_down)
     }
 }

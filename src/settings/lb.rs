@@ -11,7 +11,7 @@ pub use crate::config::{OnExit, OpenrestyMode, PlanFormat};
 use super::{Common, Error, Host};
 use crate::{
     config::{self, Bind, DriverName, Text, plain},
-    model::ServiceName,
+    model::{LogFormat, ServiceName},
     source::Uri,
 };
 
@@ -24,6 +24,8 @@ pub struct Lb {
     pub sources: Vec<Uri>,
     /// The data plane.
     pub plane: Plane,
+    /// Where the data plane writes a line a request, if anywhere.
+    pub access: Option<Access>,
     /// What it is run for.
     pub run: Run,
     /// Whether a file that somebody else edited is written over.
@@ -40,6 +42,15 @@ pub struct Lb {
     pub guard_window: Duration,
     /// The longest time in which a member that comes and goes is held down; zero: never.
     pub hold_down: Duration,
+}
+
+/// The access log.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Access {
+    /// The file.
+    pub file: PathBuf,
+    /// What a line says.
+    pub format: LogFormat,
 }
 
 /// The data plane.
@@ -187,6 +198,7 @@ impl Lb {
             empty_service: span(own.empty_service, Duration::from_secs(600)),
             guard_window: span(own.guard_window, Duration::from_secs(10)),
             hold_down: span(own.hold_down, Duration::from_secs(300)),
+            access: access(&own)?,
             plane: plane(own)?,
             common,
         })
@@ -218,6 +230,30 @@ fn sources(sources: Vec<Uri>, gossip: bool) -> Result<Vec<Uri>, Error> {
         Some((_, uri)) => Err(Error::Flags(format!("--source {uri}: given twice"))),
         None => Ok(sources),
     }
+}
+
+/// Only a listener of ours has lines of ours.
+fn access(own: &config::LbOwn) -> Result<Option<Access>, Error> {
+    let refuse = |text: &str| Err(Error::Flags(text.into()));
+    let Some(file) = own.access_log.clone() else {
+        return if own.access_log_format.is_some() {
+            refuse("--access-log-format goes with --access-log FILE")
+        } else {
+            Ok(None)
+        };
+    };
+    if own.attach.unwrap_or(false) {
+        if own.driver.unwrap_or_default() == DriverName::Haproxy {
+            return refuse("--access-log: an attached HAProxy has a log of its own, which its own configuration says");
+        }
+        if own.listen.is_none() {
+            return refuse(
+                "--access-log needs --listen here: without a listener of ours, the log is that of your own server",
+            );
+        }
+    }
+    let format = own.access_log_format.clone().map(|Text(format)| format).unwrap_or_default();
+    Ok(Some(Access { file, format }))
 }
 
 /// Where another driver's program is says nothing of this one: an environment may name them all.

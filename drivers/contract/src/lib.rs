@@ -2,6 +2,7 @@
 //!
 //! Drivers know this crate alone. It must not know gossip, command lines or any data plane.
 
+mod access;
 mod change;
 mod desired;
 mod digits;
@@ -12,6 +13,7 @@ mod names;
 pub mod paper;
 mod view;
 
+pub use access::{AccessLog, HeaderName, LogField, LogFile, LogFormat, LogFormatError, LogPart};
 pub use change::{Action, Change, ChangeKind, ChangeStatus, Reason, diff, diff_by_way_of, sort, waiting, words};
 pub use desired::{Desired, Endpoint, EndpointId, EndpointState, Protocol, Route, Service};
 pub use digits::{push_addr, push_number};

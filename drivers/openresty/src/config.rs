@@ -7,7 +7,7 @@ mod context;
 
 use std::{fmt::Write, net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
 
-use backchat_contract::DriverError;
+use backchat_contract::{AccessLog, DriverError};
 use backchat_nginx::{
     lines::{self, MARK},
     paths::Paths,
@@ -42,6 +42,8 @@ pub struct ConfigSettings {
     pub temp: Option<PathBuf>,
     /// Descriptors that a worker may use.
     pub max_descriptors: u64,
+    /// Where a line a request goes, if anywhere.
+    pub access: Option<AccessLog>,
 }
 
 impl ConfigSettings {
@@ -59,6 +61,7 @@ impl ConfigSettings {
             retire: Duration::from_secs(60),
             temp: None,
             max_descriptors: 20_000,
+            access: None,
         }
     }
 }
@@ -120,6 +123,9 @@ pub(crate) fn head(settings: &ConfigSettings, room: u64, generation: u64) -> Res
     if !settings.is_include {
         settings.template.must_render(&text, &settings.paths.log.display().to_string())?;
         settings.template.must_render(&text, &settings.paths.pid.display().to_string())?;
+    }
+    if let Some(access) = &settings.access {
+        settings.template.must_render(&text, &format!("access_log {}", access.file.path().display()))?;
     }
     settings.template.must_render_as(&text, settings.balancer.trim_end(), "{{ balancer }}")?;
     settings.template.must_render_as(

@@ -8,6 +8,7 @@ use serde::Serialize;
 
 use super::ConfigSettings;
 use crate::{
+    access::Access,
     layout::{Layout, Server, Service},
     names::upstream,
     paths::Paths,
@@ -32,6 +33,8 @@ pub(super) struct Context<'a> {
     max_connections: u64,
     retire_seconds: u64,
     no_route_status: u16,
+    /// The access log, where there is one.
+    access: Option<Access<'a>>,
     /// Services that speak HTTP.
     services: Vec<ServiceView<'a>>,
     routes: Routes,
@@ -82,6 +85,7 @@ impl<'a> Context<'a> {
             max_connections: settings.max_descriptors.min(MAX_CONNECTIONS),
             retire_seconds: settings.retire.as_secs().max(1),
             no_route_status: settings.no_route_status,
+            access: settings.access.as_ref().map(Access::new),
             services: http.map(|(name, service)| view(name, service)).collect(),
             hashes: Hashes::of(&routes),
             routes,

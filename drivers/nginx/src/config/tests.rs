@@ -50,7 +50,10 @@ fn an_empty_file() {
 /// The page on templates has each field, and an example of it that is true.
 #[test]
 fn what_a_template_gets_is_documented() {
-    check_documented("nginx", &ConfigSettings { temp: Some("/run/backchat/proxy/temp".into()), ..settings() }, "eu");
+    let file = PathBuf::from("/var/log/backchat/access.log").try_into().unwrap();
+    let access = Some(AccessLog { file, format: r#"%h %{service}x %B"#.parse().unwrap() });
+    let temp = Some("/run/backchat/proxy/temp".into());
+    check_documented("nginx", &ConfigSettings { temp, access, ..settings() }, "eu");
 }
 
 #[test]

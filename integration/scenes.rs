@@ -4,6 +4,7 @@
 //! them promises; `haproxy.rs`, … run it and say which more they have. Below each lies what is that load balancer's own. A scene that is about
 //! members or agents alone is a test where it stands, with [`plane::ANY`] of them.
 
+mod access;
 mod approval;
 mod attached;
 mod by_hand;
@@ -56,6 +57,9 @@ use scenes;
 macro_rules! promises {
     ($driver:ident) => {
         crate::scenes::scenes!($driver:
+            access::{
+                the_access_log_goes_on_while_its_lb_is_dead,
+            },
             approval::{
                 structure_waits_until_it_is_applied_and_endpoints_flow,
                 what_moved_since_is_named_and_nothing_is_done,

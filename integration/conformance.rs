@@ -8,6 +8,7 @@ mod bench;
 mod endpoints;
 mod haproxy;
 mod life;
+mod magic;
 mod nginx;
 mod openresty;
 mod rig;

@@ -210,6 +210,7 @@ pub(super) fn loop_settings(settings: &Lb) -> reconcile::Settings {
         policy: Policy {
             roles: settings.common.roles.iter().map(ToString::to_string).collect(),
             default_service: settings.default_service.clone(),
+            magic_domains: settings.magic_domains.clone(),
             allow_loopback: settings.allow_loopback,
             keep_empty: settings.empty_service,
             hold_down: settings.hold_down,

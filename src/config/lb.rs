@@ -6,7 +6,7 @@ use serde::Deserialize;
 
 use super::{Bind, Common, Layer, Span, Text, lay};
 use crate::{
-    model::{LogFormat as AccessFormat, ServiceName},
+    model::{LogFormat as AccessFormat, MagicDomain, ServiceName},
     source::Uri,
 };
 
@@ -177,6 +177,10 @@ pub struct Own {
     #[arg(long, env = "BACKCHAT_DEFAULT_SERVICE", value_name = "NAME", help_heading = "Policy")]
     pub default_service: Option<Text<ServiceName>>,
 
+    /// A domain whose names carry addresses, like nip.io: each service answers at NAME.ADDRESS.DOMAIN [repeatable]
+    #[arg(long, env = "BACKCHAT_MAGIC_DOMAIN", value_name = "DOMAIN", value_delimiter = ',', help_heading = "Policy")]
+    pub magic_domain: Option<Vec<Text<MagicDomain>>>,
+
     /// Take endpoints on loopback addresses; taken anyway while this node is bound to loopback
     #[arg(long, env = "BACKCHAT_ALLOW_LOOPBACK", value_name = "BOOL", num_args = 0..=1, require_equals = true,
           default_missing_value = "true", hide_possible_values = true, help_heading = "Policy")]
@@ -199,7 +203,7 @@ impl Own {
     fn over(self, below: Self) -> Self {
         lay!(self over below: driver, listen, haproxy, nginx, openresty, openresty_mode, attach, haproxy_socket,
             nginx_include, nginx_conf, pid_file, template, access_log, access_log_format, spares, on_exit, force, approve, dry_run, format, source, no_gossip,
-            once, default_service, allow_loopback, empty_service, guard_window, hold_down)
+            once, default_service, magic_domain, allow_loopback, empty_service, guard_window, hold_down)
     }
 }
 

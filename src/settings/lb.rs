@@ -11,7 +11,7 @@ pub use crate::config::{OnExit, OpenrestyMode, PlanFormat};
 use super::{Common, Error, Host};
 use crate::{
     config::{self, Bind, DriverName, Text, plain},
-    model::{LogFormat, ServiceName},
+    model::{LogFormat, MagicDomain, ServiceName},
     source::Uri,
 };
 
@@ -34,6 +34,8 @@ pub struct Lb {
     pub approve: bool,
     /// The service that answers where no host matches, whoever else claims it.
     pub default_service: Option<ServiceName>,
+    /// Domains below which each service has a name with any address in it.
+    pub magic_domains: Vec<MagicDomain>,
     /// Whether endpoints on loopback are taken: by flag, or as this node is bound to loopback itself.
     pub allow_loopback: bool,
     /// How long a service without endpoints keeps its routes.
@@ -194,6 +196,7 @@ impl Lb {
             force: own.force.unwrap_or(false),
             approve: own.approve.unwrap_or(false),
             default_service: own.default_service.clone().map(|Text(service)| service),
+            magic_domains: plain(own.magic_domain.clone()).unwrap_or_default(),
             allow_loopback: own.allow_loopback.unwrap_or(false) || common.bind.ip().to_canonical().is_loopback(),
             empty_service: span(own.empty_service, Duration::from_secs(600)),
             guard_window: span(own.guard_window, Duration::from_secs(10)),

@@ -8,6 +8,7 @@ mod desired;
 mod digits;
 mod driver;
 mod error;
+mod magic;
 mod names;
 #[cfg(feature = "paper")]
 pub mod paper;
@@ -19,5 +20,6 @@ pub use desired::{Desired, Endpoint, EndpointId, EndpointState, Protocol, Route,
 pub use digits::{push_addr, push_number};
 pub use driver::{Driver, Idle, Mode, Plane, Report, Step, Structure, Trial};
 pub use error::{DriverError, Refusal};
+pub use magic::{MagicDomain, magic};
 pub use names::{EndpointAddr, EndpointName, HostPattern, NameError, NodeName, PathPrefix, ServiceName, Weight};
 pub use view::{FileChange, PlanView, Summary};

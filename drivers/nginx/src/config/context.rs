@@ -96,7 +96,7 @@ impl<'a> Context<'a> {
 impl Hashes {
     /// nginx tries sizes up to these until all fits; too small is a warning and a slow table, or no table at all.
     fn of(routes: &Routes) -> Self {
-        let entries = routes.hosts.len().max(routes.wildcards.len());
+        let entries = routes.hosts.len().max(routes.wildcards.len()).max(routes.named.len());
         let variables = routes.paths.len() + routes.shorter.len();
         // A host of 253 bytes, a pointer, a length, an end.
         Self { map_entries: table(entries), variables: table(variables), bucket: 512 }

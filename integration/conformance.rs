@@ -9,6 +9,7 @@ mod endpoints;
 mod haproxy;
 mod life;
 mod magic;
+mod many;
 mod nginx;
 mod openresty;
 mod rig;

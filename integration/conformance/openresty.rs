@@ -37,6 +37,7 @@ conformance!(OpenrestyRig:
     routes::{hosts_and_paths, no_host_no_route_no_endpoint, default_service, every_name_serves, hostile_words_are_no_names, move_at_once},
     structure::{new_services_need_no_reload, an_edited_file_blocks},
     life::{nothing_to_do_is_nothing_done, drift_is_repaired, a_killed_plane_comes_back, a_foreign_reload_is_seen, another_driver_adopts, the_file_holds_the_set},
+    many::{ten_thousand_hosts},
     magic::{every_spelling_of_a_name, a_name_is_nearer_than_a_wildcard},
     access::{combined_is_read_back, one_line_a_request, any_format, json_is_json, no_header_forges_a_line},
 );

@@ -12,6 +12,7 @@ mod checks;
 mod child;
 mod clocks;
 mod cluster;
+mod conflicts;
 mod crashes;
 mod cuts;
 mod deaths;
@@ -23,6 +24,7 @@ mod flapping;
 mod haproxy;
 mod init;
 mod leaving;
+mod magic;
 mod mass_failure;
 mod namespaces;
 mod nginx;
@@ -84,6 +86,10 @@ macro_rules! promises {
             cluster::{
                 two_balancers_see_the_same_set,
             },
+            conflicts::{
+                who_has_a_host_keeps_it_against_another_file_and_gossip,
+                a_mistake_is_told_with_its_line_in_each_tongue,
+            },
             crashes::{
                 agent_and_service_die_together_and_no_idempotent_request_is_lost,
                 a_post_is_never_carried_out_twice,
@@ -134,6 +140,9 @@ macro_rules! promises {
                 a_balancer_joins_while_web1_drains,
                 a_balancer_that_never_confirms_holds_no_longer_than_the_deadline,
                 a_balancer_that_is_stopped_is_left_behind_by_name_at_the_deadline,
+            },
+            magic::{
+                every_service_has_a_name_with_an_address,
             },
             plans::{
                 a_plan_says_what_would_change_by_its_schema,

@@ -77,6 +77,7 @@ fn check_documented(part: &str, settings: &ConfigSettings, domain: &str) {
 #bc route *.example.com / web
 #bc route *.{domain}.example.com /api Api
 #bc route blog.example.com / blog
+#bc route web.<ip>.nip.io / web
 "
     );
     let layout = lines::parse(&text).unwrap().layout;

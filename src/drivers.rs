@@ -7,7 +7,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use backchat_contract::{AccessLog, DriverError, LogFormat};
+use backchat_contract::{AccessLog, DriverError, LogFile, LogFormat};
 use backchat_haproxy::{AttachedSettings, HaproxyDriver, Template};
 use backchat_nginx::NginxDriver;
 use backchat_openresty::OpenrestyDriver;
@@ -229,7 +229,12 @@ fn template(path: Option<&Path>, name: &str, ours: &str) -> Result<Template, Dri
 /// An access log, its file by its whole path.
 fn access(wanted: Option<(&Path, &LogFormat)>) -> Result<Option<AccessLog>, DriverError> {
     let Some((file, format)) = wanted else { return Ok(None) };
-    let file = absolute(file)?.try_into().map_err(DriverError::Unsupported)?;
+    let file = LogFile::try_from(absolute(file)?).map_err(DriverError::Unsupported)?;
+    // Later each engine would say it in its own words, again and again.
+    if let Some(folder) = file.path().parent().filter(|folder| !folder.is_dir()) {
+        let (file, folder) = (file.path().display(), folder.display());
+        return Err(DriverError::Unsupported(format!("write the access log {file}: make the folder {folder} first")));
+    }
     Ok(Some(AccessLog { file, format: format.clone() }))
 }
 

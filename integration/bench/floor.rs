@@ -94,6 +94,7 @@ impl Stage {
             program: &haproxy(),
             listen: &[ports::free()?],
             template: None,
+            access: None,
             run_dir: &run_dir,
             rehearsal: false,
         };

@@ -63,6 +63,7 @@ async fn bare(reloads: u64, within: Duration) -> Result<Counts> {
         program: &reload::nginx(),
         listen: &[front],
         template: None,
+        access: None,
         run_dir: folder.path(),
         rehearsal: false,
     };

@@ -37,7 +37,7 @@ impl TryFrom<PathBuf> for LogFile {
 
     fn try_from(path: PathBuf) -> Result<Self, String> {
         let plain = |b: &u8| b.is_ascii_alphanumeric() || b"/._-+@".contains(b);
-        let refuse = |rule: &str| Err(format!("access log {}: {rule}", path.display()));
+        let refuse = |rule: &str| Err(format!("write the access log {}: {rule}", path.display()));
         if !path.is_absolute() || !path.as_os_str().as_encoded_bytes().iter().all(plain) {
             return refuse("use an absolute path of letters, digits and / . _ - + @");
         }

@@ -51,7 +51,7 @@ fn an_empty_file() {
 #[test]
 fn what_a_template_gets_is_documented() {
     let file = PathBuf::from("/var/log/backchat/access.log").try_into().unwrap();
-    let access = Some(AccessLog { file, format: r#"%h %{service}x %B"#.parse().unwrap() });
+    let access = Some(AccessLog { file, format: "%h %{service}x %B".parse().unwrap() });
     let temp = Some("/run/backchat/proxy/temp".into());
     check_documented("nginx", &ConfigSettings { temp, access, ..settings() }, "eu");
 }

@@ -53,6 +53,7 @@ const PURE: &[&str] = &[
     "src/cluster/wire",
     "src/reconcile/schedule",
     "drivers/contract/src",
+    "drivers/nginx/src/access",
     "drivers/nginx/src/ages",
     "drivers/nginx/src/config",
     "drivers/nginx/src/layout",

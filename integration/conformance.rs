@@ -3,11 +3,14 @@
 //! A driver joins by a [`rig::Rig`] of its own and one `conformance!` list. The data plane's binary is found in
 //! PATH, or named by an environment variable (`BACKCHAT_HAPROXY`, `BACKCHAT_NGINX`, `BACKCHAT_OPENRESTY`).
 
+mod access;
 mod bench;
 mod echo;
 mod endpoints;
 mod haproxy;
 mod life;
+mod magic;
+mod many;
 mod nginx;
 mod openresty;
 mod policies;

@@ -4,6 +4,7 @@
 //! them promises; `haproxy.rs`, … run it and say which more they have. Below each lies what is that load balancer's own. A scene that is about
 //! members or agents alone is a test where it stands, with [`plane::ANY`] of them.
 
+mod access;
 mod approval;
 mod attached;
 mod by_hand;
@@ -11,6 +12,7 @@ mod checks;
 mod child;
 mod clocks;
 mod cluster;
+mod conflicts;
 mod crashes;
 mod cuts;
 mod deaths;
@@ -22,6 +24,7 @@ mod flapping;
 mod haproxy;
 mod init;
 mod leaving;
+mod magic;
 mod mass_failure;
 mod namespaces;
 mod nginx;
@@ -56,6 +59,9 @@ use scenes;
 macro_rules! promises {
     ($driver:ident) => {
         crate::scenes::scenes!($driver:
+            access::{
+                the_access_log_goes_on_while_its_lb_is_dead,
+            },
             approval::{
                 structure_waits_until_it_is_applied_and_endpoints_flow,
                 what_moved_since_is_named_and_nothing_is_done,
@@ -79,6 +85,10 @@ macro_rules! promises {
             },
             cluster::{
                 two_balancers_see_the_same_set,
+            },
+            conflicts::{
+                who_has_a_host_keeps_it_against_another_file_and_gossip,
+                a_mistake_is_told_with_its_line_in_each_tongue,
             },
             crashes::{
                 agent_and_service_die_together_and_no_idempotent_request_is_lost,
@@ -130,6 +140,9 @@ macro_rules! promises {
                 a_balancer_joins_while_web1_drains,
                 a_balancer_that_never_confirms_holds_no_longer_than_the_deadline,
                 a_balancer_that_is_stopped_is_left_behind_by_name_at_the_deadline,
+            },
+            magic::{
+                every_service_has_a_name_with_an_address,
             },
             plans::{
                 a_plan_says_what_would_change_by_its_schema,

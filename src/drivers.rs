@@ -8,7 +8,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use backchat_contract::{DriverError, Policies, ServicePolicy, TcpListen};
+use backchat_contract::{AccessLog, DriverError, LogFile, LogFormat, Policies, ServicePolicy, TcpListen};
 use backchat_haproxy::{AttachedSettings, HaproxyDriver, Template};
 use backchat_nginx::NginxDriver;
 use backchat_openresty::OpenrestyDriver;
@@ -56,6 +56,8 @@ pub struct Managed<'a> {
     pub policies: &'a Policies,
     /// A template of the operator's own.
     pub template: Option<&'a Path>,
+    /// Its access log: the file, and what a line says.
+    pub access: Option<(&'a Path, &'a LogFormat)>,
     /// Where its files and sockets lie.
     pub run_dir: &'a Path,
     /// Whether it is only read, for a dry run: then nothing is kept of a template either.
@@ -82,7 +84,8 @@ fn haproxy_settings(wanted: &Managed<'_>, spares: usize) -> Result<backchat_hapr
         paths,
         wanted.listen.to_vec(),
     );
-    let config = ConfigSettings { policies: wanted.policies.clone(), tcp_listen: wanted.tcp_listen.to_vec(), ..config };
+    let (policies, tcp_listen) = (wanted.policies.clone(), wanted.tcp_listen.to_vec());
+    let config = ConfigSettings { policies, tcp_listen, access: access(wanted.access)?, ..config };
     Ok(ManagedSettings {
         program: wanted.program.display().to_string(),
         spares,
@@ -126,6 +129,8 @@ pub struct AttachedNginx<'a> {
     pub policies: &'a Policies,
     /// A template of the operator's own.
     pub template: Option<&'a Path>,
+    /// The access log of our listeners: the file, and what a line says.
+    pub access: Option<(&'a Path, &'a LogFormat)>,
     /// Where our sockets lie.
     pub run_dir: &'a Path,
     /// Whether it is only read, for a dry run.
@@ -143,6 +148,7 @@ fn attached_nginx_settings(wanted: &AttachedNginx<'_>) -> Result<backchat_nginx:
     let template = template(wanted.template, "nginx-include.conf.jinja", NGINX_INCLUDE_TEMPLATE)?;
     let mut config = ConfigSettings::new(template, paths, wanted.listen.to_vec());
     config.policies = spoken(wanted.policies, "nginx", |_, policy| of_nginx(policy, wanted.listen))?;
+    config.access = access(wanted.access)?;
     let [include, conf, pid_file] = [wanted.include, wanted.conf, wanted.pid_file].map(absolute);
     let program = wanted.program.display().to_string();
     let mut settings = AttachedSettings::new(config, program, include?, conf?, pid_file?)?;
@@ -168,6 +174,7 @@ fn nginx_settings(wanted: &Managed<'_>) -> Result<backchat_nginx::ManagedSetting
     if !config.tcp_listen.is_empty() {
         config.modules = backchat_nginx::stream::module(&wanted.program.display().to_string())?.into_iter().collect();
     }
+    config.access = access(wanted.access)?;
     Ok(ManagedSettings {
         program: wanted.program.display().to_string(),
         template_file: wanted.template.filter(|_| !wanted.rehearsal).map(absolute).transpose()?,
@@ -199,6 +206,7 @@ fn openresty_of(
     let config = ConfigSettings::new(template, BALANCER.into(), paths, wanted.listen.to_vec());
     let config = ConfigSettings {
         policies: spoken(wanted.policies, "OpenResty's Lua", |_, policy| backchat_openresty::policy::lacks(policy))?,
+        access: access(wanted.access)?,
         ..config
     };
     let template_file = wanted.template.filter(|_| !wanted.rehearsal).map(absolute).transpose()?;
@@ -234,6 +242,7 @@ fn attached_openresty_settings(
         here.or_else(|| of_nginx(policy, wanted.listen))
     };
     config.policies = spoken(wanted.policies, "OpenResty's Lua", lacks)?;
+    config.access = access(wanted.access)?;
     let [include, conf, pid_file] = [wanted.include, wanted.conf, wanted.pid_file].map(absolute);
     let program = wanted.program.display().to_string();
     let mut settings = AttachedSettings::new(config, program, include?, conf?, pid_file?)?;
@@ -275,6 +284,18 @@ fn template(path: Option<&Path>, name: &str, ours: &str) -> Result<Template, Dri
     Ok(Template { name: path.display().to_string(), text })
 }
 
+/// An access log, its file by its whole path.
+fn access(wanted: Option<(&Path, &LogFormat)>) -> Result<Option<AccessLog>, DriverError> {
+    let Some((file, format)) = wanted else { return Ok(None) };
+    let file = LogFile::try_from(absolute(file)?).map_err(DriverError::Unsupported)?;
+    // Later each engine would say it in its own words, again and again.
+    if let Some(folder) = file.path().parent().filter(|folder| !folder.is_dir()) {
+        let (file, folder) = (file.path().display(), folder.display());
+        return Err(DriverError::Unsupported(format!("write the access log {file}: make the folder {folder} first")));
+    }
+    Ok(Some(AccessLog { file, format: format.clone() }))
+}
+
 fn absolute(path: &Path) -> Result<PathBuf, DriverError> {
     std::path::absolute(path).map_err(DriverError::file("find", path))
 }
@@ -297,6 +318,7 @@ mod tests {
             tcp_listen: &[],
             policies: &policies,
             template,
+            access: None,
             run_dir: folder.path(),
             rehearsal: false,
         };
@@ -311,6 +333,7 @@ mod tests {
             listen: &[],
             policies: &policies,
             template,
+            access: None,
             run_dir: folder.path(),
             rehearsal: false,
         };

@@ -29,8 +29,8 @@ pub mod verdicts;
 pub mod words;
 
 pub use backchat_contract::{
-    Desired, Endpoint, EndpointAddr, EndpointId, EndpointName, EndpointState, HostPattern, NameError, NodeName,
-    PathPrefix, Plane, Protocol, Route, Service, ServiceName, Weight,
+    Desired, Endpoint, EndpointAddr, EndpointId, EndpointName, EndpointState, HostPattern, LogFormat, MagicDomain,
+    NameError, NodeName, PathPrefix, Plane, Protocol, Route, Service, ServiceName, Weight,
 };
 pub use checks::Checks;
 pub use desired::{Policy, desired};

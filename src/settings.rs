@@ -16,7 +16,7 @@ use std::net::SocketAddr;
 pub use agent::Agent;
 pub use common::{Common, KeySource, Log};
 pub use host::Host;
-pub use lb::{AttachedNginx, Lb, Managed, OnExit, OpenrestyMode, PlanFormat, Plane, Run};
+pub use lb::{Access, AttachedNginx, Lb, Managed, OnExit, OpenrestyMode, PlanFormat, Plane, Run};
 
 use crate::{
     admin,

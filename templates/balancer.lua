@@ -87,7 +87,7 @@ read["end"] = function()
 end
 
 function read.route(into, rest)
-    local host, path, name = match(rest, "^([%l%d.*-]+) (/[%w_.~/-]*) (%w[%w_.-]*)$")
+    local host, path, name = match(rest, "^([%l%d.*<>-]+) (/[%w_.~/-]*) (%w[%w_.-]*)$")
     if not host or #host > 255 or #path > PATH_MAX then
         return "no route"
     elseif not into.services[name] then
@@ -96,6 +96,7 @@ function read.route(into, rest)
     local paths = into.hosts[host]
     if not paths then
         paths = {}
+        into.named = into.named or find(host, "<", 1, true) ~= nil
         into.hosts[host] = paths
     end
     -- The root is what is left when all segments are cut.
@@ -340,9 +341,65 @@ local function by_path(paths, path)
     end
 end
 
+-- 0 to 255, without noughts in front.
+local function octets(...)
+    for i = 1, 4 do
+        local octet = select(i, ...)
+        if octet + 0 > 255 or (#octet > 1 and sub(octet, 1, 1) == "0") then
+            return false
+        end
+    end
+    return true
+end
+
+-- Groups of an IPv6 address with dashes between them: how many, or nil where one is none.
+local function groups(text)
+    if text == "" then
+        return 0
+    end
+    local count = 0
+    for group in string.gmatch(text .. "-", "([^-]*)-") do
+        if not find(group, "^%x%x?%x?%x?$") then
+            return nil
+        end
+        count = count + 1
+    end
+    return count
+end
+
+-- Eight groups, or '--' once with at most six on each side.
+local function is_v6(text)
+    local before, after = match(text, "^(.-)%-%-(.*)$")
+    if not before then
+        return groups(text) == 8
+    end
+    return (groups(before) or 7) <= 6 and (groups(after) or 7) <= 6
+end
+
+-- The name of a host with an address in it, in each of its spellings: name.10.1.2.3.domain, name.10-1-2-3.domain,
+-- name-10-1-2-3.domain, name.2a01-4f8--1.domain; nil where it is none.
+local function named(host)
+    local label, a, b, c, d, domain = match(host, "^([^.]+)%.(%d+)%.(%d+)%.(%d+)%.(%d+)%.(.+)$")
+    if not (label and octets(a, b, c, d)) then
+        label, a, b, c, d, domain = match(host, "^([^.]+)[.-](%d+)%-(%d+)%-(%d+)%-(%d+)%.(.+)$")
+        if not (label and octets(a, b, c, d)) then
+            local ip
+            label, ip, domain = match(host, "^([^.]+)%.([%x-]+)%.(.+)$")
+            if not (label and is_v6(ip)) then
+                return nil
+            end
+        end
+    end
+    return label .. ".<ip>." .. domain
+end
+
 local function service_for(host, path)
     local hosts = live.hosts
     local name = hosts[host] and by_path(hosts[host], path)
+    if not name and live.named then
+        local paths = hosts[named(host)]
+        name = paths and by_path(paths, path)
+    end
     local rest = host
     for _ = 1, LABELS_MAX do
         if name then
@@ -404,6 +461,10 @@ local function begin(name)
     ngx.ctx.backchat = { service = name }
 end
 
+local function name_service(name)
+    ngx.var.bc_log_service = name
+end
+
 -- access_by_lua: finds the service, or answers.
 function M.route()
     refresh()
@@ -417,6 +478,10 @@ function M.route()
         return answer(settings.no_route_status, "no route for this host and path")
     end
     name = pool(name)
+    if settings.names_service then
+        -- In a location of somebody else's own there may be no such variable, and then nobody logs it.
+        pcall(name_service, name)
+    end
     local location = policy_of(name).location
     if location then
         return ngx.exec(location)

@@ -23,6 +23,7 @@ pub(crate) async fn driver(run_dir: &Path, front: SocketAddr) -> Result<Openrest
         tcp_listen: &[],
         policies: &Policies::default(),
         template: None,
+        access: None,
         run_dir,
         rehearsal: false,
     };

@@ -66,6 +66,7 @@ async fn bare(reloads: u64, within: Duration) -> Result<Counts> {
         tcp_listen: &[],
         policies: &Policies::default(),
         template: None,
+        access: None,
         run_dir: folder.path(),
         rehearsal: false,
     };

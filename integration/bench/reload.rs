@@ -89,6 +89,7 @@ impl Stage {
             tcp_listen: &[],
             policies: &Policies::default(),
             template: None,
+            access: None,
             run_dir: &run_dir,
             rehearsal: false,
         };

@@ -5,7 +5,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use backchat_contract::{Policies, TcpListen};
+use backchat_contract::{AccessLog, Policies, TcpListen};
 use backchat_haproxy::{
     HaproxyDriver, ManagedSettings, Template,
     config::{ConfigSettings, Seal},
@@ -20,6 +20,7 @@ use tokio::{
 };
 
 use super::{
+    access::Logs,
     conformance,
     rig::{Rig, Ruled, Streams},
     web::LONG,
@@ -36,6 +37,9 @@ conformance!(HaproxyRig:
     tcp::{listeners_of_their_own},
     structure::{new_services_need_no_reload, more_services_than_spares, an_edited_file_blocks, held_structure_waits},
     life::{nothing_to_do_is_nothing_done, drift_is_repaired, a_killed_plane_comes_back, a_foreign_reload_is_seen, another_driver_adopts, the_file_holds_the_set},
+    many::{ten_thousand_hosts},
+    magic::{every_spelling_of_a_name, a_name_is_nearer_than_a_wildcard},
+    access::{combined_is_read_back, one_line_a_request, any_format, json_is_json, no_header_forges_a_line},
 );
 
 /// The binary under test.
@@ -155,6 +159,18 @@ impl Streams for HaproxyRig {
     fn streams(&self, policies: Policies, tcp_listen: Vec<TcpListen>) -> HaproxyDriver {
         let mut settings = self.settings();
         settings.config = ConfigSettings { policies, tcp_listen, ..settings.config };
+        HaproxyDriver::managed(settings).unwrap()
+    }
+}
+
+impl Logs for HaproxyRig {
+    fn folder(&self) -> PathBuf {
+        self.folder.path().into()
+    }
+
+    fn logging(&self, access: AccessLog) -> HaproxyDriver {
+        let mut settings = self.settings();
+        settings.config.access = Some(access);
         HaproxyDriver::managed(settings).unwrap()
     }
 }

@@ -9,7 +9,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use backchat_contract::{Policies, TcpListen};
+use backchat_contract::{AccessLog, Policies, TcpListen};
 use backchat_nginx::{
     ManagedSettings, NginxDriver, Template,
     config::ConfigSettings,
@@ -23,6 +23,7 @@ use tempfile::TempDir;
 mod attached;
 
 use super::{
+    access::Logs,
     conformance,
     haproxy::free_addr,
     rig::{Rig, Ruled, Streams},
@@ -36,6 +37,9 @@ conformance!(NginxRig:
     tcp::{listeners_of_their_own},
     structure::{new_services_need_no_reload, more_services_than_spares, an_edited_file_blocks, held_structure_waits},
     life::{nothing_to_do_is_nothing_done, drift_is_repaired, a_killed_plane_comes_back, a_foreign_reload_is_seen, another_driver_adopts, the_file_holds_the_set},
+    many::{ten_thousand_hosts},
+    magic::{every_spelling_of_a_name, a_name_is_nearer_than_a_wildcard},
+    access::{combined_is_read_back, one_line_a_request, any_format, json_is_json, no_header_forges_a_line},
 );
 
 /// The binary under test.
@@ -78,6 +82,16 @@ impl NginxRig {
     }
 }
 
+impl Logs for NginxRig {
+    fn folder(&self) -> PathBuf {
+        self.folder.path().into()
+    }
+
+    fn logging(&self, access: AccessLog) -> NginxDriver {
+        NginxDriver::managed(self.settings(ConfigSettings { access: Some(access), ..self.plain() }))
+    }
+}
+
 fn number(pid: Pid) -> u32 {
     u32::try_from(pid.as_raw_nonzero().get()).unwrap()
 }
@@ -106,7 +120,7 @@ impl Rig for NginxRig {
     }
 
     fn driver(&self) -> NginxDriver {
-        self.ruled(Policies::default())
+        NginxDriver::managed(self.settings(self.plain()))
     }
 
     fn http(&self) -> SocketAddr {

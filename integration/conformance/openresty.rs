@@ -7,7 +7,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use backchat_contract::Policies;
+use backchat_contract::{AccessLog, Policies};
 use backchat_nginx::titles::is_master;
 use backchat_openresty::{
     ManagedSettings, OpenrestyDriver, Paths, Template,
@@ -21,6 +21,7 @@ use rustix::process::{Pid, Signal, kill_process, kill_process_group};
 use tempfile::TempDir;
 
 use super::{
+    access::Logs,
     conformance,
     haproxy::free_addr,
     nginx::{pid, serving},
@@ -37,6 +38,9 @@ conformance!(OpenrestyRig:
     policies::{strip_prefix, headers, allowed_networks, rate_limit, sticky, balances, canaries, canary_share, response_timeout, upgrades},
     structure::{new_services_need_no_reload, an_edited_file_blocks},
     life::{nothing_to_do_is_nothing_done, drift_is_repaired, a_killed_plane_comes_back, a_foreign_reload_is_seen, another_driver_adopts, the_file_holds_the_set},
+    many::{ten_thousand_hosts},
+    magic::{every_spelling_of_a_name, a_name_is_nearer_than_a_wildcard},
+    access::{combined_is_read_back, one_line_a_request, any_format, json_is_json, no_header_forges_a_line},
 );
 
 /// The binary under test: OpenResty, or an nginx beside which the Lua module lies.
@@ -136,6 +140,18 @@ impl Rig for OpenrestyRig {
 
     async fn tamper(&self, service: &str, gone: &str, reweighted: &str) {
         tamper(&self.paths().control, (service, gone, reweighted)).await;
+    }
+}
+
+impl Logs for OpenrestyRig {
+    fn folder(&self) -> PathBuf {
+        self.folder.path().into()
+    }
+
+    fn logging(&self, access: AccessLog) -> OpenrestyDriver {
+        let mut settings = self.settings();
+        settings.config.access = Some(access);
+        OpenrestyDriver::managed(settings).unwrap()
     }
 }
 

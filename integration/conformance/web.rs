@@ -95,11 +95,11 @@ impl Reserved {
 
 async fn serve(stream: TcpStream, name: Arc<str>, counts: Arc<watch::Sender<Counts>>) {
     let mut stream = BufReader::new(stream);
-    let mut line = String::new();
+    let mut line = Vec::new();
     let mut hold = false;
-    while stream.read_line(&mut line).await.is_ok_and(|read| read > 0) {
-        hold |= line.starts_with("GET /hold");
-        if line == "\r\n" {
+    while stream.read_until(b'\n', &mut line).await.is_ok_and(|read| read > 0) {
+        hold |= line.starts_with(b"GET /hold");
+        if line == b"\r\n" {
             counts.send_modify(|c| c.begun += 1);
             if std::mem::take(&mut hold) {
                 counts.send_modify(|c| c.held += 1);
@@ -117,9 +117,14 @@ async fn serve(stream: TcpStream, name: Arc<str>, counts: Arc<watch::Sender<Coun
 
 /// Sends bytes on a connection of its own; status and body of the answer, status 0 where there is none.
 pub(crate) async fn send(to: SocketAddr, request: &str) -> (u16, String) {
+    send_bytes(to, request.as_bytes()).await
+}
+
+/// The same of bytes that are no text.
+pub(crate) async fn send_bytes(to: SocketAddr, request: &[u8]) -> (u16, String) {
     let exchange = async {
         let mut stream = TcpStream::connect(to).await?;
-        stream.write_all(request.as_bytes()).await?;
+        stream.write_all(request).await?;
         let mut answer = String::new();
         stream.read_to_string(&mut answer).await?;
         std::io::Result::Ok(answer)

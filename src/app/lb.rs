@@ -1,6 +1,6 @@
 //! The balancer: hears the cluster, keeps its data plane in step, and ends or keeps it at the end.
 
-use std::{sync::Arc, time::Duration};
+use std::{path::Path, sync::Arc, time::Duration};
 
 use backchat_contract::{Driver, Mode, Structure};
 use tokio::{
@@ -15,7 +15,7 @@ use crate::{
     cluster::Announcement,
     drivers,
     lifecycle::signals::Stop,
-    model::{Kind, Ledger, Policy, Snapshot, Status, Windows},
+    model::{Kind, Ledger, LogFormat, Policy, Snapshot, Status, Windows},
     reconcile::{
         self, Inbox, Pace, Query,
         inbox::Snapshots,
@@ -90,6 +90,7 @@ pub(super) fn attached<'a>(theirs: &'a AttachedNginx, settings: &'a Lb) -> drive
         listen: &theirs.listen,
         policies: &settings.services,
         template: theirs.template.as_deref(),
+        access: access(settings),
         run_dir: &settings.common.run_dir,
         rehearsal: false,
     }
@@ -103,6 +104,10 @@ fn free(taken: Option<std::net::SocketAddr>) -> Result<(), Error> {
     taken.map_or(Ok(()), |addr| Err(Error::Listen(addr)))
 }
 
+fn access(settings: &Lb) -> Option<(&Path, &LogFormat)> {
+    settings.access.as_ref().map(|access| (access.file.as_path(), &access.format))
+}
+
 pub(super) fn wanted<'a>(managed: &'a Managed, settings: &'a Lb) -> drivers::Managed<'a> {
     drivers::Managed {
         program: &managed.program,
@@ -110,6 +115,7 @@ pub(super) fn wanted<'a>(managed: &'a Managed, settings: &'a Lb) -> drivers::Man
         tcp_listen: &managed.tcp_listen,
         policies: &settings.services,
         template: managed.template.as_deref(),
+        access: access(settings),
         run_dir: &settings.common.run_dir,
         rehearsal: false,
     }
@@ -208,6 +214,7 @@ pub(super) fn loop_settings(settings: &Lb) -> reconcile::Settings {
             roles: settings.common.roles.iter().map(ToString::to_string).collect(),
             services: settings.services.clone(),
             default_service: settings.default_service.clone(),
+            magic_domains: settings.magic_domains.clone(),
             allow_loopback: settings.allow_loopback,
             keep_empty: settings.empty_service,
             hold_down: settings.hold_down,

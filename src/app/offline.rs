@@ -96,21 +96,24 @@ pub async fn check(settings: &Lb, set: &Desired) -> Result<(), Error> {
 }
 
 async fn engine(settings: &Lb, folder: &Path, set: &Desired) -> Result<(), DriverError> {
+    // nginx makes the file at a check already.
+    let file = folder.join("access.log");
+    let access = settings.access.as_ref().map(|access| (file.as_path(), &access.format));
     match &settings.plane {
         Plane::Haproxy { managed, spares } => {
-            let wanted = drivers::Managed { run_dir: folder, ..lb::wanted(managed, settings) };
+            let wanted = drivers::Managed { run_dir: folder, access, ..lb::wanted(managed, settings) };
             offline::check_haproxy(&wanted, (*spares).into(), set).await
         }
         Plane::Nginx { managed } => {
-            let wanted = drivers::Managed { run_dir: folder, ..lb::wanted(managed, settings) };
+            let wanted = drivers::Managed { run_dir: folder, access, ..lb::wanted(managed, settings) };
             offline::check_nginx(&wanted, set).await
         }
         Plane::AttachedNginx(theirs) => {
-            let wanted = drivers::AttachedNginx { run_dir: folder, ..lb::attached(theirs, settings) };
+            let wanted = drivers::AttachedNginx { run_dir: folder, access, ..lb::attached(theirs, settings) };
             offline::check_attached_nginx(&wanted, set).await
         }
         Plane::Openresty { managed, is_named, mode } => {
-            let wanted = drivers::Managed { run_dir: folder, ..lb::wanted(managed, settings) };
+            let wanted = drivers::Managed { run_dir: folder, access, ..lb::wanted(managed, settings) };
             let named = is_named.then_some(wanted.program);
             match mode {
                 OpenrestyMode::Lua => offline::check_openresty(&wanted, named, set).await,
@@ -118,7 +121,7 @@ async fn engine(settings: &Lb, folder: &Path, set: &Desired) -> Result<(), Drive
             }
         }
         Plane::AttachedOpenresty { theirs, is_named, mode } => {
-            let wanted = drivers::AttachedNginx { run_dir: folder, ..lb::attached(theirs, settings) };
+            let wanted = drivers::AttachedNginx { run_dir: folder, access, ..lb::attached(theirs, settings) };
             let named = is_named.then_some(wanted.program);
             match mode {
                 OpenrestyMode::Lua => offline::check_attached_openresty(&wanted, named, set).await,

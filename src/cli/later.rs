@@ -17,7 +17,6 @@ const FLAGS: &[(&[&str], &[&str], &str)] = &[
     (LB, &["--tcp-listen"], "only HTTP is served, at --listen"),
     (LB, &["--tls-listen", "--cert", "--self-signed"], NO_TLS),
     (LB, &["--hipache"], "an unknown host is answered 404, a service without endpoints 503"),
-    (LB, &["--magic-domain"], "name each host: agent --service NAME:PORT,host=HOST"),
 ];
 
 /// Commands, and what to do meanwhile.

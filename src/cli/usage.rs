@@ -126,7 +126,6 @@ mod tests {
             "lb --cert c",
             "lb --self-signed",
             "lb --hipache",
-            "lb --magic-domain nip.io",
             "event x",
             "keys list",
         ]));

@@ -6,7 +6,10 @@ use backchat_contract::TcpListen;
 use serde::Deserialize;
 
 use super::{Bind, Common, Layer, ServiceTable, Span, Text, lay};
-use crate::{model::ServiceName, source::Uri};
+use crate::{
+    model::{LogFormat as AccessFormat, MagicDomain, ServiceName},
+    source::Uri,
+};
 
 /// What a balancer is told.
 #[derive(Clone, Debug, Default, PartialEq, Eq, clap::Args)]
@@ -125,6 +128,14 @@ pub struct Own {
     #[arg(long, env = "BACKCHAT_TEMPLATE", value_name = "FILE")]
     pub template: Option<PathBuf>,
 
+    /// A file that the data plane writes a line a request to; none if left out
+    #[arg(long, env = "BACKCHAT_ACCESS_LOG", value_name = "FILE")]
+    pub access_log: Option<PathBuf>,
+
+    /// What such a line says: combined, common, json, or a format in Apache's notation; combined if left out
+    #[arg(long, env = "BACKCHAT_ACCESS_LOG_FORMAT", value_name = "FORMAT")]
+    pub access_log_format: Option<Text<AccessFormat>>,
+
     /// Backends declared ahead for services to come, which then need no reload; 32 if left out
     #[arg(long, env = "BACKCHAT_SPARES", value_name = "N")]
     pub spares: Option<u16>,
@@ -171,6 +182,10 @@ pub struct Own {
     #[arg(long, env = "BACKCHAT_DEFAULT_SERVICE", value_name = "NAME", help_heading = "Policy")]
     pub default_service: Option<Text<ServiceName>>,
 
+    /// A domain whose names carry addresses, like nip.io: each service answers at NAME.ADDRESS.DOMAIN [repeatable]
+    #[arg(long, env = "BACKCHAT_MAGIC_DOMAIN", value_name = "DOMAIN", value_delimiter = ',', help_heading = "Policy")]
+    pub magic_domain: Option<Vec<Text<MagicDomain>>>,
+
     /// Take endpoints on loopback addresses; taken anyway while this node is bound to loopback
     #[arg(long, env = "BACKCHAT_ALLOW_LOOPBACK", value_name = "BOOL", num_args = 0..=1, require_equals = true,
           default_missing_value = "true", hide_possible_values = true, help_heading = "Policy")]
@@ -196,9 +211,9 @@ pub struct Own {
 impl Own {
     fn over(self, below: Self) -> Self {
         lay!(self over below: driver, listen, tcp_listen, haproxy, nginx, openresty, openresty_mode, attach, haproxy_socket,
-            nginx_include, nginx_conf, pid_file, template, spares, on_exit, force, approve, dry_run, format, source, no_gossip,
-            once, default_service, allow_loopback, empty_service, guard_window, hold_down,
-            services)
+            nginx_include, nginx_conf, pid_file, template, access_log, access_log_format, spares, on_exit, force, approve,
+            dry_run, format, source, no_gossip, once, default_service, magic_domain, allow_loopback, empty_service,
+            guard_window, hold_down, services)
     }
 }
 

@@ -17,8 +17,8 @@ use self::{
     serving::{By, serving},
 };
 use super::{
-    Desired, EndpointAddr, EndpointId, EndpointName, Ledger, Member, Moment, Rejection, ServiceName, Since, Snapshot,
-    SourceName, ledger::Standing, routes,
+    Desired, EndpointAddr, EndpointId, EndpointName, Ledger, MagicDomain, Member, Moment, Rejection, ServiceName,
+    Since, Snapshot, SourceName, ledger::Standing, routes,
 };
 
 /// What the operator decides; members have no say in it.
@@ -30,6 +30,8 @@ pub struct Policy {
     pub services: Policies,
     /// Which service answers where no host matches; without it the first that claims it.
     pub default_service: Option<ServiceName>,
+    /// Domains below which each service has a name with any address in it.
+    pub magic_domains: Vec<MagicDomain>,
     /// Whether endpoints on loopback are taken.
     pub allow_loopback: bool,
     /// How long a service without endpoints keeps its routes, and answers 503.
@@ -46,6 +48,7 @@ impl Default for Policy {
             roles: BTreeSet::from(["web".to_owned()]),
             services: Policies::default(),
             default_service: None,
+            magic_domains: Vec::new(),
             allow_loopback: false,
             keep_empty: Duration::from_secs(600),
             hold_down: Duration::from_secs(300),

@@ -89,7 +89,7 @@ impl Known<'_> {
             return before.and_then(|claim| self.no_longer_said(claim)).unwrap_or_else(unknown);
         }
         let Some(claim) = now else { return unknown() };
-        let said = self.said(claim);
+        let said = self.said(route, claim);
         let other = |old: &&str| Some(*old) != claim.node.as_deref();
         let old = before.filter(|old| old.service != claim.service).and_then(|old| old.node.as_deref()).filter(other);
         let text = old.map(|old| format!("{}, no longer {old}", said.text));
@@ -97,8 +97,8 @@ impl Known<'_> {
     }
 
     /// Who says a claim.
-    fn said(&self, claim: &Claim) -> Reason {
-        let Some(holder) = &claim.node else { return operator() };
+    fn said(&self, route: &Route, claim: &Claim) -> Reason {
+        let Some(holder) = &claim.node else { return operator(route) };
         let source = self.snapshots.iter().find(|snapshot| *snapshot.source == **holder);
         let listed = source.and_then(|snapshot| snapshot.services.get(&claim.service));
         let member = holder.parse().ok().and_then(|node| self.member(&node));

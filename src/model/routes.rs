@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::{
-    HostPattern, Ledger, Protocol, Rejection, Route, ServiceName,
+    HostPattern, Ledger, PathPrefix, Protocol, Rejection, Route, ServiceName,
     desired::{Policy, Serving},
     ledger::{Claim, Standing},
 };
@@ -21,8 +21,13 @@ pub(super) fn claims(
     if let Some(service) = policy.default_service.as_ref().filter(|s| standings.contains_key(*s)) {
         claims.insert(default_route(), Claim { service: service.clone(), node: None });
     }
+    claims.extend(named(standings, policy));
     for s in serving.iter().filter(|s| s.protocol() == Protocol::Http) {
         for route in asked(s) {
+            if is_named(&route) {
+                refused.push(conflict(s, &route, "only the operator's --magic-domain gives such names".to_owned()));
+                continue;
+            }
             let reserved = route == default_route() && policy.default_service.is_some();
             if reserved && policy.default_service.as_ref() != Some(s.claimant()) {
                 let why = "the operator's --default-service has it".to_owned();
@@ -54,6 +59,10 @@ fn standing_claims(
         }
     }
     let hold_on = |(route, claim): (&Route, &Claim)| {
+        if is_named(route) {
+            // Nobody asked for it: it is the operator's, and given anew.
+            return None;
+        }
         let standing = standings.get(&claim.service)?;
         if standing.empty_since.is_some() {
             return Some((route.clone(), claim.clone()));
@@ -66,6 +75,25 @@ fn standing_claims(
     ledger.claims.iter().filter_map(hold_on).collect()
 }
 
+/// The names that the operator's domains give each service. Of two that differ in the case of letters alone, the one that
+/// is in lower case has it, else the first.
+fn named(standings: &BTreeMap<ServiceName, Standing>, policy: &Policy) -> BTreeMap<Route, Claim> {
+    let mut named = BTreeMap::new();
+    let http = || standings.iter().filter(|(_, standing)| standing.protocol == Protocol::Http).map(|(name, _)| name);
+    let is_lower = |name: &ServiceName| !name.as_str().bytes().any(|b| b.is_ascii_uppercase());
+    for service in http().filter(|name| is_lower(name)).chain(http().filter(|name| !is_lower(name))) {
+        for host in policy.magic_domains.iter().filter_map(|domain| domain.host(service.as_str())) {
+            let claim = || Claim { service: service.clone(), node: None };
+            named.entry(Route { host, path: root() }).or_insert_with(claim);
+        }
+    }
+    named
+}
+
+fn is_named(route: &Route) -> bool {
+    matches!(route.host, HostPattern::Magic { .. })
+}
+
 /// The routes an offer asks for: its hosts, or the default.
 fn asked<'a>(s: &'a Serving<'_>) -> impl Iterator<Item = Route> + 'a {
     let default = s.hosts().is_empty().then_some(HostPattern::Any);
@@ -74,7 +102,11 @@ fn asked<'a>(s: &'a Serving<'_>) -> impl Iterator<Item = Route> + 'a {
 }
 
 fn default_route() -> Route {
-    Route { host: HostPattern::Any, path: "/".parse().expect("the root is a path") }
+    Route { host: HostPattern::Any, path: root() }
+}
+
+fn root() -> PathPrefix {
+    "/".parse().expect("the root is a path")
 }
 
 fn conflict(s: &Serving<'_>, route: &Route, why: String) -> Rejection {

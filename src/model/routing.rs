@@ -1,7 +1,7 @@
 //! Which route a request takes. Every driver's data plane follows these rules in words of its own; here they are said
 //! once more, so that a person can be told what a request comes to. The scenes ask each data plane whether it is so.
 //!
-//! Host first: the exact host, the wildcards of up to five labels, the longest first, any host. Within a host the
+//! Host first: the exact host, a name with any address in it, the wildcards of up to five labels, the longest first, any host. Within a host the
 //! longest path of whole segments. A host that has no path for a request passes it on to the next pattern.
 
 mod near;
@@ -64,7 +64,8 @@ impl Request {
         let dots = self.host.match_indices('.').take(LABELS_MAX);
         let wildcards =
             dots.filter_map(|(at, _)| self.host.get(at + 1..).map(|rest| HostPattern::Wildcard(rest.into())));
-        std::iter::once(HostPattern::Exact(self.host.clone())).chain(wildcards).chain([HostPattern::Any])
+        let named = backchat_contract::magic(&self.host);
+        std::iter::once(HostPattern::Exact(self.host.clone())).chain(named).chain(wildcards).chain([HostPattern::Any])
     }
 
     /// What of the routes comes close where none matches: a slip of the pen, a wildcard that ends a label before or after.

@@ -13,7 +13,7 @@ use backchat_contract::{Policies, TcpListen};
 use super::{Common, Error, Host, services::policies};
 use crate::{
     config::{self, Bind, DriverName, Text, plain},
-    model::ServiceName,
+    model::{LogFormat, MagicDomain, ServiceName},
     source::Uri,
 };
 
@@ -26,6 +26,8 @@ pub struct Lb {
     pub sources: Vec<Uri>,
     /// The data plane.
     pub plane: Plane,
+    /// Where the data plane writes a line a request, if anywhere.
+    pub access: Option<Access>,
     /// What it is run for.
     pub run: Run,
     /// Whether a file that somebody else edited is written over.
@@ -36,6 +38,8 @@ pub struct Lb {
     pub services: Policies,
     /// The service that answers where no host matches, whoever else claims it.
     pub default_service: Option<ServiceName>,
+    /// Domains below which each service has a name with any address in it.
+    pub magic_domains: Vec<MagicDomain>,
     /// Whether endpoints on loopback are taken: by flag, or as this node is bound to loopback itself.
     pub allow_loopback: bool,
     /// How long a service without endpoints keeps its routes.
@@ -44,6 +48,15 @@ pub struct Lb {
     pub guard_window: Duration,
     /// The longest time in which a member that comes and goes is held down; zero: never.
     pub hold_down: Duration,
+}
+
+/// The access log.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Access {
+    /// The file.
+    pub file: PathBuf,
+    /// What a line says.
+    pub format: LogFormat,
 }
 
 /// The data plane.
@@ -189,11 +202,13 @@ impl Lb {
             force: own.force.unwrap_or(false),
             approve: own.approve.unwrap_or(false),
             default_service: own.default_service.clone().map(|Text(service)| service),
+            magic_domains: plain(own.magic_domain.clone()).unwrap_or_default(),
             allow_loopback: own.allow_loopback.unwrap_or(false) || common.bind.ip().to_canonical().is_loopback(),
             empty_service: span(own.empty_service, Duration::from_secs(600)),
             guard_window: span(own.guard_window, Duration::from_secs(10)),
             hold_down: span(own.hold_down, Duration::from_secs(300)),
             services: services(&own)?,
+            access: access(&own)?,
             plane: plane(own)?,
             common,
         })
@@ -237,6 +252,30 @@ fn sources(sources: Vec<Uri>, gossip: bool) -> Result<Vec<Uri>, Error> {
         Some((_, uri)) => Err(Error::Flags(format!("--source {uri}: given twice"))),
         None => Ok(sources),
     }
+}
+
+/// Only a listener of ours has lines of ours.
+fn access(own: &config::LbOwn) -> Result<Option<Access>, Error> {
+    let refuse = |text: &str| Err(Error::Flags(text.into()));
+    let Some(file) = own.access_log.clone() else {
+        return if own.access_log_format.is_some() {
+            refuse("--access-log-format goes with --access-log FILE")
+        } else {
+            Ok(None)
+        };
+    };
+    if own.attach.unwrap_or(false) {
+        if own.driver.unwrap_or_default() == DriverName::Haproxy {
+            return refuse("--access-log: an attached HAProxy has a log of its own, which its own configuration says");
+        }
+        if own.listen.is_none() {
+            return refuse(
+                "--access-log needs --listen here: without a listener of ours, the log is that of your own server",
+            );
+        }
+    }
+    let format = own.access_log_format.clone().map(|Text(format)| format).unwrap_or_default();
+    Ok(Some(Access { file, format }))
 }
 
 /// Where another driver's program is says nothing of this one: an environment may name them all.

@@ -42,7 +42,7 @@ fn everything_said() {
     let offers = "--service web:80,host=a,host=b --service api:81 --drain-timeout 1s --stop-timeout 2s \
         --check-interval 2s --check-timeout 300ms --check-rise 3 --check-fall 4 --stop-signal QUIT --restart always -- a b";
     insta::assert_debug_snapshot!("agent_said", agent(&format!("{said} {offers}")).unwrap());
-    let plane = "--listen 0.0.0.0:81,[::]:81 --haproxy /h --template t --spares 0 --on-exit keep --force --approve --once \
+    let plane = "--listen 0.0.0.0:81,[::]:81 --haproxy /h --access-log a.log --access-log-format %h%t --template t --spares 0 --on-exit keep --force --approve --once \
         --default-service web --allow-loopback --empty-service 1m --guard-window 2s --hold-down 9s";
     insta::assert_debug_snapshot!("lb_said", lb(&format!("{said} {plane}")).unwrap());
 }
@@ -85,6 +85,9 @@ fn refusals() {
         lb("--bind 127.0.0.1:0 --attach --haproxy-socket /s --listen 0.0.0.0:80"),
         lb("--bind 127.0.0.1:0 --attach --haproxy-socket /s --template t"),
         lb("--bind 127.0.0.1:0 --spares 1001"),
+        lb("--bind 127.0.0.1:0 --access-log-format json"),
+        lb("--bind 127.0.0.1:0 --attach --haproxy-socket /s --access-log a"),
+        lb("--bind 127.0.0.1:0 --driver nginx --attach --nginx-include i --nginx-conf c --pid-file p --access-log a"),
     ];
     let errors = errors.map(|result| result.unwrap_err().to_string());
     insta::assert_snapshot!("lb_refusals", errors.join("\n"));

@@ -190,6 +190,8 @@ pub struct Plane {
     pub blocked: Option<String>,
     /// Why the operator's template is not the one in use, where it is not: file, line, reason, what serves on.
     pub template: Option<String>,
+    /// Why the access log is not written to where it should be, where it is not.
+    pub access_log: Option<String>,
     /// Whether an endpoint that fails the data plane's own check is asked all the same, where there is no other.
     pub asks_failing: bool,
 }

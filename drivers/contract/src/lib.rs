@@ -2,24 +2,28 @@
 //!
 //! Drivers know this crate alone. It must not know gossip, command lines or any data plane.
 
+mod access;
 mod change;
 mod desired;
 mod digits;
 mod driver;
 mod error;
 mod listen;
+mod magic;
 mod names;
 #[cfg(feature = "paper")]
 pub mod paper;
 pub mod policy;
 mod view;
 
+pub use access::{AccessLog, HeaderName, LogField, LogFile, LogFormat, LogFormatError, LogPart};
 pub use change::{Action, Change, ChangeKind, ChangeStatus, Reason, diff, diff_by_way_of, sort, waiting, words};
 pub use desired::{Desired, Endpoint, EndpointId, EndpointState, Protocol, Route, Service};
 pub use digits::{push_addr, push_number};
 pub use driver::{Driver, Idle, Mode, Plane, Report, Step, Structure, Trial};
 pub use error::{DriverError, Refusal};
 pub use listen::TcpListen;
+pub use magic::{MagicDomain, magic};
 pub use names::{EndpointAddr, EndpointName, HostPattern, NameError, NodeName, PathPrefix, ServiceName, Weight};
 pub use policy::{Policies, ServicePolicy};
 pub use view::{FileChange, PlanView, Summary};

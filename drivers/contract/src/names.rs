@@ -7,6 +7,8 @@ use std::{fmt, net::SocketAddr, str::FromStr, sync::Arc};
 
 use serde::{Deserialize, Serialize};
 
+use crate::magic::{IP, MagicDomain};
+
 /// Why a value is not a name of its kind.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{value:?} is no {what}: {rule}")]
@@ -140,12 +142,27 @@ impl From<&NodeName> for EndpointName {
     }
 }
 
-/// Which hosts a route answers: one, all below a domain (up to five labels deep), or any.
+/// Whether a text is a label of DNS, letters in either case.
+pub(crate) fn is_label(text: &str) -> bool {
+    (1..=63).contains(&text.len())
+        && text.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-')
+        && !text.starts_with('-')
+        && !text.ends_with('-')
+}
+
+/// Which hosts a route answers: one, one with any address in it, all below a domain (up to five labels deep), or any.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub enum HostPattern {
     /// One host, in lower case.
     Exact(String),
+    /// A name, any address, and a domain whose names carry addresses; see [`magic`](crate::magic()).
+    Magic {
+        /// The name, in lower case.
+        label: String,
+        /// The domain, in lower case.
+        domain: String,
+    },
     /// `*.` and this domain, in lower case; the domain itself does not match.
     Wildcard(String),
     /// Any host: the default.
@@ -155,20 +172,18 @@ pub enum HostPattern {
 impl FromStr for HostPattern {
     type Err = NameError;
 
-    /// Takes `host`, `*.domain` or `*`; letters in any case (RFC 4343), digits and hyphens, labels of
+    /// Takes `host`, `name.<ip>.domain`, `*.domain` or `*`; letters in any case (RFC 4343), digits and hyphens, labels of
     /// 1 to 63, at most 253 bytes in all, no dot at the end.
     fn from_str(text: &str) -> Result<Self, NameError> {
         if text == "*" {
             return Ok(Self::Any);
         }
+        if let Some((label, domain)) = text.split_once(IP) {
+            let pattern = domain.parse::<MagicDomain>().ok().and_then(|domain| domain.host(label));
+            return pattern.ok_or_else(|| NameError::new("host", text, "use name.<ip>.domain"));
+        }
         let (wildcard, domain) = text.strip_prefix("*.").map_or((false, text), |domain| (true, domain));
-        let label_ok = |l: &str| {
-            (1..=63).contains(&l.len())
-                && l.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-')
-                && !l.starts_with('-')
-                && !l.ends_with('-')
-        };
-        if text.len() > 253 || !domain.split('.').all(label_ok) {
+        if text.len() > 253 || !domain.split('.').all(is_label) {
             let rule = "use labels of letters, digits and inner hyphens, at most 253 bytes; or *.domain; or *";
             return Err(NameError::new("host", text, rule));
         }
@@ -194,6 +209,7 @@ impl fmt::Display for HostPattern {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Exact(host) => f.pad(host),
+            Self::Magic { label, domain } => f.pad(&format!("{label}{IP}{domain}")),
             Self::Wildcard(domain) => f.pad(&format!("*.{domain}")),
             Self::Any => f.pad("*"),
         }
@@ -312,8 +328,28 @@ mod tests {
     #[test]
     fn hosts() {
         check::<HostPattern>(
-            &["a", "www.example.com", "*.example.com", "*", "1.2.3.4"],
-            &["", "*.", "a..b", "-a.b", "a-.b", "a.", "*.*.b", "**", "a*", "a_b", "a b", "a;b", "${X}.b", "b\u{202e}a"],
+            &["a", "www.example.com", "*.example.com", "*", "1.2.3.4", "web.<ip>.nip.io"],
+            &[
+                "",
+                "*.",
+                "a..b",
+                "-a.b",
+                "a-.b",
+                "a.",
+                "*.*.b",
+                "**",
+                "a*",
+                "a_b",
+                "a b",
+                "a;b",
+                "${X}.b",
+                "b\u{202e}a",
+                "<ip>.b",
+                "a.<ip>",
+                "a.b.<ip>.c",
+                "a.<ip>.*",
+                "a.<ip>.b.<ip>.c",
+            ],
         );
         assert_eq!("WWW.Example.COM".parse(), Ok(HostPattern::Exact("www.example.com".into())));
     }
@@ -357,7 +393,7 @@ mod tests {
                 prop_assert_eq!(name.as_str(), &text);
             }
             if let Ok(host) = text.parse::<HostPattern>() {
-                prop_assert!(host.to_string().bytes().all(|b| b.is_ascii_alphanumeric() || b".-*".contains(&b)));
+                prop_assert!(host.to_string().bytes().all(|b| b.is_ascii_alphanumeric() || b".-*<>".contains(&b)));
             }
             if let Ok(path) = text.parse::<PathPrefix>() {
                 let special = |c: char| c.is_whitespace() || c.is_control() || "\"';#{}$".contains(c);

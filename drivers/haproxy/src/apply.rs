@@ -65,7 +65,7 @@ async fn run(session: &mut Session, commands: &mut Vec<&Command>, sent: &mut Sen
     Ok(())
 }
 
-/// Prepares, fills, commits. A map that was not filled whole is never committed.
+/// Prepares, fills, commits. A map that was not filled whole is never committed: HAProxy drops it with the next commit.
 async fn replace(
     session: &mut Session,
     map: &MapFile,

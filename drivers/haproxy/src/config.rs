@@ -4,11 +4,12 @@
 //! Data reaches the text only as newtypes and numbers, and never within double quotes, where HAProxy expands
 //! `${ENV}`.
 
+mod access;
 mod context;
 
 use std::{cell::RefCell, net::SocketAddr, time::Duration};
 
-use backchat_contract::{DriverError, Policies, Protocol, ServiceName, TcpListen};
+use backchat_contract::{AccessLog, DriverError, Policies, Protocol, ServiceName, TcpListen};
 use backchat_template::{BLANK_STRUCTURE, Generation, Template, filled, hash};
 pub use backchat_template::{Seal, seal};
 use context::Context;
@@ -44,6 +45,8 @@ pub struct ConfigSettings {
     pub policies: Policies,
     /// What every server is told, here and in `add server` alike.
     pub server_options: ServerOptions,
+    /// Where a line a request goes, if anywhere.
+    pub access: Option<AccessLog>,
 }
 
 impl ConfigSettings {
@@ -59,6 +62,7 @@ impl ConfigSettings {
             hard_stop: Duration::from_secs(30),
             policies: Policies::default(),
             server_options: ServerOptions::default(),
+            access: None,
         }
     }
 }
@@ -172,6 +176,9 @@ fn finish(
     template.must_render(&text, &format!("stats socket {}", settings.paths.socket.display()))?;
     template.must_render(&text, &format!("{GENERATION}{})", layout.generation))?;
     template.must_render(&text, &format!("proc.backchat_structure str({structure})"))?;
+    if settings.access.is_some() {
+        template.must_render(&text, "log stdout")?;
+    }
     let (hosts, services) = (maps::text(&maps::hosts(layout)), maps::text(&maps::services(layout)));
     Ok(Rendered { config: seal(text), hosts, services, structure })
 }

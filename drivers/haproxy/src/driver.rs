@@ -165,6 +165,7 @@ impl Driver for HaproxyDriver {
             old_workers: observed.old_workers,
             blocked: self.managed.as_ref().zip(observed.files.as_ref()).and_then(|(m, f)| f.edited(&m.paths().config)),
             template: self.managed.as_ref().and_then(|m| m.templates().trouble(observed.layout.generation)),
+            access_log: self.managed.as_ref().and_then(Managed::strays),
             asks_failing: false,
         }
     }

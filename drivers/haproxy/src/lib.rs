@@ -2,6 +2,7 @@
 //!
 //! It knows the contract and HAProxy; never gossip, never a command line.
 
+mod access;
 mod apply;
 mod ask;
 pub mod check;

@@ -13,6 +13,7 @@ use backchat_template::{Restarts, Template, Templates, TooSoon, is_stopped, read
 use sight::Sight;
 
 use crate::{
+    access,
     check::check,
     config::{Rendered, Renderer, located, render_by},
     files,
@@ -45,7 +46,8 @@ impl Managed {
     pub(crate) fn new(settings: ManagedSettings) -> Result<Self, DriverError> {
         let paths = settings.config.paths.clone();
         let flavour = Flavour::Managed { hosts: MapFile::new(&paths.hosts)?, services: MapFile::new(&paths.services)? };
-        let launch = Launch { program: settings.program.clone(), paths, limit: settings.start_limit };
+        let access = settings.config.access.as_ref().map(|log| log.file.clone());
+        let launch = Launch { program: settings.program.clone(), paths, access, limit: settings.start_limit };
         let template = settings.config.template.clone();
         let templates = Templates::new(template, settings.template_file.as_deref(), launch.paths.template.clone());
         Ok(Self {
@@ -126,11 +128,19 @@ impl Managed {
         let (pid, said) = (process.pid(), master::live(self.paths()).await);
         self.process = Some(process);
         self.seen = self.sight();
+        if let Some(why) = self.strays() {
+            tracing::warn!(why, "access log");
+        }
         match said {
             Ok((version, generation)) => tracing::info!(pid, version, generation, "{how}"),
             Err(error) => tracing::warn!(pid, %error, "{how}, and its runtime socket does not answer"),
         }
         Ok(true)
+    }
+
+    /// Why the access log is not written to its file, where it is not.
+    pub(crate) fn strays(&self) -> Option<String> {
+        access::strays(self.process.as_ref()?.pid(), self.launch.access.as_ref()?)
     }
 
     /// How often it had ended, and another took its place.

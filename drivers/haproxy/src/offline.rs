@@ -21,8 +21,8 @@ pub fn rendered(settings: &ManagedSettings, set: &Desired) -> Result<(Layout, Re
 /// Has HAProxy check them. The folder of the settings' paths is to be one of the caller's own: files are written there.
 pub async fn check(settings: &ManagedSettings, set: &Desired) -> Result<(), DriverError> {
     let (layout, rendered) = rendered(settings, set)?;
-    let launch =
-        Launch { program: settings.program.clone(), paths: settings.config.paths.clone(), limit: settings.start_limit };
+    let (program, paths) = (settings.program.clone(), settings.config.paths.clone());
+    let launch = Launch { program, paths, access: None, limit: settings.start_limit };
     let tried = files::try_out(&launch, &rendered, settings.limits.check).await;
     tried.map_err(|error| located(error, &settings.config.template, &settings.config, (&layout, &rendered)))
 }

@@ -8,7 +8,7 @@ mod start;
 
 use std::time::Duration;
 
-use backchat_contract::DriverError;
+use backchat_contract::{DriverError, LogFile};
 use backchat_template::MasterProcess;
 use rustix::process::Signal;
 
@@ -21,6 +21,8 @@ pub struct Launch {
     pub program: String,
     /// Its files and sockets.
     pub paths: Paths,
+    /// What its standard output is; its log where it is to write no access log.
+    pub access: Option<LogFile>,
     /// How long a start may take until the runtime socket answers.
     pub limit: Duration,
 }

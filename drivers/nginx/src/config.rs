@@ -6,7 +6,7 @@ mod context;
 
 use std::{cell::RefCell, net::SocketAddr, path::PathBuf, time::Duration};
 
-use backchat_contract::{DriverError, Policies, TcpListen};
+use backchat_contract::{AccessLog, DriverError, Policies, TcpListen};
 use backchat_template::{BLANK_STRUCTURE, Generation, Template, filled, hash, seal};
 use context::Context;
 
@@ -41,6 +41,8 @@ pub struct ConfigSettings {
     pub temp: Option<PathBuf>,
     /// Descriptors that a worker may use.
     pub max_descriptors: u64,
+    /// Where a line a request goes, if anywhere.
+    pub access: Option<AccessLog>,
 }
 
 impl ConfigSettings {
@@ -58,6 +60,7 @@ impl ConfigSettings {
             retire: Duration::from_secs(60),
             temp: None,
             max_descriptors: 20_000,
+            access: None,
         }
     }
 
@@ -139,6 +142,9 @@ fn finish(
     if !settings.is_include {
         settings.template.must_render(&text, &settings.paths.log.display().to_string())?;
         settings.template.must_render(&text, &settings.paths.pid.display().to_string())?;
+    }
+    if let Some(access) = &settings.access {
+        settings.template.must_render(&text, &format!("access_log {}", access.file.path().display()))?;
     }
     settings.template.must_render_as(
         &text,

@@ -124,6 +124,7 @@ impl Driver for NginxDriver {
             old_workers: observed.retiring(),
             blocked: observed.look.edited(self.runner.file(), &self.runner.aside()),
             template: self.following.templates.trouble(observed.generation()),
+            access_log: None,
             asks_failing: true,
         }
     }

@@ -3,6 +3,7 @@
 //! It knows the contract and nginx; never gossip, never a command line. What an engine that *is* nginx needs too (its
 //! process, its reload, its check, what its workers say of themselves) is public.
 
+pub mod access;
 pub mod ages;
 mod changeover;
 pub mod check;

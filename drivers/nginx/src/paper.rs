@@ -148,6 +148,7 @@ impl Driver for Paper {
             old_workers: observed.retiring(),
             blocked: observed.look.edited(Path::new(FILE), Path::new(ASIDE)),
             template: None,
+            access_log: None,
             asks_failing: true,
         }
     }

@@ -21,6 +21,12 @@ pub struct Routes {
     pub wildcards: Vec<HostEntry>,
     /// The same as regular expressions on the host, the longest first: instead, where they do not fit into a table.
     pub domains: Vec<Pattern>,
+    /// Names with any address in them, by how they are printed: `web.<ip>.nip.io`.
+    pub named: Vec<HostEntry>,
+    /// A regular expression that takes `bc_label` and `bc_under` out of such a host.
+    pub name: &'static str,
+    /// Where a host goes that is none of these.
+    pub unnamed: String,
     /// Where a host goes that no exact entry decides.
     pub below: String,
     /// Where a host goes that no entry decides at all.
@@ -40,6 +46,15 @@ pub enum Table {
     /// expressions.
     Theirs,
 }
+
+/// The spellings of a name with an address in it, as the contract has them: nginx looks up what is around the address.
+const NAME: &str = concat!(
+    r"^(?<bc_label>[^.]+)(?:",
+    r"(?:\.(?:25[0-5]|2[0-4][0-9]|1[0-9][0-9]|[1-9]?[0-9])){4}|",
+    r"[.-](?:25[0-5]|2[0-4][0-9]|1[0-9][0-9]|[1-9]?[0-9])(?:-(?:25[0-5]|2[0-4][0-9]|1[0-9][0-9]|[1-9]?[0-9])){3}|",
+    r"\.(?:(?:[0-9a-f]{1,4}(?:-[0-9a-f]{1,4}){0,5})?--(?:[0-9a-f]{1,4}(?:-[0-9a-f]{1,4}){0,5})?|[0-9a-f]{1,4}(?:-[0-9a-f]{1,4}){7})",
+    r")\.(?<bc_under>.+)$",
+);
 
 /// What surely has room in a table that nobody made larger: 64 bytes less a pointer, a length and an end.
 const ROOM: usize = 40;
@@ -97,7 +112,7 @@ impl Routes {
         for (route, service) in layout.routes.iter().filter(|(_, service)| http(service)) {
             by_host.entry(&route.host).or_default().insert(&route.path, service);
         }
-        let mut routes = Self::default();
+        let mut routes = Self { name: NAME, ..Self::default() };
         routes.any = by_host.get(&HostPattern::Any).map_or_else(none, |paths| routes.to(paths, none()));
         routes.wildcards(&by_host);
         let fits = |label: &str| table == Table::Ours || label.len() <= ROOM;
@@ -107,12 +122,20 @@ impl Routes {
             routes.domains = std::mem::take(&mut routes.wildcards).into_iter().map(pattern).collect();
         }
         let no_wildcards = routes.wildcards.is_empty() && routes.domains.is_empty();
-        routes.below = if no_wildcards { routes.any.clone() } else { "$bc_below".into() };
+        routes.unnamed = if no_wildcards { routes.any.clone() } else { "$bc_below".into() };
+        let entry = |host: &str, to| {
+            let key = if fits(host) { key(host) } else { format!("~^{}$", escaped(host)) };
+            HostEntry { key, host: host.to_owned(), to }
+        };
+        for (host, paths) in by_host.iter().filter(|(host, _)| matches!(host, HostPattern::Magic { .. })) {
+            let to = routes.to(paths, routes.unnamed.clone());
+            routes.named.push(entry(&host.to_string(), to));
+        }
+        routes.below = if routes.named.is_empty() { routes.unnamed.clone() } else { "$bc_named".into() };
         for (host, paths) in &by_host {
             if let HostPattern::Exact(host) = host {
                 let to = routes.to(paths, routes.below.clone());
-                let key = if fits(host) { key(host) } else { format!("~^{}$", escaped(host)) };
-                routes.hosts.push(HostEntry { key, host: host.clone(), to });
+                routes.hosts.push(entry(host, to));
             }
         }
         routes
@@ -211,6 +234,7 @@ mod tests {
         let routes = Routes::of(&Layout::of(&desired, &Layout::default(), 1), table);
         let mut lines = vec![format!("any {}, below {}", routes.any, routes.below)];
         lines.extend(routes.hosts.iter().map(|e| format!("{} → {}", e.key, e.to)));
+        lines.extend(routes.named.iter().map(|e| format!("{} → {}", e.key, e.to)));
         lines.extend(routes.wildcards.iter().map(|e| format!("*.{} → {}", e.key, e.to)));
         lines.extend(routes.domains.iter().map(|p| format!("{} → {}", p.regex, p.to)));
         lines.extend(routes.shorter.iter().map(|m| format!("{} {} → {}", m.variable, m.regex, m.to)));

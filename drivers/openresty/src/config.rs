@@ -7,7 +7,7 @@ mod context;
 
 use std::{fmt::Write, net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
 
-use backchat_contract::{DriverError, Policies};
+use backchat_contract::{AccessLog, DriverError, Policies};
 use backchat_nginx::{
     lines::{self, MARK},
     paths::Paths,
@@ -44,6 +44,8 @@ pub struct ConfigSettings {
     pub temp: Option<PathBuf>,
     /// Descriptors that a worker may use.
     pub max_descriptors: u64,
+    /// Where a line a request goes, if anywhere.
+    pub access: Option<AccessLog>,
 }
 
 impl ConfigSettings {
@@ -62,6 +64,7 @@ impl ConfigSettings {
             retire: Duration::from_secs(60),
             temp: None,
             max_descriptors: 20_000,
+            access: None,
         }
     }
 }
@@ -123,6 +126,9 @@ pub(crate) fn head(settings: &ConfigSettings, room: u64, generation: u64) -> Res
     if !settings.is_include {
         settings.template.must_render(&text, &settings.paths.log.display().to_string())?;
         settings.template.must_render(&text, &settings.paths.pid.display().to_string())?;
+    }
+    if let Some(access) = &settings.access {
+        settings.template.must_render(&text, &format!("access_log {}", access.file.path().display()))?;
     }
     settings.template.must_render_as(&text, settings.balancer.trim_end(), "{{ balancer }}")?;
     settings.template.must_render_as(

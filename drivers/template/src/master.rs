@@ -40,9 +40,9 @@ impl MasterProcess {
         Ok(Some(Self { pid, exit, child: None }))
     }
 
-    /// Starts one that says what it has to say into this log.
-    pub fn spawn(mut command: Command, log: File) -> io::Result<Self> {
-        command.stdin(Stdio::null()).stdout(log.try_clone()?).stderr(log);
+    /// Starts one that writes to this file, and says what it has to say into this log.
+    pub fn spawn(mut command: Command, out: File, log: File) -> io::Result<Self> {
+        command.stdin(Stdio::null()).stdout(out).stderr(log);
         // Its own group: a Ctrl-C at our terminal is ours to handle. Our service manager's socket is not its to use.
         command.process_group(0).env_remove("NOTIFY_SOCKET").kill_on_drop(false);
         let child = command.spawn()?;

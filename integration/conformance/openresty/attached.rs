@@ -10,7 +10,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use backchat_contract::Desired;
+use backchat_contract::{AccessLog, Desired};
 use backchat_nginx::titles::is_master;
 use backchat_openresty::{
     AttachedSettings, OpenrestyDriver, Paths, Template,
@@ -22,13 +22,16 @@ use rustix::process::{Signal, kill_process, kill_process_group};
 use tempfile::TempDir;
 
 use super::{edit, pid, program, serving, tamper};
-use crate::conformance::{conformance, haproxy::free_addr, rig::Rig, web::LONG};
+use crate::conformance::{access::Logs, conformance, haproxy::free_addr, rig::Rig, web::LONG};
 
 conformance!(Theirs:
     endpoints::{come_and_go, both_families, weigh, drain_without_loss, move_without_loss, only_listeners_get_requests, swap_without_a_gap},
     routes::{hosts_and_paths, no_host_no_route_no_endpoint, default_service, every_name_serves, hostile_words_are_no_names, move_at_once},
     structure::{new_services_need_no_reload, an_edited_file_blocks},
     life::{nothing_to_do_is_nothing_done, drift_is_repaired, a_foreign_reload_is_seen, another_driver_adopts, the_file_holds_the_set},
+    many::{ten_thousand_hosts},
+    magic::{every_spelling_of_a_name, a_name_is_nearer_than_a_wildcard},
+    access::{combined_is_read_back, one_line_a_request, any_format, json_is_json, no_header_forges_a_line},
 );
 
 /// Somebody's OpenResty, which includes a folder.
@@ -134,5 +137,17 @@ impl Drop for Theirs {
         // It fails where all have ended.
         let _ = kill_process_group(pid(self.child.id()), Signal::KILL);
         let _ = self.child.wait();
+    }
+}
+
+impl Logs for Theirs {
+    fn folder(&self) -> PathBuf {
+        self.folder.path().into()
+    }
+
+    fn logging(&self, access: AccessLog) -> OpenrestyDriver {
+        let mut settings = settings(self.folder.path(), self.http, &self.program);
+        settings.config.access = Some(access);
+        OpenrestyDriver::attached(settings).unwrap()
     }
 }

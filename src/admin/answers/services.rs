@@ -133,7 +133,7 @@ pub struct Routes {
 /// One route.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Route {
-    /// The hosts: exact, `*.domain`, or `*`.
+    /// The hosts: exact, `name.<ip>.domain`, `*.domain`, or `*`.
     pub host: String,
     /// What the path begins with.
     pub path: String,
@@ -184,7 +184,8 @@ fn said_by(route: &model::Route, service: &model::ServiceName, members: &Snapsho
     let living = members.members.values().filter(|m| m.lives());
     let saying =
         living.filter(|m| m.record.as_ref().is_some_and(|r| r.state == State::Serving && r.services.iter().any(says)));
-    saying.map(|m| m.name.to_string()).collect()
+    let operator = matches!(route.host, model::HostPattern::Magic { .. }).then(|| "--magic-domain".to_owned());
+    saying.map(|m| m.name.to_string()).chain(operator).collect()
 }
 
 /// The file that has the route.

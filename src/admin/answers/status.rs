@@ -54,6 +54,9 @@ pub struct Status {
     /// Why the operator's template is not the one in use.
     #[serde(default)]
     pub template: Option<String>,
+    /// Why the access log is not written to its file.
+    #[serde(default)]
+    pub access_log: Option<String>,
     /// New structure that waits until somebody applies it (`lb --approve`).
     #[serde(default)]
     pub approval: Option<Approval>,
@@ -201,6 +204,7 @@ impl Status {
             error: None,
             blocked: None,
             template: None,
+            access_log: None,
             approval: None,
             reloads: 0,
             services_down: Vec::new(),
@@ -235,6 +239,7 @@ impl Status {
             error: s.error.clone(),
             blocked: s.plane.blocked.clone(),
             template: s.plane.template.clone(),
+            access_log: s.plane.access_log.clone(),
             approval: s.approval.as_ref().map(|approval| Approval::new(approval, now)),
             services_down: down(s),
             reloads: s.reloads,

@@ -46,6 +46,7 @@ pub(in crate::cli) fn lines(s: &Status) -> Vec<Line> {
     if s.kind == Kind::Balancer {
         lines.push(plane(s));
         lines.extend(s.template.iter().map(|why| Line::new(Mark::Fail, "template", why.clone())));
+        lines.extend(s.access_log.iter().map(|why| Line::new(Mark::Fail, "access log", why.clone())));
         lines.extend(s.blocked.iter().map(|why| edited(why, s.waiting.as_deref())));
     }
     lines.extend(s.checks.iter().filter_map(check));

@@ -187,6 +187,30 @@ fn the_operator_says_which_service_is_the_default() {
     );
 }
 
+/// Nobody asks for them, nobody may; they go with their service and with the operator's word.
+#[test]
+fn each_service_has_a_name_below_the_operators_domains() {
+    let policy = Policy { magic_domains: vec!["nip.io".parse().unwrap()], ..Policy::default() };
+    let mut db = member("db", 3, &["db:1@db.example"]);
+    db.record.as_mut().unwrap().services[0].protocol = Some("tcp".into());
+    let members = [
+        member("w1", 1, &["Web:1@a.example", "web:2@b.example"]),
+        member("w2", 2, &["a_b:1@c.example", "x:2@web.<ip>.nip.io"]),
+        db,
+    ];
+    let (set, ledger, refused) = desired(&snapshot(members), &policy, &Ledger::default(), SECOND);
+    let named = |set: &Desired| {
+        let routes = set.routes.iter().filter(|(route, _)| route.host.to_string().contains("<ip>"));
+        routes.map(|(route, service)| format!("{route} → {service}")).collect::<Vec<_>>()
+    };
+    assert_eq!(named(&set), ["web.<ip>.nip.io/ → web", "x.<ip>.nip.io/ → x"]);
+    assert_eq!(refused.iter().map(|r| (r.node.as_str(), r.code)).collect::<Vec<_>>(), [("w2", "conflict")]);
+    let (set, _, _) = desired(&snapshot([]), &policy, &ledger, 2 * SECOND);
+    assert_eq!(named(&set), ["web.<ip>.nip.io/ → web", "x.<ip>.nip.io/ → x"], "empty for a while, they answer 503");
+    let (set, _, _) = desired(&snapshot([]), &Policy::default(), &ledger, 2 * SECOND);
+    assert_eq!(named(&set), [""; 0]);
+}
+
 #[test]
 fn the_first_decides_what_a_service_speaks() {
     let mut tcp = member("web2", 2, &["web:1"]);

@@ -3,7 +3,7 @@
 use backchat_contract::{Action, Reason};
 
 use super::said::said;
-use crate::model::{Member, Moment, Rejection};
+use crate::model::{HostPattern, Member, Moment, Rejection, Route};
 
 /// Nobody asked for what is there.
 pub(super) fn unknown() -> Reason {
@@ -16,8 +16,10 @@ pub(super) fn drift(node: Option<String>) -> Reason {
 }
 
 /// A claim that no member makes: the operator does.
-pub(super) fn operator() -> Reason {
-    Reason { code: "operator", node: None, ago: None, text: "--default-service".into() }
+pub(super) fn operator(route: &Route) -> Reason {
+    let named = matches!(route.host, HostPattern::Magic { .. });
+    let flag = if named { "--magic-domain" } else { "--default-service" };
+    Reason { code: "operator", node: None, ago: None, text: flag.into() }
 }
 
 /// Something said that was not taken.

@@ -28,6 +28,10 @@ fn distance(host: &str, pattern: &HostPattern) -> Option<usize> {
     let slip = |a: &str, b: &str| Some(strsim::osa_distance(a, b)).filter(|letters| (1..=LETTERS).contains(letters));
     match pattern {
         HostPattern::Any => None,
+        HostPattern::Magic { label, domain } => match backchat_contract::magic(host)? {
+            HostPattern::Magic { label: asked, domain: below } if below == *domain => slip(&asked, label),
+            _ => None,
+        },
         HostPattern::Exact(known) => {
             let siblings = || (known != host && parent(known) == parent(host)).then_some(LETTERS + 1);
             slip(host, known).or_else(siblings)

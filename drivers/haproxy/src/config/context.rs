@@ -6,7 +6,7 @@ use backchat_contract::{EndpointName, Protocol, TcpListen};
 use backchat_template::{Cell, Generation, Rows};
 use serde::Serialize;
 
-use super::ConfigSettings;
+use super::{ConfigSettings, access::Access};
 use crate::{
     layout::{Admin, Backend, BackendName, Layout, Server, ServerId},
     paths::Paths,
@@ -25,6 +25,7 @@ pub(super) struct Context<'a> {
     max_descriptors: u32,
     hard_stop_seconds: u64,
     server_options: String,
+    access: Option<Access>,
     no_route_status: u16,
     listen: &'a [SocketAddr],
     canaries: Vec<String>,
@@ -93,6 +94,7 @@ impl<'a> Context<'a> {
             max_descriptors: MAX_DESCRIPTORS,
             hard_stop_seconds: settings.hard_stop.as_secs().max(1),
             server_options: settings.server_options.to_string(),
+            access: settings.access.as_ref().map(|log| Access::new(&log.format, &settings.paths)),
             no_route_status: settings.no_route_status,
             listen: &settings.listen,
             canaries: policy::canaries(&settings.policies),

@@ -15,6 +15,12 @@ fn settings() -> ConfigSettings {
     ConfigSettings::new(template, paths, vec!["0.0.0.0:80".parse().unwrap(), "[::1]:8080".parse().unwrap()])
 }
 
+/// Where a line a request goes.
+fn access() -> AccessLog {
+    let file = std::path::PathBuf::from("/var/log/backchat/access.log").try_into().unwrap();
+    AccessLog { file, format: r#"%h %{service}x "%m""#.parse().unwrap() }
+}
+
 fn server(id: u32, addr: &str, admin: Admin) -> Server {
     let addr: SocketAddr = addr.parse().unwrap();
     Server { id: ServerId::read(id).unwrap(), addr: addr.try_into().unwrap(), weight: 100.try_into().unwrap(), admin }
@@ -72,6 +78,7 @@ fn what_a_template_gets_is_documented() {
     let policies = backchat_contract::paper::policies();
     let policies = policies.iter().map(|(service, policy)| (service.clone(), policy.clone()));
     settings.policies = policies.chain([("db".parse().unwrap(), db)]).collect();
+    settings.access = Some(access());
     for (service, port) in [("db", 5432), ("gone", 5433)] {
         settings.tcp_listen.push(TcpListen { addr: ([127, 0, 0, 1], port).into(), service: service.parse().unwrap() });
     }
@@ -79,8 +86,7 @@ fn what_a_template_gets_is_documented() {
     let db = layout.backends.get_mut(&BackendName::from(&"db".parse::<ServiceName>().unwrap())).unwrap();
     db.servers.insert("db1".parse().unwrap(), server(7, "10.0.0.4:5432", Admin::Ready));
     layout.backends.remove(&BackendName::spare(2));
-    let structure = structure(&settings, &layout).unwrap();
-    let context = Context::new(&settings, &layout, Generation::Is(layout.generation), &structure);
+    let context = Context::new(&settings, &layout, Generation::Is(layout.generation), "bb4c39e3ec0521b5");
     backchat_template::documented::check(include_str!("../../../../templates/README.md"), "HAProxy", &context);
 }
 

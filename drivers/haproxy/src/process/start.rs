@@ -5,7 +5,7 @@ use backchat_template::MasterProcess;
 use tokio::{process::Command, time::sleep};
 
 use super::{Launch, Process};
-use crate::{log, master};
+use crate::{access, log, master};
 
 /// How soon to look again while it starts; it takes some 30 ms.
 const AGAIN: std::time::Duration = std::time::Duration::from_millis(5);
@@ -27,12 +27,16 @@ pub(super) async fn start(launch: &Launch) -> Result<Process, DriverError> {
 
 fn spawn(launch: &Launch) -> Result<Process, DriverError> {
     let log = log::open(&launch.paths).map_err(DriverError::file("open", &launch.paths.log))?;
+    let out = match &launch.access {
+        Some(file) => access::open(file)?,
+        None => log.try_clone().map_err(DriverError::file("open", &launch.paths.log))?,
+    };
     let mut command = Command::new(&launch.program);
     command.arg("-W").arg("-f").arg(&launch.paths.config).arg("-p").arg(&launch.paths.pid);
     command.arg("-S").arg(format!("{},mode,600", launch.paths.master.display()));
     let failed =
         |error: std::io::Error| DriverError::Start { program: launch.program.clone(), message: error.to_string() };
-    let master = MasterProcess::spawn(command, log).map_err(failed)?;
+    let master = MasterProcess::spawn(command, out, log).map_err(failed)?;
     Ok(Process { master, paths: launch.paths.clone() })
 }
 

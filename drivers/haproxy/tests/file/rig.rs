@@ -50,7 +50,7 @@ impl Rig {
         let port = free_port();
         let settings = ConfigSettings::new(template, paths.clone(), vec![([127, 0, 0, 1], port).into()]);
         let program = std::env::var("BACKCHAT_HAPROXY").unwrap_or_else(|_| "haproxy".into());
-        let launch = Launch { program, paths, limit: LONG };
+        let launch = Launch { program, paths, access: None, limit: LONG };
         let layout = Layout { generation: 1, ..Layout::default() };
         Self { folder, launch, settings, layout, port }
     }

@@ -12,6 +12,7 @@ use serde::Serialize;
 
 use super::ConfigSettings;
 use crate::{
+    access::Access,
     layout::{Layout, Server, Service},
     names::upstream,
     paths::Paths,
@@ -43,6 +44,8 @@ pub(super) struct Context<'a> {
     max_connections: u64,
     retire_seconds: u64,
     no_route_status: u16,
+    /// The access log, where there is one.
+    access: Option<Access<'a>>,
     /// Services that speak HTTP.
     services: Vec<ServiceView<'a>>,
     /// Which of its pools of servers a service's request goes to.
@@ -114,6 +117,7 @@ impl<'a> Context<'a> {
             no_route_status: settings.no_route_status,
             services: http.map(|(name, service)| view(settings, name, service)).collect(),
             pool: pool(&settings.policies, serves),
+            access: settings.access.as_ref().map(Access::new),
             hashes: Hashes::of(&routes),
             routes,
         }
@@ -123,7 +127,7 @@ impl<'a> Context<'a> {
 impl Hashes {
     /// nginx tries sizes up to these until all fits; too small is a warning and a slow table, or no table at all.
     fn of(routes: &Routes) -> Self {
-        let entries = routes.hosts.len().max(routes.wildcards.len());
+        let entries = routes.hosts.len().max(routes.wildcards.len()).max(routes.named.len());
         let variables = routes.paths.len() + routes.shorter.len();
         // A host of 253 bytes, a pointer, a length, an end.
         Self { map_entries: table(entries), variables: table(variables), bucket: 512 }

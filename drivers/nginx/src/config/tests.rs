@@ -56,7 +56,9 @@ fn what_a_template_gets_is_documented() {
         tcp_listen: vec!["0.0.0.0:5432=db".parse().unwrap()],
         ..settings()
     };
-    check_documented("nginx", &settings, "eu");
+    let file = PathBuf::from("/var/log/backchat/access.log").try_into().unwrap();
+    let access = Some(AccessLog { file, format: "%h %{service}x %B".parse().unwrap() });
+    check_documented("nginx", &ConfigSettings { access, ..settings }, "eu");
 }
 
 #[test]
@@ -82,6 +84,7 @@ fn check_documented(part: &str, settings: &ConfigSettings, domain: &str) {
 #bc route *.example.com / web
 #bc route *.{domain}.example.com /api Api
 #bc route blog.example.com / blog
+#bc route web.<ip>.nip.io / web
 "
     );
     let layout = lines::parse(&text).unwrap().layout;

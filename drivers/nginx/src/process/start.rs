@@ -47,11 +47,12 @@ fn clear(launch: &Launch) {
 
 fn spawn(launch: &Launch) -> Result<MasterProcess, DriverError> {
     let log = log::open(&launch.log).map_err(DriverError::file("open", &launch.log))?;
+    let out = log.try_clone().map_err(DriverError::file("open", &launch.log))?;
     let mut command = launch.call.on(&launch.config);
     command.args(["-g", "daemon off;"]).current_dir(&launch.folder);
     let failed =
         |error: std::io::Error| DriverError::Start { program: launch.call.program.clone(), message: error.to_string() };
-    MasterProcess::spawn(command, log).map_err(failed)
+    MasterProcess::spawn(command, out, log).map_err(failed)
 }
 
 /// Ends when a worker of this very master answers.

@@ -5,7 +5,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use backchat_nginx::paths::Paths;
+use backchat_nginx::{access::Access, paths::Paths};
 use serde::Serialize;
 
 use super::ConfigSettings;
@@ -47,6 +47,8 @@ pub(super) struct Context<'a> {
     max_connections: u64,
     retire_seconds: u64,
     no_route_status: u16,
+    /// The access log, where there is one.
+    access: Option<Access<'a>>,
     /// Connections to servers that each worker keeps.
     keepalive: u16,
     dicts: Dicts,
@@ -76,6 +78,7 @@ impl<'a> Context<'a> {
             max_connections: settings.max_descriptors.min(MAX_CONNECTIONS),
             retire_seconds: settings.retire.as_secs().max(1),
             no_route_status: settings.no_route_status,
+            access: settings.access.as_ref().map(Access::new),
             keepalive: KEEPALIVE,
             dicts: Dicts { table: room, flight: FLIGHT },
         }

@@ -4,6 +4,7 @@
 //! PATH, or named by an environment variable (`BACKCHAT_HAPROXY`, `BACKCHAT_NGINX`, `BACKCHAT_OPENRESTY`).
 
 mod bench;
+pub(crate) mod client;
 mod endpoints;
 mod haproxy;
 mod life;
@@ -12,6 +13,7 @@ mod openresty;
 mod rig;
 mod routes;
 mod structure;
+pub(crate) mod tls;
 mod web;
 mod words;
 

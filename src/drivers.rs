@@ -9,7 +9,7 @@ use std::{
 
 use backchat_contract::DriverError;
 use backchat_haproxy::{AttachedSettings, HaproxyDriver, Template};
-use backchat_nginx::NginxDriver;
+use backchat_nginx::{NginxDriver, version::Http2};
 use backchat_openresty::OpenrestyDriver;
 pub use backchat_template::read_template;
 
@@ -47,6 +47,8 @@ pub struct Managed<'a> {
     pub program: &'a Path,
     /// Where it listens for HTTP.
     pub listen: &'a [SocketAddr],
+    /// Where it listens for HTTPS.
+    pub tls_listen: &'a [SocketAddr],
     /// A template of the operator's own.
     pub template: Option<&'a Path>,
     /// Where its files and sockets lie.
@@ -68,6 +70,7 @@ fn haproxy_settings(wanted: &Managed<'_>, spares: usize) -> Result<backchat_hapr
         paths,
         wanted.listen.to_vec(),
     );
+    let config = ConfigSettings { tls_listen: wanted.tls_listen.to_vec(), ..config };
     Ok(ManagedSettings {
         program: wanted.program.display().to_string(),
         spares,
@@ -79,7 +82,7 @@ fn haproxy_settings(wanted: &Managed<'_>, spares: usize) -> Result<backchat_hapr
 /// The first address of these where somebody else listens: HAProxy would share it, and nobody would notice.
 pub fn taken_from_haproxy(wanted: &Managed<'_>) -> Result<Option<SocketAddr>, DriverError> {
     use backchat_haproxy::{listeners, paths::Paths};
-    Ok(listeners::taken(&Paths::new(&absolute(wanted.run_dir)?)?, wanted.listen))
+    Ok(listeners::taken(&Paths::new(&absolute(wanted.run_dir)?)?, &[wanted.listen, wanted.tls_listen].concat()))
 }
 
 /// A HAProxy of somebody else's.
@@ -143,6 +146,8 @@ fn nginx_settings(wanted: &Managed<'_>) -> Result<backchat_nginx::ManagedSetting
     let paths = Paths::new(&absolute(wanted.run_dir)?)?;
     let template = template(wanted.template, "nginx.conf.jinja", NGINX_TEMPLATE)?;
     let config = ConfigSettings::new(template, paths, wanted.listen.to_vec());
+    let (tls_listen, http2) = (wanted.tls_listen.to_vec(), http2(wanted, wanted.program));
+    let config = ConfigSettings { tls_listen, http2, ..config };
     Ok(ManagedSettings {
         program: wanted.program.display().to_string(),
         template_file: wanted.template.filter(|_| !wanted.rehearsal).map(absolute).transpose()?,
@@ -168,6 +173,8 @@ fn openresty_of(
     let paths = Paths::new(&absolute(wanted.run_dir)?)?;
     let template = template(wanted.template, "openresty.conf.jinja", OPENRESTY_TEMPLATE)?;
     let config = ConfigSettings::new(template, BALANCER.into(), paths, wanted.listen.to_vec());
+    let (tls_listen, http2) = (wanted.tls_listen.to_vec(), http2(wanted, Path::new(&found.program)));
+    let config = ConfigSettings { tls_listen, http2, ..config };
     let template_file = wanted.template.filter(|_| !wanted.rehearsal).map(absolute).transpose()?;
     Ok(ManagedSettings { template_file, ..ManagedSettings::new(config, found) })
 }
@@ -210,6 +217,11 @@ pub async fn openresty_without_lua(named: Option<&Path>) -> Result<PathBuf, Driv
     Ok(backchat_openresty::program::find_any(named.as_deref()).await?.into())
 }
 
+/// How this nginx is asked for HTTP/2; where nobody asks for it, the program is not asked either.
+fn http2(wanted: &Managed<'_>, program: &Path) -> Http2 {
+    if wanted.tls_listen.is_empty() { Http2::default() } else { Http2::of(&program.display().to_string()) }
+}
+
 /// The operator's template, else ours.
 fn template(path: Option<&Path>, name: &str, ours: &str) -> Result<Template, DriverError> {
     let Some(path) = path else { return Ok(Template { name: name.into(), text: ours.into() }) };
@@ -232,8 +244,14 @@ mod tests {
         let file = folder.path().join("my.jinja");
         std::fs::write(&file, "mine").unwrap();
         let template = Some(file.as_path());
-        let wanted =
-            Managed { program: Path::new("nginx"), listen: &[], template, run_dir: folder.path(), rehearsal: false };
+        let wanted = Managed {
+            program: Path::new("nginx"),
+            listen: &[],
+            tls_listen: &[],
+            template,
+            run_dir: folder.path(),
+            rehearsal: false,
+        };
         let ours = nginx_settings(&wanted).unwrap();
         let [include, conf, pid_file] = ["b.conf", "nginx.conf", "nginx.pid"].map(|name| folder.path().join(name));
         let attached = AttachedNginx {

@@ -9,6 +9,7 @@ mod host;
 mod lb;
 #[cfg(test)]
 mod tests;
+mod tls;
 
 use std::net::SocketAddr;
 
@@ -16,6 +17,7 @@ pub use agent::Agent;
 pub use common::{Common, KeySource, Log};
 pub use host::Host;
 pub use lb::{AttachedNginx, Lb, Managed, OnExit, OpenrestyMode, PlanFormat, Plane, Run};
+pub use tls::Tls;
 
 use crate::{admin, model::NameError};
 

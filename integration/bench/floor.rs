@@ -93,6 +93,7 @@ impl Stage {
         let managed = Managed {
             program: &haproxy(),
             listen: &[ports::free()?],
+            tls_listen: &[],
             template: None,
             run_dir: &run_dir,
             rehearsal: false,

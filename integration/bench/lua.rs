@@ -16,8 +16,14 @@ pub(crate) const SOCKET: &str = "nginx.sock";
 /// A driver of an OpenResty in this folder: of the program that `BACKCHAT_OPENRESTY` names, or one that has Lua.
 pub(crate) async fn driver(run_dir: &Path, front: SocketAddr) -> Result<OpenrestyDriver> {
     let named = std::env::var_os("BACKCHAT_OPENRESTY");
-    let managed =
-        Managed { program: Path::new("openresty"), listen: &[front], template: None, run_dir, rehearsal: false };
+    let managed = Managed {
+        program: Path::new("openresty"),
+        listen: &[front],
+        tls_listen: &[],
+        template: None,
+        run_dir,
+        rehearsal: false,
+    };
     let settings = drivers::openresty_settings(&managed, named.as_deref().map(Path::new)).await?;
     Ok(drivers::openresty(settings)?)
 }

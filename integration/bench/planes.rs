@@ -62,6 +62,7 @@ async fn bare(reloads: u64, within: Duration) -> Result<Counts> {
     let managed = Managed {
         program: &reload::nginx(),
         listen: &[front],
+        tls_listen: &[],
         template: None,
         run_dir: folder.path(),
         rehearsal: false,

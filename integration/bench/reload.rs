@@ -83,8 +83,14 @@ impl Stage {
     async fn new(load: Load) -> Result<Self> {
         let (folder, front) = (Folder::new("backchat-floor-")?, ports::free()?);
         let run_dir = folder.path().to_owned();
-        let managed =
-            Managed { program: &nginx(), listen: &[front], template: None, run_dir: &run_dir, rehearsal: false };
+        let managed = Managed {
+            program: &nginx(),
+            listen: &[front],
+            tls_listen: &[],
+            template: None,
+            run_dir: &run_dir,
+            rehearsal: false,
+        };
         let mut driver = drivers::nginx(&managed)?;
         drive::converge(&mut driver, &load.round(0)?).await?;
         let pid = fs::read_to_string(run_dir.join("nginx.pid"))?;

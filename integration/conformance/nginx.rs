@@ -27,6 +27,7 @@ conformance!(NginxRig:
     endpoints::{come_and_go, both_families, weigh, drain_without_loss, move_without_loss, only_listeners_get_requests, swap_without_a_gap},
     routes::{hosts_and_paths, no_host_no_route_no_endpoint, default_service, every_name_serves, hostile_words_are_no_names, move_at_once},
     structure::{new_services_need_no_reload, more_services_than_spares, an_edited_file_blocks, held_structure_waits},
+    tls::{requests_over_tls, http_2, names_pick_certificates, certificates_change, keys_are_secret},
     life::{nothing_to_do_is_nothing_done, drift_is_repaired, a_killed_plane_comes_back, a_foreign_reload_is_seen, another_driver_adopts, the_file_holds_the_set},
 );
 
@@ -39,6 +40,7 @@ pub(crate) fn program() -> String {
 pub(crate) struct NginxRig {
     folder: TempDir,
     http: SocketAddr,
+    https: SocketAddr,
 }
 
 impl NginxRig {
@@ -71,18 +73,24 @@ impl Rig for NginxRig {
 
     fn new() -> Self {
         let folder = tempfile::Builder::new().prefix("bc").tempdir().unwrap();
-        Self { folder, http: free_addr() }
+        Self { folder, http: free_addr(), https: free_addr() }
     }
 
     fn driver(&self) -> NginxDriver {
         let text = include_str!("../../templates/nginx.conf.jinja").into();
         let template = Template { name: "nginx.conf.jinja".into(), text };
         let config = ConfigSettings::new(template, self.paths(), vec![self.http]);
+        let (tls_listen, http2) = (vec![self.https], backchat_nginx::version::Http2::of(&program()));
+        let config = ConfigSettings { tls_listen, http2, ..config };
         NginxDriver::managed(ManagedSettings { program: program(), ..ManagedSettings::new(config) })
     }
 
     fn http(&self) -> SocketAddr {
         self.http
+    }
+
+    fn https(&self) -> SocketAddr {
+        self.https
     }
 
     fn kill(&self) {

@@ -81,7 +81,7 @@ pub fn desired(
     let services = services.into_iter().map(|(name, draft)| (name, draft.service)).collect();
     refused.sort();
     refused.dedup();
-    (Desired { services, routes }, Ledger { claims, services: standings, flaps, listed }, refused)
+    (Desired { services, routes, ..Desired::default() }, Ledger { claims, services: standings, flaps, listed }, refused)
 }
 
 /// Two members at one address: the newest life has it, the other is what was there before.

@@ -8,7 +8,10 @@ use std::{
 
 pub use crate::config::{OnExit, OpenrestyMode, PlanFormat};
 
-use super::{Common, Error, Host};
+use super::{
+    Common, Error, Host,
+    tls::{self, Tls},
+};
 use crate::{
     config::{self, Bind, DriverName, Text, plain},
     model::ServiceName,
@@ -24,6 +27,8 @@ pub struct Lb {
     pub sources: Vec<Uri>,
     /// The data plane.
     pub plane: Plane,
+    /// HTTPS, where it is spoken.
+    pub tls: Option<Tls>,
     /// What it is run for.
     pub run: Run,
     /// Whether a file that somebody else edited is written over.
@@ -187,6 +192,7 @@ impl Lb {
             empty_service: span(own.empty_service, Duration::from_secs(600)),
             guard_window: span(own.guard_window, Duration::from_secs(10)),
             hold_down: span(own.hold_down, Duration::from_secs(300)),
+            tls: tls::tls(&own, &common, host)?,
             plane: plane(own)?,
             common,
         })

@@ -2,6 +2,7 @@
 //!
 //! Drivers know this crate alone. It must not know gossip, command lines or any data plane.
 
+mod certificate;
 mod change;
 mod desired;
 mod digits;
@@ -12,10 +13,13 @@ mod names;
 pub mod paper;
 mod view;
 
+pub use certificate::{Certificate, Fingerprint, KeyForm, LeafPrint, Pem};
 pub use change::{Action, Change, ChangeKind, ChangeStatus, Reason, diff, diff_by_way_of, sort, waiting, words};
 pub use desired::{Desired, Endpoint, EndpointId, EndpointState, Protocol, Route, Service};
 pub use digits::{push_addr, push_number};
 pub use driver::{Driver, Idle, Mode, Plane, Report, Step, Structure, Trial};
 pub use error::{DriverError, Refusal};
-pub use names::{EndpointAddr, EndpointName, HostPattern, NameError, NodeName, PathPrefix, ServiceName, Weight};
+pub use names::{
+    CertName, EndpointAddr, EndpointName, HostPattern, NameError, NodeName, PathPrefix, ServiceName, Weight,
+};
 pub use view::{FileChange, PlanView, Summary};

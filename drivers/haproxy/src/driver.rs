@@ -11,6 +11,7 @@ use backchat_template::{Template, failpoint::point_async};
 
 use crate::{
     apply,
+    certificates::Certificates,
     connection::Connection,
     managed::Managed,
     observe::{self, Clock, Flavour, Observed},
@@ -197,6 +198,7 @@ impl Driver for HaproxyDriver {
     async fn apply(&mut self, plan: Plan) -> Result<Report, DriverError> {
         let mut report = Report::default();
         let mut not_added = Vec::new();
+        let mut held = Certificates::new();
         let (session, said) = self.connection.current().await?;
         if info(&said).map(|info| info.pid) != self.read {
             tracing::info!("haproxy was reloaded or restarted since it was read: nothing is sent");
@@ -208,6 +210,9 @@ impl Driver for HaproxyDriver {
             self.newcomers.opened(&plan.actions, Instant::now());
             (report.applied, report.refused) = (sent.applied, sent.refused);
             not_added.extend(sent.not_added);
+            if sent.certificate_refused {
+                held = plan.held;
+            }
             self.clock.denied(sent.denied, Instant::now());
             if sent.not_yet {
                 tokio::time::sleep(NOT_YET).await;
@@ -216,7 +221,7 @@ impl Driver for HaproxyDriver {
         point_async("push:end").await;
         let Some(managed) = &mut self.managed else { return Ok(report) };
         if let Some(files) = plan.files {
-            managed.write(files, &not_added).await?;
+            managed.write(files, &not_added, &held).await?;
         }
         if let Some(structure) = plan.structure {
             // Whatever comes of it: an open session would go on with the old worker, and keep it alive.

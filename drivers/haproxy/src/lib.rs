@@ -4,6 +4,7 @@
 
 mod apply;
 mod ask;
+pub mod certificates;
 pub mod check;
 pub mod config;
 mod connection;

@@ -3,6 +3,7 @@
 //! Endpoints, weights, drains, routes, and new services while spares last go by commands. What needs a reload is
 //! planned apart from them, so that a structure that is refused or held never holds an endpoint back.
 
+mod certificates;
 mod files;
 mod servers;
 mod target;
@@ -14,6 +15,7 @@ use backchat_template::{Template, unsealed};
 use serde::{Serialize, Serializer};
 
 use crate::{
+    certificates::{CertFile, Certificates},
     config::Rendered,
     layout::Layout,
     maps::{self, MapEntry},
@@ -60,6 +62,9 @@ pub struct Plan {
     pub structure: Option<StructurePlan>,
     /// What it waits for beside that.
     pub waits: Vec<String>,
+    /// The certificates that were read: they stay in the files where HAProxy would not take another.
+    #[serde(skip)]
+    pub held: Certificates,
 }
 
 /// One thing to send.
@@ -69,6 +74,8 @@ pub enum Action {
     Run(Command),
     /// A map as a whole: prepared, filled, committed. The map before serves until the last of these.
     ReplaceMap(MapFile, Vec<MapEntry>),
+    /// What is done with a certificate, by commands of which none is sent where the one before it was refused.
+    Certificate(CertFile, Vec<Command>),
 }
 
 impl Action {
@@ -76,6 +83,7 @@ impl Action {
     pub fn commands(&self, version: MapVersion) -> Vec<Command> {
         match self {
             Self::Run(command) => vec![command.clone()],
+            Self::Certificate(_, commands) => commands.clone(),
             Self::ReplaceMap(map, entries) => {
                 let add = |piece| Command::AddMap(map.clone(), version, piece);
                 let mut commands = vec![Command::PrepareMap(map.clone())];
@@ -170,8 +178,10 @@ impl Planner<'_> {
         let (files, structure) = files::plan(self, desired, observed, &mut target, mode, &mut waits);
         let mut actions = servers::opening(self, observed, &target, &mut waits);
         actions.extend(self.map_actions(observed, &target));
+        actions.extend(certificates::actions(observed, &target));
         actions.extend(servers::closing(self, observed, &target, &mut waits));
-        let plan = Plan { actions, files, structure, ..Plan::default() };
+        let held = observed.layout.certificates.clone();
+        let plan = Plan { actions, files, structure, held, ..Plan::default() };
         if plan.is_empty() {
             return waited(waits);
         }

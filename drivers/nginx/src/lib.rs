@@ -4,6 +4,7 @@
 //! process, its reload, its check, what its workers say of themselves) is public.
 
 pub mod ages;
+pub mod certificates;
 mod changeover;
 pub mod check;
 pub mod config;
@@ -11,6 +12,7 @@ pub mod control;
 mod driver;
 mod following;
 mod includes;
+pub mod keys;
 pub mod layout;
 pub mod lines;
 pub mod log;
@@ -29,6 +31,7 @@ mod settings;
 mod sight;
 pub mod titles;
 pub mod user;
+pub mod version;
 
 pub use backchat_template::Template;
 pub use driver::NginxDriver;

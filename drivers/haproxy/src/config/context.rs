@@ -8,6 +8,7 @@ use serde::Serialize;
 
 use super::ConfigSettings;
 use crate::{
+    certificates::LIST,
     layout::{Admin, Backend, BackendName, Layout, Server, ServerId},
     paths::Paths,
 };
@@ -26,6 +27,9 @@ pub(super) struct Context<'a> {
     server_options: String,
     no_route_status: u16,
     listen: &'a [SocketAddr],
+    /// None until there is a certificate: HAProxy would not start.
+    tls_listen: &'a [SocketAddr],
+    certificate_list: &'static str,
     stats_listen: Option<SocketAddr>,
     tcp_listen: Vec<TcpListenView>,
     http_backends: Vec<BackendView<'a>>,
@@ -86,6 +90,8 @@ impl<'a> Context<'a> {
             server_options: settings.server_options.to_string(),
             no_route_status: settings.no_route_status,
             listen: &settings.listen,
+            tls_listen: if layout.certificates.is_empty() { &[] } else { &settings.tls_listen },
+            certificate_list: LIST,
             stats_listen: settings.stats_listen,
             tcp_listen: tcp_listen(settings, layout),
             http_backends: of(Protocol::Http),

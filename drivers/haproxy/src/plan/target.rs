@@ -45,6 +45,7 @@ fn some(desired: &Desired, flavour: &Flavour) -> Desired {
     if attached {
         // What they speak there is the backend's to say.
         part.services.values_mut().for_each(|service| service.protocol = Protocol::default());
+        part.certificates.clear();
     }
     part
 }
@@ -81,6 +82,7 @@ pub fn runtime(desired: &Desired, observed: &Observed, flavour: &Flavour) -> Tar
     }
     target.layout.routes = routes(desired, &placed, &backends);
     target.layout.backends = backends;
+    target.layout.certificates.clone_from(&desired.certificates);
     target
 }
 
@@ -120,6 +122,7 @@ fn laid_out(
         placed.insert(service.clone(), name);
     }
     layout.routes = routes(desired, &placed, &layout.backends);
+    layout.certificates.clone_from(&desired.certificates);
     layout
 }
 

@@ -8,10 +8,12 @@ use serde::Serialize;
 
 use super::ConfigSettings;
 use crate::{
+    certificates::{Site, names, sites},
     layout::{Layout, Server, Service},
     names::upstream,
     paths::Paths,
     routes::{Routes, Table, escaped},
+    version::Http2,
 };
 
 /// A connection takes some 500 bytes in each worker, used or not.
@@ -26,6 +28,12 @@ pub(super) struct Context<'a> {
     structure: &'a str,
     paths: &'a Paths,
     listen: &'a [SocketAddr],
+    /// Where HTTPS comes in; none until there is a certificate.
+    tls_listen: &'a [SocketAddr],
+    /// Whether HTTP/2 is a parameter of `listen`, or else a directive.
+    http2_by_listen: bool,
+    /// The servers that there have to be.
+    sites: Vec<Site>,
     /// Where bodies too long for memory are kept; none where nginx was built to keep them.
     temp: Option<&'a Path>,
     max_descriptors: u64,
@@ -43,6 +51,7 @@ pub(super) struct Context<'a> {
 struct Hashes {
     map_entries: usize,
     variables: usize,
+    server_names: usize,
     bucket: usize,
 }
 
@@ -71,19 +80,24 @@ impl<'a> Context<'a> {
         structure: &'a str,
     ) -> Self {
         let routes = Routes::of(layout, if settings.is_include { Table::Theirs } else { Table::Ours });
+        let (listen, tls_listen) = (&settings.listen, &settings.tls_listen);
+        let sites = sites(listen, tls_listen, &layout.certificates, &settings.paths.certificates);
         let http = layout.services.iter().filter(|(_, s)| s.protocol == Protocol::Http);
         Self {
             generation,
             structure,
             paths: &settings.paths,
             listen: &settings.listen,
+            tls_listen: if layout.certificates.is_empty() { &[] } else { &settings.tls_listen },
+            http2_by_listen: settings.http2 == Http2::Listen,
             temp: settings.temp.as_deref(),
             max_descriptors: settings.max_descriptors,
             max_connections: settings.max_descriptors.min(MAX_CONNECTIONS),
             retire_seconds: settings.retire.as_secs().max(1),
             no_route_status: settings.no_route_status,
             services: http.map(|(name, service)| view(name, service)).collect(),
-            hashes: Hashes::of(&routes),
+            hashes: Hashes::of(&routes, &sites),
+            sites,
             routes,
         }
     }
@@ -91,11 +105,16 @@ impl<'a> Context<'a> {
 
 impl Hashes {
     /// nginx tries sizes up to these until all fits; too small is a warning and a slow table, or no table at all.
-    fn of(routes: &Routes) -> Self {
+    fn of(routes: &Routes, sites: &[Site]) -> Self {
         let entries = routes.hosts.len().max(routes.wildcards.len());
         let variables = routes.paths.len() + routes.shorter.len();
         // A host of 253 bytes, a pointer, a length, an end.
-        Self { map_entries: table(entries), variables: table(variables), bucket: 512 }
+        Self {
+            map_entries: table(entries),
+            variables: table(variables),
+            server_names: table(names(sites)),
+            bucket: 512,
+        }
     }
 }
 

@@ -5,7 +5,11 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use backchat_nginx::paths::Paths;
+use backchat_nginx::{
+    certificates::{Site, names, sites},
+    paths::Paths,
+    version::Http2,
+};
 use serde::Serialize;
 
 use super::ConfigSettings;
@@ -31,6 +35,14 @@ pub(super) struct Context<'a> {
     balancer: &'a str,
     paths: &'a Paths,
     listen: &'a [SocketAddr],
+    /// Where HTTPS comes in; none until there is a certificate.
+    tls_listen: &'a [SocketAddr],
+    /// Whether HTTP/2 is a parameter of `listen`, or else a directive.
+    http2_by_listen: bool,
+    /// The servers that there have to be.
+    sites: Vec<Site>,
+    /// Room for their names in nginx's table.
+    server_names: usize,
     /// Modules to load; none where Lua is built in.
     modules: &'a [PathBuf],
     /// A number, or `auto`.
@@ -56,12 +68,18 @@ struct Dicts {
 impl<'a> Context<'a> {
     /// All of it.
     pub(super) fn new(settings: &'a ConfigSettings, room: u64, generation: u64, structure: &'a str) -> Self {
+        let (listen, tls_listen) = (&settings.listen, &settings.tls_listen);
+        let sites = sites(listen, tls_listen, &settings.certificates, &settings.paths.certificates);
         Self {
             generation,
             structure,
             balancer: settings.balancer.trim_end(),
             paths: &settings.paths,
             listen: &settings.listen,
+            tls_listen: if settings.certificates.is_empty() { &[] } else { &settings.tls_listen },
+            http2_by_listen: settings.http2 == Http2::Listen,
+            server_names: (names(&sites) * 4).next_power_of_two().max(2048),
+            sites,
             modules: &settings.modules,
             workers: settings.workers.map_or_else(|| "auto".into(), |workers| workers.to_string()),
             temp: settings.temp.as_deref(),

@@ -1,0 +1,34 @@
+//! Which certificates one HAProxy shows: its own word on each, beside what our list on disk says. Pure.
+
+use super::{Answers, Files};
+use crate::{
+    certificates::{self, CertFile, Certificates},
+    protocol::{self, HeldCert},
+};
+use backchat_contract::{Certificate, Fingerprint};
+
+/// What it holds. HAProxy tells the first of a chain alone. Where that is the one of our list, the chain is the list's
+/// too: the list is written after a push. Anything else is known by its first, and so the same as nothing that we would
+/// push.
+pub(super) fn live(answers: &Answers, files: Option<&Files>) -> Certificates {
+    let held = |file: &CertFile| answers.held.get(file).and_then(|reply| protocol::certificate(reply));
+    let facts = files.map(|files| certificates::facts(&files.certificates)).unwrap_or_default();
+    let said = certificates::default(&facts).map(|(name, _)| name);
+    let default = held(&CertFile::Default).map(|held| held.leaf);
+    let mut live = Certificates::new();
+    for file in protocol::listed(&answers.certificates).unwrap_or_default() {
+        let CertFile::Of(name) = &file else { continue };
+        let Some(now) = held(&file) else { continue };
+        let known = facts.get(name).filter(|fact| fact.leaf == now.leaf).cloned();
+        let is_default = default == Some(now.leaf) && said == Some(name);
+        let certificate = Certificate { default: is_default, ..known.unwrap_or_else(|| unknown(now)) };
+        live.insert(name.clone(), certificate);
+    }
+    live
+}
+
+fn unknown(held: HeldCert) -> Certificate {
+    let HeldCert { leaf, not_after } = held;
+    let fingerprint = Fingerprint::unknown(leaf);
+    Certificate { fingerprint, leaf, names: std::collections::BTreeSet::new(), not_after, default: false, pem: None }
+}

@@ -9,6 +9,8 @@ mod key;
 mod load;
 mod own;
 mod read;
+#[cfg(test)]
+mod tests;
 
 pub use self::{
     follow::follow,

@@ -123,6 +123,7 @@ pub(crate) async fn certificates_change<R: Rig>() {
     load.end().await;
     // What was there at the end is there after a crash, too, and nothing of what went.
     bench.rig.kill();
+    tokio::time::timeout(super::web::LONG, bench.driver.attention()).await.expect("its end is heard");
     bench.driver.ensure().await.unwrap();
     shows(&bench, "b.example", &renewed).await;
 }

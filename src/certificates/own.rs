@@ -3,12 +3,13 @@
 
 use std::{
     fs,
+    net::IpAddr,
     os::unix::fs::DirBuilderExt,
     path::{Path, PathBuf},
     time::{Duration, SystemTime},
 };
 
-use backchat_contract::{CertName, Certificate};
+use backchat_contract::{CertName, Certificate, HostPattern};
 use p256::{
     ecdsa::{DerSignature, SigningKey, signature::Signer},
     elliptic_curve::{pkcs8::EncodePrivateKey, sec1::ToEncodedPoint},
@@ -49,6 +50,12 @@ impl Own {
         NAME.parse().expect("a certificate's alphabet holds it")
     }
 
+    /// The hosts that are no addresses.
+    fn names(&self) -> impl Iterator<Item = HostPattern> {
+        let names = self.hosts.iter().filter(|host| host.parse::<IpAddr>().is_err());
+        names.filter_map(|host| host.parse().ok())
+    }
+
     fn file(&self) -> PathBuf {
         self.folder.join(format!("{NAME}.pem"))
     }
@@ -60,10 +67,7 @@ impl Own {
     pub(super) fn certificate(&self, now: SystemTime) -> Result<Certificate, String> {
         let kept = fs::read(self.file()).ok().and_then(|text| read(&text, &text).ok());
         let holds = |c: &Certificate| c.expires().duration_since(now).is_ok_and(|left| left > AHEAD);
-        let fits = |c: &Certificate| {
-            let hosts = self.hosts.iter().filter_map(|host| host.parse().ok());
-            hosts.into_iter().all(|host| c.names.contains(&host))
-        };
+        let fits = |c: &Certificate| self.names().all(|host| c.names.contains(&host));
         if let Some(kept) = kept.filter(|kept| holds(kept) && fits(kept)) {
             return Ok(kept);
         }

@@ -6,10 +6,7 @@ mod leaving;
 mod rig;
 mod shown;
 
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    time::Duration,
-};
+use std::{collections::BTreeSet, time::Duration};
 
 use backchat_contract::EndpointState;
 use tokio::sync::oneshot;

@@ -80,8 +80,11 @@ impl<'a> Context<'a> {
         structure: &'a str,
     ) -> Self {
         let routes = Routes::of(layout, if settings.is_include { Table::Theirs } else { Table::Ours });
-        let (listen, tls_listen) = (&settings.listen, &settings.tls_listen);
-        let sites = sites(listen, tls_listen, &layout.certificates, &settings.paths.certificates);
+        let sites = if settings.is_include {
+            Vec::new()
+        } else {
+            sites(&settings.listen, &settings.tls_listen, &layout.certificates, &settings.paths.certificates)
+        };
         let http = layout.services.iter().filter(|(_, s)| s.protocol == Protocol::Http);
         Self {
             generation,

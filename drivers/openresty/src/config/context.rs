@@ -68,8 +68,11 @@ struct Dicts {
 impl<'a> Context<'a> {
     /// All of it.
     pub(super) fn new(settings: &'a ConfigSettings, room: u64, generation: u64, structure: &'a str) -> Self {
-        let (listen, tls_listen) = (&settings.listen, &settings.tls_listen);
-        let sites = sites(listen, tls_listen, &settings.certificates, &settings.paths.certificates);
+        let sites = if settings.is_include {
+            Vec::new()
+        } else {
+            sites(&settings.listen, &settings.tls_listen, &settings.certificates, &settings.paths.certificates)
+        };
         Self {
             generation,
             structure,

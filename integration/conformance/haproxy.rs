@@ -23,6 +23,7 @@ use super::{conformance, rig::Rig, web::LONG};
 mod attached;
 mod fence;
 mod gate;
+mod pushes;
 
 conformance!(HaproxyRig:
     endpoints::{come_and_go, both_families, weigh, drain_without_loss, move_without_loss, only_listeners_get_requests, swap_without_a_gap},

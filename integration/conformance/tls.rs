@@ -179,7 +179,7 @@ impl Load {
 }
 
 impl Shown {
-    fn is(&self, certificate: &Certificate) -> bool {
+    pub(crate) fn is(&self, certificate: &Certificate) -> bool {
         // The chain in DER, as it was sent.
         let chain: Vec<&[u8]> = self.0.iter().map(AsRef::as_ref).collect();
         let key = (backchat_contract::KeyForm::Pkcs8, [].as_slice());

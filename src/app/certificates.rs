@@ -20,9 +20,9 @@ pub(super) struct Loaded {
 impl Loaded {
     /// Follows the files until the daemon ends.
     pub(super) fn follow(self, daemon: &Daemon) -> watch::Receiver<Arc<Shelf>> {
-        let (shelf, following) = follow(self.loader, self.shelf, daemon.stop.clone());
+        let (certificates, following) = follow(self.loader, self.shelf, daemon.stop.clone());
         daemon.tasks.spawn(following);
-        shelf
+        certificates
     }
 
     /// As it is now, and no more.

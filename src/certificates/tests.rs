@@ -85,12 +85,12 @@ impl Folder {
     }
 
     /// Names of the certificates, the default with `!`; then what is wrong, without the folder.
-    fn shows(&self, shelf: &Shelf) -> Vec<String> {
+    fn shows(&self, all: &Shelf) -> Vec<String> {
         let name =
             |(name, c): (_, &backchat_contract::Certificate)| format!("{name}{}", if c.default { "!" } else { "" });
         let folder = format!("{}/", self.path().display());
-        let troubles = shelf.troubles.iter().map(|why| why.replace(&folder, ""));
-        shelf.certificates.iter().map(name).chain(troubles).collect()
+        let troubles = all.troubles.iter().map(|why| why.replace(&folder, ""));
+        all.certificates.iter().map(name).chain(troubles).collect()
     }
 }
 

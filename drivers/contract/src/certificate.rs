@@ -70,7 +70,7 @@ impl Certificate {
     /// From a chain in DER, the first its own, and the key that fits it. `None` where there is no chain.
     pub fn new(chain: &[&[u8]], key: (KeyForm, &[u8]), names: BTreeSet<HostPattern>, not_after: u64) -> Option<Self> {
         let leaf = LeafPrint(Sha1::digest(chain.first()?).into());
-        let whole = chain.iter().fold(Sha256::new(), |hash, der| hash.chain_update(der));
+        let whole = chain.iter().fold(Sha256::new(), Digest::chain_update);
         let pem = Some(Pem::new(chain, key));
         Some(Self { fingerprint: Fingerprint(whole.finalize().into()), leaf, names, not_after, default: false, pem })
     }
@@ -165,7 +165,9 @@ pub struct Pem(Arc<str>);
 impl Pem {
     fn new(chain: &[&[u8]], (form, key): (KeyForm, &[u8])) -> Self {
         let mut text = String::new();
-        chain.iter().for_each(|der| block(&mut text, "CERTIFICATE", der));
+        for der in chain {
+            block(&mut text, "CERTIFICATE", der);
+        }
         block(&mut text, form.label(), key);
         Self(text.into())
     }

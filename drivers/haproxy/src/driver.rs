@@ -38,6 +38,9 @@ pub struct HaproxyDriver {
     managed: Option<Managed>,
     /// The process that was read last: plans are for it alone.
     read: Option<u32>,
+    /// The certificates that the process with this number was given, whatever became of the file: where that may not be
+    /// written, they would else be pushed again and again.
+    pushed: Option<(u32, Certificates)>,
     /// Whether the end of the data plane was told already: once is enough until somebody has looked.
     told: bool,
 }
@@ -55,6 +58,7 @@ impl HaproxyDriver {
             newcomers: Newcomers::default(),
             managed: Some(managed),
             read: None,
+            pushed: None,
             told: false,
         })
     }
@@ -70,6 +74,7 @@ impl HaproxyDriver {
             newcomers: Newcomers::default(),
             managed: None,
             read: None,
+            pushed: None,
             told: false,
         }
     }
@@ -118,6 +123,10 @@ impl Driver for HaproxyDriver {
         let answers = answers.inspect_err(|_| self.connection.close())?;
         let files = self.managed.as_ref().map(Managed::read_files).transpose()?;
         let mut observed = observe::assemble(&answers, &self.flavour, files)?;
+        if let Some((_, pushed)) = self.pushed.as_ref().filter(|(pid, _)| *pid == observed.info.pid) {
+            let live = observe::certificates::live(&answers, observed.files.as_ref(), Some(pushed));
+            observed.layout.certificates = live;
+        }
         self.read = Some(observed.info.pid);
         if let Some(managed) = &mut self.managed {
             managed.heard(observed.info.pid);
@@ -212,6 +221,8 @@ impl Driver for HaproxyDriver {
             not_added.extend(sent.not_added);
             if sent.certificate_refused {
                 held = plan.held;
+            } else {
+                self.pushed = self.read.map(|pid| (pid, plan.certificates));
             }
             self.clock.denied(sent.denied, Instant::now());
             if sent.not_yet {

@@ -2,7 +2,7 @@
 //! it decides nothing.
 
 mod assemble;
-mod certificates;
+pub(crate) mod certificates;
 mod clock;
 
 use std::{

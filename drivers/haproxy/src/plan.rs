@@ -65,6 +65,9 @@ pub struct Plan {
     /// The certificates that were read: they stay in the files where HAProxy would not take another.
     #[serde(skip)]
     pub held: Certificates,
+    /// Those that it has after the actions.
+    #[serde(skip)]
+    pub certificates: Certificates,
 }
 
 /// One thing to send.
@@ -180,8 +183,8 @@ impl Planner<'_> {
         actions.extend(self.map_actions(observed, &target));
         actions.extend(certificates::actions(observed, &target));
         actions.extend(servers::closing(self, observed, &target, &mut waits));
-        let held = observed.layout.certificates.clone();
-        let plan = Plan { actions, files, structure, held, ..Plan::default() };
+        let (held, certificates) = (observed.layout.certificates.clone(), target.layout.certificates.clone());
+        let plan = Plan { actions, files, structure, held, certificates, ..Plan::default() };
         if plan.is_empty() {
             return waited(waits);
         }

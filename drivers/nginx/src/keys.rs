@@ -41,7 +41,8 @@ pub async fn sweep(folder: &Path, texts: Vec<String>) {
     let work = move || {
         for path in fs::read_dir(&folder).into_iter().flatten().flatten().map(|entry| entry.path()) {
             let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
-            if !texts.iter().any(|text| text.contains(&format!("/{name};"))) {
+            // However a template writes it: nothing else has such a name.
+            if !texts.iter().any(|text| text.contains(&name)) {
                 let _ = fs::remove_file(path);
             }
         }

@@ -198,7 +198,8 @@ impl Driver for OpenrestyDriver {
         if let Some(reload) = plan.reload {
             let structure = reload.structure.clone();
             let load = Load { text: reload.text.clone(), generation: reload.generation, structure, is_checked: true };
-            let loaded = self.runner.load(&load).await;
+            // On the heap: it is large, and rare.
+            let loaded = Box::pin(self.runner.load(&load)).await;
             report.reloaded = match &plan.template {
                 Some(template) => self.following.done(template, &reload, loaded).await?,
                 None => loaded.map(|()| true)?,

@@ -163,7 +163,7 @@ impl Planner<'_> {
         let room = room(table).max(observed.room());
         let now = (self.render)(table, room, observed.generation())?;
         let blocked = self.edited(observed).filter(|_| mode.structure != Structure::Forced);
-        let why = words::why(observed, &now.structure, room);
+        let why = words::why(observed, &now.structure, room, &plan.certificates);
         if why.is_none() && now.text == observed.look.file {
             return Ok(None);
         }

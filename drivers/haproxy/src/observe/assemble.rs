@@ -39,7 +39,7 @@ pub fn assemble(answers: &Answers, flavour: &Flavour, files: Option<Files>) -> R
         Flavour::Attached => named_after_services(&backends),
     };
     observed.layout.routes = observed.hosts.iter().filter_map(MapEntry::as_route).collect();
-    observed.layout.certificates = certificates::live(answers, files.as_ref());
+    observed.layout.certificates = certificates::live(answers, files.as_ref(), None);
     observed.lists_certificates = protocol::listed(&answers.certificates).is_some();
     observed.files = files;
     for row in &servers {

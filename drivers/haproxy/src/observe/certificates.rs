@@ -7,12 +7,13 @@ use crate::{
 };
 use backchat_contract::{Certificate, Fingerprint};
 
-/// What it holds. HAProxy tells the first of a chain alone. Where that is the one of our list, the chain is the list's
-/// too: the list is written after a push. Anything else is known by its first, and so the same as nothing that we would
-/// push.
-pub(super) fn live(answers: &Answers, files: Option<&Files>) -> Certificates {
+/// What it holds. HAProxy tells the first of a chain alone. Where that is the one that we pushed into this process, or else
+/// the one of our list, the chain is that one's, too: the list is written after a push. Anything else is known by its
+/// first, and so the same as nothing that we would push.
+pub(crate) fn live(answers: &Answers, files: Option<&Files>, pushed: Option<&Certificates>) -> Certificates {
     let held = |file: &CertFile| answers.held.get(file).and_then(|reply| protocol::certificate(reply));
-    let facts = files.map(|files| certificates::facts(&files.certificates)).unwrap_or_default();
+    let listed = || files.map(|files| certificates::facts(&files.certificates)).unwrap_or_default();
+    let facts = pushed.cloned().unwrap_or_else(listed);
     let said = certificates::default(&facts).map(|(name, _)| name);
     let default = held(&CertFile::Default).map(|held| held.leaf);
     let mut live = Certificates::new();

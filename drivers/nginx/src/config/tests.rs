@@ -50,8 +50,8 @@ fn an_empty_file() {
 /// The page on templates has each field, and an example of it that is true.
 #[test]
 fn what_a_template_gets_is_documented() {
-    let (temp, tls_listen) = (Some("/run/backchat/proxy/temp".into()), vec!["0.0.0.0:443".parse().unwrap()]);
-    check_documented("nginx", &ConfigSettings { temp, tls_listen, ..settings() }, "eu");
+    let (tls_listen, temp) = (vec!["0.0.0.0:443".parse().unwrap()], Some("/run/backchat/proxy/temp".into()));
+    check_documented("nginx", &ConfigSettings { tls_listen, temp, ..settings() }, "eu");
 }
 
 #[test]

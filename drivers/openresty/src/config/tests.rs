@@ -47,7 +47,8 @@ fn the_table_changes_no_structure_and_is_read_back() {
     let after = render(&ours(), &table(4, 2), 16_384, 5).unwrap();
     assert_eq!(before.structure, after.structure);
     assert_eq!(Seal::of(&after.text), Seal::Whole);
-    let kept = Kept { generation: 5, structure: after.structure, certificates: Certificates::new(), table: table(4, 2) };
+    let kept =
+        Kept { generation: 5, structure: after.structure, certificates: Certificates::new(), table: table(4, 2) };
     assert_eq!(parse(&after.text), Some(kept));
     let effective = |text: &str| text.split("\n#bc ").next().unwrap().to_owned();
     assert_eq!(effective(&before.text), effective(&after.text));

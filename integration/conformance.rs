@@ -5,6 +5,7 @@
 
 mod access;
 mod bench;
+pub(crate) mod client;
 mod echo;
 mod endpoints;
 mod haproxy;
@@ -18,6 +19,7 @@ mod rig;
 mod routes;
 mod structure;
 mod tcp;
+pub(crate) mod tls;
 mod web;
 mod words;
 

@@ -41,7 +41,7 @@ fn desired() -> impl Strategy<Value = Desired> {
     (btree_map(name(), endpoints(), 0..5), btree_map(route, name(), 0..4)).prop_map(|(services, mut routes)| {
         // A route onto a service that speaks TCP is none that the model makes.
         routes.retain(|_, name| services.get(name).is_none_or(|service: &Service| service.protocol == Protocol::Http));
-        Desired { services, routes }
+        Desired { services, routes, ..Desired::default() }
     })
 }
 

@@ -22,6 +22,7 @@ mod explained;
 mod failpoints;
 mod flapping;
 mod haproxy;
+mod https;
 mod init;
 mod leaving;
 mod magic;
@@ -125,6 +126,10 @@ macro_rules! promises {
             flapping::{
                 a_member_that_comes_and_goes_is_held_down_and_no_request_is_lost,
                 a_service_that_comes_and_goes_behind_a_living_agent_is_held_down,
+            },
+            https::{
+                a_certificate_is_signed_once_and_kept,
+                files_are_followed_and_a_broken_one_holds_up_nothing,
             },
             init::{
                 the_first_process_hands_signals_on_and_reaps_orphans,

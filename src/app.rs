@@ -4,6 +4,7 @@
 
 mod agent;
 mod bridge;
+mod certificates;
 mod lb;
 pub mod offline;
 mod orders;
@@ -59,6 +60,9 @@ pub enum Error {
     /// Somebody else listens where the data plane is to.
     #[error("cannot bind tcp {0}: address in use; choose another --listen")]
     Listen(SocketAddr),
+    /// No certificate to listen with.
+    #[error("{0}")]
+    Certificate(String),
     /// The run folder.
     #[error("run folder {path}: {source}")]
     RunDir {

@@ -10,7 +10,7 @@ use std::{
 
 use backchat_contract::{AccessLog, DriverError, LogFile, LogFormat, Policies, ServicePolicy, TcpListen};
 use backchat_haproxy::{AttachedSettings, HaproxyDriver, Template};
-use backchat_nginx::NginxDriver;
+use backchat_nginx::{NginxDriver, version::Http2};
 use backchat_openresty::OpenrestyDriver;
 pub use backchat_template::read_template;
 
@@ -54,6 +54,8 @@ pub struct Managed<'a> {
     pub tcp_listen: &'a [TcpListen],
     /// How each service is balanced.
     pub policies: &'a Policies,
+    /// Where it listens for HTTPS.
+    pub tls_listen: &'a [SocketAddr],
     /// A template of the operator's own.
     pub template: Option<&'a Path>,
     /// Its access log: the file, and what a line says.
@@ -67,7 +69,8 @@ pub struct Managed<'a> {
 impl Managed<'_> {
     /// Every address that it listens at.
     fn listeners(&self) -> Vec<SocketAddr> {
-        self.listen.iter().copied().chain(self.tcp_listen.iter().map(|tcp| tcp.addr)).collect()
+        let http = self.listen.iter().chain(self.tls_listen).copied();
+        http.chain(self.tcp_listen.iter().map(|tcp| tcp.addr)).collect()
     }
 }
 
@@ -85,7 +88,8 @@ fn haproxy_settings(wanted: &Managed<'_>, spares: usize) -> Result<backchat_hapr
         wanted.listen.to_vec(),
     );
     let (policies, tcp_listen) = (wanted.policies.clone(), wanted.tcp_listen.to_vec());
-    let config = ConfigSettings { policies, tcp_listen, access: access(wanted.access)?, ..config };
+    let tls_listen = wanted.tls_listen.to_vec();
+    let config = ConfigSettings { policies, tcp_listen, tls_listen, access: access(wanted.access)?, ..config };
     Ok(ManagedSettings {
         program: wanted.program.display().to_string(),
         spares,
@@ -175,6 +179,7 @@ fn nginx_settings(wanted: &Managed<'_>) -> Result<backchat_nginx::ManagedSetting
         config.modules = backchat_nginx::stream::module(&wanted.program.display().to_string())?.into_iter().collect();
     }
     config.access = access(wanted.access)?;
+    (config.tls_listen, config.http2) = (wanted.tls_listen.to_vec(), http2(wanted, wanted.program));
     Ok(ManagedSettings {
         program: wanted.program.display().to_string(),
         template_file: wanted.template.filter(|_| !wanted.rehearsal).map(absolute).transpose()?,
@@ -207,6 +212,8 @@ fn openresty_of(
     let config = ConfigSettings {
         policies: spoken(wanted.policies, "OpenResty's Lua", |_, policy| backchat_openresty::policy::lacks(policy))?,
         access: access(wanted.access)?,
+        tls_listen: wanted.tls_listen.to_vec(),
+        http2: http2(wanted, Path::new(&found.program)),
         ..config
     };
     let template_file = wanted.template.filter(|_| !wanted.rehearsal).map(absolute).transpose()?;
@@ -277,6 +284,11 @@ fn of_nginx(policy: &ServicePolicy, listen: &[SocketAddr]) -> Option<String> {
     lacks.or_else(|| of_location().map(|what| format!("{what}: it takes a listener of ours: --listen")))
 }
 
+/// How this nginx is asked for HTTP/2; where nobody asks for it, the program is not asked either.
+fn http2(wanted: &Managed<'_>, program: &Path) -> Http2 {
+    if wanted.tls_listen.is_empty() { Http2::default() } else { Http2::of(&program.display().to_string()) }
+}
+
 /// The operator's template, else ours.
 fn template(path: Option<&Path>, name: &str, ours: &str) -> Result<Template, DriverError> {
     let Some(path) = path else { return Ok(Template { name: name.into(), text: ours.into() }) };
@@ -319,6 +331,7 @@ mod tests {
             policies: &policies,
             template,
             access: None,
+            tls_listen: &[],
             run_dir: folder.path(),
             rehearsal: false,
         };

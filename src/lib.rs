@@ -6,7 +6,7 @@
 //! |---|---|
 //! | `cli` | arguments, output; the only place that prints |
 //! | `app` | the composition root: builds everything, spawns every task |
-//! | `admin`, `reconcile`, `cluster`, `source`, `lifecycle`, `drivers` | the parts, which do not know one another |
+//! | `admin`, `reconcile`, `cluster`, `source`, `certificates`, `lifecycle`, `drivers` | the parts, which do not know one another |
 //! | `data_dir`, `private_file` | how the files of `--data-dir` are written, how those with secrets are read |
 //! | `demo` | a web server, traffic and child processes, for the demo, the tests and the benchmark; knows none of the above |
 //! | `model` | pure: what is known, what should be |
@@ -18,6 +18,7 @@
 
 pub mod admin;
 pub mod app;
+pub mod certificates;
 pub mod cli;
 pub mod cluster;
 pub mod config;

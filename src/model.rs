@@ -22,6 +22,7 @@ pub mod reasons;
 pub mod record;
 mod routes;
 pub mod routing;
+mod shelf;
 pub mod since;
 pub mod status;
 pub mod tally;
@@ -29,8 +30,8 @@ pub mod verdicts;
 pub mod words;
 
 pub use backchat_contract::{
-    Desired, Endpoint, EndpointAddr, EndpointId, EndpointName, EndpointState, HostPattern, LogFormat, MagicDomain,
-    NameError, NodeName, PathPrefix, Plane, Protocol, Route, Service, ServiceName, Weight,
+    CertName, Certificate, Desired, Endpoint, EndpointAddr, EndpointId, EndpointName, EndpointState, HostPattern,
+    LogFormat, MagicDomain, NameError, NodeName, PathPrefix, Plane, Protocol, Route, Service, ServiceName, Weight,
 };
 pub use checks::Checks;
 pub use desired::{Policy, desired};
@@ -49,6 +50,7 @@ pub use member::{Liveness, Member, Moment, Snapshot, SourceName, Verdict};
 pub use proposal::{Applied, Assumption, NoProposal, Proposal, Ready, Unapplied};
 pub use record::{Kind, RawOffer, RawRecord, State};
 pub use routing::{Request, Routing};
+pub use shelf::{SOON, Shelf, days_left};
 pub use since::Since;
 pub use status::{Approval, LastApply, SourceState, Status};
 pub use tally::Tally;

@@ -31,7 +31,7 @@ use self::{
     schedule::{Outcome, Schedule},
     step::{Stepped, Stepper},
 };
-use crate::model::Status;
+use crate::model::{Shelf, Status};
 
 /// Runs the loop until the token is cancelled, and hands the driver back so that the caller can end or keep
 /// the data plane. `start` is the origin of every `Moment` in the snapshots.
@@ -43,6 +43,7 @@ pub async fn run<D: Driver>(
     (start, stop): (Instant, CancellationToken),
 ) -> D {
     let settings = if driver.endpoints_reload() { settings.of_reloads() } else { settings };
+    let mut certificates = settings.certificates.clone();
     let mut schedule = Schedule::new(settings.pace);
     let mut questions = Questions::default();
     let mut stepper = Stepper::new(driver, settings, std::mem::take(&mut inbox.kept), start);
@@ -74,6 +75,7 @@ pub async fn run<D: Driver>(
                 unfollowed.get_or_insert(start.elapsed());
                 schedule.changed(start.elapsed());
             }
+            () = renewed(&mut certificates) => schedule.changed(start.elapsed()),
             Some(question) = recv(&mut inbox.questions) => { questions.ask(question); schedule.changed(start.elapsed()); }
             Some(query) = recv(&mut inbox.queries) => {
                 let (began, known) = (start.elapsed(), inbox.snapshots.newest());
@@ -105,6 +107,15 @@ async fn until(moment: Instant) {
     if Instant::now() < moment {
         tokio::time::sleep_until(moment).await;
     }
+}
+
+/// Ends when there are other certificates to listen with. Cancel-safe. One who will never know is silent for ever.
+async fn renewed(certificates: &mut Option<watch::Receiver<Arc<Shelf>>>) {
+    let Some(shelf) = certificates else { return std::future::pending().await };
+    if shelf.changed().await.is_err() {
+        std::future::pending::<()>().await;
+    }
+    shelf.mark_unchanged();
 }
 
 /// A closed channel is silent for ever, it does not spin.

@@ -10,6 +10,7 @@ mod lb;
 mod services;
 #[cfg(test)]
 mod tests;
+mod tls;
 
 use std::net::SocketAddr;
 
@@ -17,6 +18,7 @@ pub use agent::Agent;
 pub use common::{Common, KeySource, Log};
 pub use host::Host;
 pub use lb::{Access, AttachedNginx, Lb, Managed, OnExit, OpenrestyMode, PlanFormat, Plane, Run};
+pub use tls::Tls;
 
 use crate::{
     admin,

@@ -95,6 +95,7 @@ impl Stage {
             listen: &[ports::free()?],
             tcp_listen: &[],
             policies: &Policies::default(),
+            tls_listen: &[],
             template: None,
             access: None,
             run_dir: &run_dir,

@@ -22,7 +22,7 @@ impl Load {
         for backend in 0..self.backends {
             services.insert(format!("service{backend}").parse()?, Service::default());
         }
-        let mut desired = Desired { services, routes: BTreeMap::new() };
+        let mut desired = Desired { services, ..Desired::default() };
         for number in 0..endpoints {
             let service = desired.services.get_mut(&format!("service{}", number % self.backends).parse()?);
             let ip = Ipv4Addr::from_bits(Ipv4Addr::new(127, 1, 0, 1).to_bits() + u32::try_from(number)?);

@@ -65,6 +65,7 @@ async fn bare(reloads: u64, within: Duration) -> Result<Counts> {
         listen: &[front],
         tcp_listen: &[],
         policies: &Policies::default(),
+        tls_listen: &[],
         template: None,
         access: None,
         run_dir: folder.path(),

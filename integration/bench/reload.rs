@@ -90,6 +90,7 @@ impl Stage {
             policies: &Policies::default(),
             template: None,
             access: None,
+            tls_listen: &[],
             run_dir: &run_dir,
             rehearsal: false,
         };

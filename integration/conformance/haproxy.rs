@@ -29,6 +29,7 @@ use super::{
 mod attached;
 mod fence;
 mod gate;
+mod pushes;
 
 conformance!(HaproxyRig:
     endpoints::{come_and_go, both_families, weigh, drain_without_loss, move_without_loss, only_listeners_get_requests, swap_without_a_gap},
@@ -36,6 +37,7 @@ conformance!(HaproxyRig:
     policies::{strip_prefix, headers, allowed_networks, rate_limit, sticky, balances, canaries, canary_share, response_timeout, upgrades},
     tcp::{listeners_of_their_own},
     structure::{new_services_need_no_reload, more_services_than_spares, an_edited_file_blocks, held_structure_waits},
+    tls::{requests_over_tls, http_2, names_pick_certificates, certificates_change, keys_are_secret},
     life::{nothing_to_do_is_nothing_done, drift_is_repaired, a_killed_plane_comes_back, a_foreign_reload_is_seen, another_driver_adopts, the_file_holds_the_set},
     many::{ten_thousand_hosts},
     magic::{every_spelling_of_a_name, a_name_is_nearer_than_a_wildcard},
@@ -51,6 +53,7 @@ pub(crate) fn program() -> String {
 pub(crate) struct HaproxyRig {
     folder: TempDir,
     http: SocketAddr,
+    https: SocketAddr,
 }
 
 impl HaproxyRig {
@@ -62,6 +65,7 @@ impl HaproxyRig {
         let text = include_str!("../../templates/haproxy.cfg.jinja").into();
         let template = Template { name: "haproxy.cfg.jinja".into(), text };
         let config = ConfigSettings::new(template, self.paths(), vec![self.http]);
+        let config = ConfigSettings { tls_listen: vec![self.https], ..config };
         ManagedSettings { program: program(), ..ManagedSettings::new(config) }
     }
 
@@ -78,10 +82,11 @@ impl Rig for HaproxyRig {
     type Driver = HaproxyDriver;
     const SPARE_SERVICES: usize = 32;
     const ENDPOINTS_WITHOUT_RELOAD: bool = true;
+    const CERTIFICATES_WITHOUT_RELOAD: bool = true;
 
     fn new() -> Self {
         let folder = tempfile::Builder::new().prefix("bc").tempdir().unwrap();
-        Self { folder, http: free_addr() }
+        Self { folder, http: free_addr(), https: free_addr() }
     }
 
     fn driver(&self) -> HaproxyDriver {
@@ -90,6 +95,10 @@ impl Rig for HaproxyRig {
 
     fn http(&self) -> SocketAddr {
         self.http
+    }
+
+    fn https(&self) -> SocketAddr {
+        self.https
     }
 
     fn kill(&self) {

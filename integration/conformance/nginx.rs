@@ -36,6 +36,7 @@ conformance!(NginxRig:
     policies::{strip_prefix, headers, allowed_networks, rate_limit, sticky, balances, canaries, canary_share, response_timeout, upgrades},
     tcp::{listeners_of_their_own},
     structure::{new_services_need_no_reload, more_services_than_spares, an_edited_file_blocks, held_structure_waits},
+    tls::{requests_over_tls, http_2, names_pick_certificates, certificates_change, keys_are_secret},
     life::{nothing_to_do_is_nothing_done, drift_is_repaired, a_killed_plane_comes_back, a_foreign_reload_is_seen, another_driver_adopts, the_file_holds_the_set},
     many::{ten_thousand_hosts},
     magic::{every_spelling_of_a_name, a_name_is_nearer_than_a_wildcard},
@@ -51,6 +52,7 @@ pub(crate) fn program() -> String {
 pub(crate) struct NginxRig {
     folder: TempDir,
     http: SocketAddr,
+    https: SocketAddr,
 }
 
 impl NginxRig {
@@ -61,7 +63,8 @@ impl NginxRig {
     fn plain(&self) -> ConfigSettings {
         let text = include_str!("../../templates/nginx.conf.jinja").into();
         let template = Template { name: "nginx.conf.jinja".into(), text };
-        ConfigSettings::new(template, self.paths(), vec![self.http])
+        let (tls_listen, http2) = (vec![self.https], backchat_nginx::version::Http2::of(&program()));
+        ConfigSettings { tls_listen, http2, ..ConfigSettings::new(template, self.paths(), vec![self.http]) }
     }
 
     fn settings(&self, config: ConfigSettings) -> ManagedSettings {
@@ -116,7 +119,7 @@ impl Rig for NginxRig {
 
     fn new() -> Self {
         let folder = tempfile::Builder::new().prefix("bc").tempdir().unwrap();
-        Self { folder, http: free_addr() }
+        Self { folder, http: free_addr(), https: free_addr() }
     }
 
     fn driver(&self) -> NginxDriver {
@@ -125,6 +128,10 @@ impl Rig for NginxRig {
 
     fn http(&self) -> SocketAddr {
         self.http
+    }
+
+    fn https(&self) -> SocketAddr {
+        self.https
     }
 
     fn kill(&self) {

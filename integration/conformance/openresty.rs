@@ -37,6 +37,7 @@ conformance!(OpenrestyRig:
     routes::{hosts_and_paths, no_host_no_route_no_endpoint, default_service, every_name_serves, hostile_words_are_no_names, move_at_once},
     policies::{strip_prefix, headers, allowed_networks, rate_limit, sticky, balances, canaries, canary_share, response_timeout, upgrades},
     structure::{new_services_need_no_reload, an_edited_file_blocks},
+    tls::{requests_over_tls, http_2, names_pick_certificates, certificates_change, keys_are_secret},
     life::{nothing_to_do_is_nothing_done, drift_is_repaired, a_killed_plane_comes_back, a_foreign_reload_is_seen, another_driver_adopts, the_file_holds_the_set},
     many::{ten_thousand_hosts},
     magic::{every_spelling_of_a_name, a_name_is_nearer_than_a_wildcard},
@@ -55,6 +56,7 @@ fn program() -> Program {
 pub(crate) struct OpenrestyRig {
     folder: TempDir,
     http: SocketAddr,
+    https: SocketAddr,
     program: Program,
 }
 
@@ -68,7 +70,8 @@ impl OpenrestyRig {
         let template = Template { name: "openresty.conf.jinja".into(), text };
         let balancer = include_str!("../../templates/balancer.lua").into();
         let config = ConfigSettings::new(template, balancer, self.paths(), vec![self.http]);
-        ManagedSettings::new(ConfigSettings { workers: Some(2), ..config }, self.program.clone())
+        let (tls_listen, http2) = (vec![self.https], backchat_nginx::version::Http2::of(&self.program.program));
+        ManagedSettings::new(ConfigSettings { workers: Some(2), tls_listen, http2, ..config }, self.program.clone())
     }
 
     /// The master's process, where it is one of this folder.
@@ -106,7 +109,7 @@ impl Rig for OpenrestyRig {
 
     fn new() -> Self {
         let folder = tempfile::Builder::new().prefix("bc").tempdir().unwrap();
-        Self { folder, http: free_addr(), program: program() }
+        Self { folder, http: free_addr(), https: free_addr(), program: program() }
     }
 
     fn driver(&self) -> OpenrestyDriver {
@@ -115,6 +118,10 @@ impl Rig for OpenrestyRig {
 
     fn http(&self) -> SocketAddr {
         self.http
+    }
+
+    fn https(&self) -> SocketAddr {
+        self.https
     }
 
     fn kill(&self) {

@@ -25,6 +25,14 @@ pub(crate) trait Rig: Send + Sync {
     /// Where it takes HTTP.
     fn http(&self) -> SocketAddr;
 
+    /// Whether certificates come, change and go without a reload, once there is one.
+    const CERTIFICATES_WITHOUT_RELOAD: bool = false;
+
+    /// Where it takes HTTPS.
+    fn https(&self) -> SocketAddr {
+        unimplemented!("this one speaks no TLS of ours")
+    }
+
     /// Ends the data plane as `kill -9` does, all of its processes.
     fn kill(&self);
 

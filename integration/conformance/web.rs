@@ -13,7 +13,8 @@ use tokio::{
 /// What anything here may take, on a machine that others use too.
 pub(crate) const LONG: Duration = Duration::from_secs(30);
 
-/// A web server: answers every request with its name, a request for `/hold` only when it is released.
+/// A web server: answers every request with its name, a request for `/hold` only when it is released, one for `/proto`
+/// with what it was told of how it was asked.
 pub(crate) struct Web {
     pub(crate) addr: SocketAddr,
     counts: Arc<watch::Sender<Counts>>,
@@ -97,8 +98,13 @@ async fn serve(stream: TcpStream, name: Arc<str>, counts: Arc<watch::Sender<Coun
     let mut stream = BufReader::new(stream);
     let mut line = Vec::new();
     let mut hold = false;
+    let (mut asks_proto, mut proto) = (false, String::new());
     while stream.read_until(b'\n', &mut line).await.is_ok_and(|read| read > 0) {
         hold |= line.starts_with(b"GET /hold");
+        asks_proto |= line.starts_with(b"GET /proto");
+        if let Some(value) = line.to_ascii_lowercase().strip_prefix(b"x-forwarded-proto:") {
+            proto += String::from_utf8_lossy(value).trim();
+        }
         if line == b"\r\n" {
             counts.send_modify(|c| c.begun += 1);
             if std::mem::take(&mut hold) {
@@ -106,7 +112,9 @@ async fn serve(stream: TcpStream, name: Arc<str>, counts: Arc<watch::Sender<Coun
                 let released = counts.subscribe().wait_for(|c| c.released).await.is_ok();
                 assert!(released, "the sender lives as long as its server");
             }
-            let reply = format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n{name}", name.len());
+            let body = if std::mem::take(&mut asks_proto) { std::mem::take(&mut proto) } else { name.to_string() };
+            proto.clear();
+            let reply = format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n{body}", body.len());
             if stream.write_all(reply.as_bytes()).await.is_err() {
                 return;
             }

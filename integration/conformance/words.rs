@@ -2,7 +2,7 @@
 
 use std::net::SocketAddr;
 
-use backchat_contract::{Desired, Endpoint, EndpointState, Route, Weight};
+use backchat_contract::{Certificate, Desired, Endpoint, EndpointState, Route, Weight};
 
 /// A desired set, built word by word.
 #[derive(Clone, Debug, Default)]
@@ -52,6 +52,23 @@ impl Wanted {
     pub(crate) fn without_service(mut self, service: &str) -> Self {
         self.0.services.remove(&service.parse().unwrap()).unwrap();
         self.0.routes.retain(|_, s| s.as_str() != service);
+        self
+    }
+
+    /// A certificate.
+    pub(crate) fn certificate(mut self, name: &str, certificate: &Certificate) -> Self {
+        self.0.certificates.insert(name.parse().unwrap(), certificate.clone());
+        self
+    }
+
+    /// The one that is shown for names that no other is for.
+    pub(crate) fn default_certificate(self, name: &str, certificate: &Certificate) -> Self {
+        self.certificate(name, &Certificate { default: true, ..certificate.clone() })
+    }
+
+    /// Without this certificate.
+    pub(crate) fn without_certificate(mut self, name: &str) -> Self {
+        self.0.certificates.remove(&name.parse().unwrap()).unwrap();
         self
     }
 

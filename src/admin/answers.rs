@@ -24,7 +24,7 @@ pub use flapping::Flapping;
 pub use orders::{Drain, Missing, OrderRequest, Ordered, Undrain};
 pub use plan::{Change, Driver, File, Hold, PLAN_SCHEMA, Plan, Ready, Reason, Summary};
 pub use services::{Endpoint, Route, Routes, Service, ServiceState, Services};
-pub use status::{Approval, Check, LastApply, Refused, Rejection, Source, Status};
+pub use status::{Approval, Certificate, Check, LastApply, Refused, Rejection, Source, Status};
 
 /// An answer's format, `backchat.members/1`: a number that grows when a reader would misread.
 pub trait Format: Serialize {

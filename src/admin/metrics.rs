@@ -8,7 +8,9 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use self::page::{Labels, Page, Value, label};
 use super::Counts;
-use crate::model::{Desired, EndpointId, EndpointState, Health, Liveness, ServiceName, Snapshot, Status};
+use crate::model::{
+    CertName, Certificate, Desired, EndpointId, EndpointState, Health, Liveness, ServiceName, Snapshot, Status,
+};
 
 /// The metrics in the text format of `OpenMetrics`.
 pub(super) fn encode(members: &Snapshot, status: Option<&Status>, counts: &Counts, health: &[Health]) -> String {
@@ -76,6 +78,13 @@ fn plane(page: &mut Page, s: &Status) {
     let ended = s.stepped_at.map(|at| (Labels::new(), Value::moment(at)));
     page.moments("last_reconcile_timestamp_seconds", "When a step last ended, well or not", ended);
     let waits = usize::from(s.approval.is_some());
+    let ends = |(name, c): (&CertName, &Certificate)| (label("cert", name), Value::moment(c.expires()));
+    let help = "When a certificate that should be shown expires";
+    page.moments("certificate_expiry_timestamp_seconds", help, s.desired.certificates.iter().map(ends));
+    if !s.desired.certificates.is_empty() {
+        let help = "Files that should hold certificates and do not";
+        page.gauges("certificate_errors", help, single(s.certificate_troubles.len()));
+    }
     page.gauges("structure_waits", "Whether a new structure waits until somebody applies it", single(waits));
     let ended_well = s.observed_at.map(|at| (Labels::new(), Value::moment(at)));
     page.moments("last_success_timestamp_seconds", "When a step last ended well", ended_well);

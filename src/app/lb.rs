@@ -9,7 +9,7 @@ use tokio::{
 };
 use tokio_util::sync::CancellationToken;
 
-use super::{Daemon, Error, LAST_WORDS, bridge, ended, orders, rehearsal};
+use super::{Daemon, Error, LAST_WORDS, bridge, certificates, ended, orders, rehearsal};
 use crate::{
     admin,
     cluster::Announcement,
@@ -114,6 +114,7 @@ pub(super) fn wanted<'a>(managed: &'a Managed, settings: &'a Lb) -> drivers::Man
         listen: &managed.listen,
         tcp_listen: &managed.tcp_listen,
         policies: &settings.services,
+        tls_listen: settings.tls.as_ref().map(|tls| tls.listen.as_slice()).unwrap_or_default(),
         template: managed.template.as_deref(),
         access: access(settings),
         run_dir: &settings.common.run_dir,
@@ -124,9 +125,12 @@ pub(super) fn wanted<'a>(managed: &'a Managed, settings: &'a Lb) -> drivers::Man
 async fn run<D: Driver + 'static>(driver: D, settings: &Lb, keep: bool) -> Result<(), Error> {
     let mut signals = Stop::new().map_err(Error::Signals)?;
     let first = Announcement { tags: settings.common.tags.clone(), plane_stays: keep, ..Announcement::default() };
+    let certificates = certificates::load(settings).await?;
     let (mut daemon, server) = Daemon::start(&settings.common, Kind::Balancer, first).await?;
     let (sender, mut commands) = mpsc::channel(bridge::COMMANDS);
-    let mut plane = Loop::start(driver, settings, &daemon);
+    let certificates = certificates.map(|loaded| loaded.follow(&daemon));
+    let loop_settings = reconcile::Settings { certificates, ..loop_settings(settings) };
+    let mut plane = Loop::start(driver, (settings, loop_settings), &daemon);
     bridge::checks(&daemon, plane.status.clone());
     let status = Some(plane.status.clone());
     daemon.serve(server, bridge::sources(&daemon, &settings.common, Kind::Balancer, status, sender));
@@ -164,7 +168,7 @@ struct Loop<D> {
 }
 
 impl<D: Driver + 'static> Loop<D> {
-    fn start(driver: D, settings: &Lb, daemon: &Daemon) -> Self {
+    fn start(driver: D, (settings, of_loop): (&Lb, reconcile::Settings), daemon: &Daemon) -> Self {
         let (publish, status) = watch::channel(Arc::new(Status::default()));
         let (queries, asked) = mpsc::channel(bridge::COMMANDS);
         let start = daemon.handle.started();
@@ -181,7 +185,7 @@ impl<D: Driver + 'static> Loop<D> {
         // Not a child of the daemon's token: the data plane outlives the goodbye.
         let stop = CancellationToken::new();
         let times = (start, stop.clone());
-        let task = daemon.tasks.spawn(reconcile::run(driver, loop_settings(settings), inbox, publish, times));
+        let task = daemon.tasks.spawn(reconcile::run(driver, of_loop, inbox, publish, times));
         Self { task, stop, status, queries }
     }
 
@@ -224,6 +228,7 @@ pub(super) fn loop_settings(settings: &Lb) -> reconcile::Settings {
         approve: settings.approve,
         pace: Pace::default(),
         windows: Windows { failure: settings.guard_window, ..Windows::default() },
+        certificates: None,
     }
 }
 

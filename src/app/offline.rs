@@ -5,7 +5,7 @@ use std::path::Path;
 
 use backchat_contract::{Desired, DriverError};
 
-use super::{Error, lb, rehearsal};
+use super::{Error, certificates, lb, rehearsal};
 use crate::{
     admin::Token,
     cluster::Keyring,
@@ -63,6 +63,7 @@ pub fn token(common: &Common) -> Result<(), Error> {
 /// # Errors
 /// Where the template does not render it, or the data plane has no file of ours.
 pub async fn files(settings: &Lb, set: &Desired) -> Result<Vec<File>, Error> {
+    let set = &with_certificates(settings, set).await?;
     Ok(match &settings.plane {
         Plane::Haproxy { managed, spares } => offline::haproxy(&lb::wanted(managed, settings), (*spares).into(), set)?,
         Plane::Nginx { managed } => offline::nginx(&lb::wanted(managed, settings), set)?,
@@ -92,7 +93,13 @@ pub async fn files(settings: &Lb, set: &Desired) -> Result<Vec<File>, Error> {
 pub async fn check(settings: &Lb, set: &Desired) -> Result<(), Error> {
     let made = tempfile::Builder::new().prefix("backchat-check-").tempdir();
     let folder = made.map_err(|source| Error::RunDir { path: std::env::temp_dir().display().to_string(), source })?;
-    Ok(engine(settings, folder.path(), set).await?)
+    let set = with_certificates(settings, set).await?;
+    Ok(engine(settings, folder.path(), &set).await?)
+}
+
+async fn with_certificates(settings: &Lb, set: &Desired) -> Result<Desired, Error> {
+    let shelf = certificates::glance(settings).await?.map(certificates::Loaded::shelf);
+    Ok(Desired { certificates: shelf.unwrap_or_default().certificates, ..set.clone() })
 }
 
 async fn engine(settings: &Lb, folder: &Path, set: &Desired) -> Result<(), DriverError> {

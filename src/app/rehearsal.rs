@@ -11,12 +11,12 @@ use tokio::time::{Instant, sleep};
 
 use self::sources::Sources;
 pub(super) use self::sources::{loaded, watched};
-use super::{Error, lb};
+use super::{Error, certificates, lb};
 use crate::{
     drivers,
     lifecycle::signals::Stop,
     model::{Ledger, Proposal, Snapshot},
-    reconcile::{Rehearsal, keeper::Store},
+    reconcile::{self, Rehearsal, keeper::Store},
     settings::{AttachedNginx, Lb, Managed, OpenrestyMode, Plane, Run},
 };
 
@@ -78,7 +78,9 @@ async fn rehearse<D: Driver>(driver: D, settings: &Lb, mut show: impl FnMut(&Pro
     let start = Instant::now();
     let store = settings.common.data_dir.as_deref().map(Store::new);
     let kept = store.map_or_else(Ledger::default, |store| store.glance(start.elapsed()));
-    let mut rehearsal = Rehearsal::new(driver, lb::loop_settings(settings), kept, start);
+    let certificates = certificates::glance(settings).await?.map(certificates::Loaded::still);
+    let of_loop = reconcile::Settings { certificates, ..lb::loop_settings(settings) };
+    let mut rehearsal = Rehearsal::new(driver, of_loop, kept, start);
     if let Run::DryRun { once: true, .. } = settings.run {
         show(&rehearsal.proposal(&sources::once(settings, start).await?).await?);
         return Ok(());

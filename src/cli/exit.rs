@@ -91,6 +91,7 @@ fn of(error: &(dyn std::error::Error + 'static)) -> Option<Exit> {
             app::Error::Key(_)
             | app::Error::Token(_)
             | app::Error::Source(_)
+            | app::Error::Certificate(_)
             | app::Error::NotReached { config: true, .. } => Some(Exit::Config),
             app::Error::NotReached { config: false, .. } | app::Error::Unheard(_) => Some(Exit::Unreachable),
             app::Error::Driver(error) => driver(error),

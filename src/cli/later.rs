@@ -9,13 +9,10 @@ use clap::{
 const BOTH: &[&str] = &["agent", "lb"];
 const LB: &[&str] = &["lb"];
 
-const NO_TLS: &str = "end TLS in a --template of your own";
-
 /// Flags by the commands they will belong to, and what to do meanwhile.
 const FLAGS: &[(&[&str], &[&str], &str)] = &[
     (BOTH, &["--event-handler"], "ask 'backchat members --format json'"),
     (LB, &["--tcp-listen"], "only HTTP is served, at --listen"),
-    (LB, &["--tls-listen", "--cert", "--self-signed"], NO_TLS),
     (LB, &["--hipache"], "an unknown host is answered 404, a service without endpoints 503"),
 ];
 

@@ -24,6 +24,7 @@ const EXAMPLES: &str = "\
 Examples:
   backchat lb --key-file key                                    an HAProxy of its own on port 80
   backchat lb --listen 0.0.0.0:8080 --listen [::]:8080 --key-file key
+  backchat lb --tls-listen 0.0.0.0:443 --cert /etc/backchat/certs --key-file key   HTTPS too, by a folder of certificates
   backchat lb --driver nginx --key-file key                     an nginx of its own
   backchat lb --driver nginx --attach --nginx-include /etc/nginx/conf.d/backchat.conf
     --nginx-conf /etc/nginx/nginx.conf --pid-file /run/nginx.pid --key-file key   one file in somebody's nginx

@@ -85,6 +85,19 @@ pub struct Own {
     /// Where the data plane listens for the connections of one service that speaks TCP [repeatable]
     #[arg(long, env = "BACKCHAT_TCP_LISTEN", value_name = "ADDR:PORT=SERVICE", value_delimiter = ',')]
     pub tcp_listen: Option<Vec<Text<TcpListen>>>,
+    /// Where the data plane listens for HTTPS, by the certificates of --cert or --self-signed [repeatable]
+    #[arg(long, env = "BACKCHAT_TLS_LISTEN", value_name = "ADDR:PORT", value_delimiter = ',')]
+    pub tls_listen: Option<Vec<Text<Bind>>>,
+
+    /// A certificate: a PEM file of chain and key, or a folder of such, also of NAME.crt beside NAME.key, or of
+    /// fullchain.pem and privkey.pem; followed [repeatable]
+    #[arg(long, env = "BACKCHAT_CERT", value_name = "PATH", value_delimiter = ',')]
+    pub cert: Option<Vec<PathBuf>>,
+
+    /// Sign a certificate, for localhost and this node, and show it where no other is for a name
+    #[arg(long, env = "BACKCHAT_SELF_SIGNED", value_name = "BOOL", num_args = 0..=1, require_equals = true,
+          default_missing_value = "true", hide_possible_values = true)]
+    pub self_signed: Option<bool>,
 
     /// The haproxy program; found by $PATH if left out
     #[arg(long, env = "BACKCHAT_HAPROXY", value_name = "PROGRAM")]
@@ -210,10 +223,10 @@ pub struct Own {
 
 impl Own {
     fn over(self, below: Self) -> Self {
-        lay!(self over below: driver, listen, tcp_listen, haproxy, nginx, openresty, openresty_mode, attach, haproxy_socket,
-            nginx_include, nginx_conf, pid_file, template, access_log, access_log_format, spares, on_exit, force, approve,
-            dry_run, format, source, no_gossip, once, default_service, magic_domain, allow_loopback, empty_service,
-            guard_window, hold_down, services)
+        lay!(self over below: driver, listen, tcp_listen, tls_listen, cert, self_signed, haproxy, nginx, openresty,
+            openresty_mode, attach, haproxy_socket, nginx_include, nginx_conf, pid_file, template, access_log,
+            access_log_format, spares, on_exit, force, approve, dry_run, format, source, no_gossip, once, default_service,
+            magic_domain, allow_loopback, empty_service, guard_window, hold_down, services)
     }
 }
 

@@ -98,7 +98,7 @@ pub fn desired(
     let services = services.into_iter().map(|(name, draft)| (name, draft.service)).collect();
     refused.sort();
     refused.dedup();
-    (Desired { services, routes }, Ledger { claims, services: standings, flaps, listed }, refused)
+    (Desired { services, routes, ..Desired::default() }, Ledger { claims, services: standings, flaps, listed }, refused)
 }
 
 /// A canary is reached by the routes of its service, which is there as long as it is.

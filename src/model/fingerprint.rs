@@ -177,6 +177,7 @@ impl Print {
             ChangeKind::Endpoint => self.id.clone(),
             ChangeKind::Route => format!("route {}", self.id),
             ChangeKind::Service => format!("service {}", self.id),
+            ChangeKind::Certificate => format!("certificate {}", self.id),
         }
     }
 

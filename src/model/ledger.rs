@@ -135,6 +135,7 @@ mod tests {
             routes: [("same", "a"), ("other", "a"), ("new", "b")]
                 .map(|(host, service)| (route(host), service.parse().unwrap()))
                 .into(),
+            ..Desired::default()
         };
         let long_ago = Some(Since::ago(Duration::ZERO, Duration::from_secs(60)));
         let kept = Ledger {

@@ -42,6 +42,8 @@ impl Known<'_> {
                 ChangeKind::Endpoint => endpoint_id(&change.id).map(|id| self.endpoint(&id, change.action)),
                 ChangeKind::Route => route_id(&change.id).map(|route| self.route(&route, change.action)),
                 ChangeKind::Service => change.id.parse().ok().map(|name| self.service(&name, change.action)),
+                // Its words say all that there is: the operator's files are other ones.
+                ChangeKind::Certificate => None,
             };
         }
     }

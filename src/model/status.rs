@@ -46,6 +46,8 @@ pub struct Status {
     pub flapping: Vec<Flapping>,
     /// What members said that was not taken.
     pub rejections: Vec<Rejection>,
+    /// Files that should hold certificates and do not, why, and what holds meanwhile.
+    pub certificate_troubles: Vec<String>,
     /// What the next step would do; empty where converged.
     pub plan: Arc<PlanView>,
     /// New structure that waits until a person applies it, if any does.

@@ -8,7 +8,7 @@ use std::{collections::BTreeSet, sync::Arc, time::SystemTime};
 use backchat_contract::{
     Change, ChangeStatus, Desired, Driver, DriverError, EndpointId, EndpointState, Mode, Report, Step, Structure,
 };
-use tokio::time::Instant;
+use tokio::{sync::watch, time::Instant};
 
 use self::at_once::{AtOnce, Pushed};
 use super::{
@@ -18,7 +18,7 @@ use super::{
     tally::{self, Draining},
 };
 use crate::model::{
-    Cut, Evidence, Flapping, Held, LastApply, Ledger, Moment, Policy, Rejection, Snapshot, SourceState, Status,
+    Cut, Evidence, Flapping, Held, LastApply, Ledger, Moment, Policy, Rejection, Shelf, Snapshot, SourceState, Status,
     Windows, desired, guard, owner::node_of, reasons,
 };
 
@@ -38,6 +38,8 @@ pub struct Settings {
     pub pace: Pace,
     /// The guard's times.
     pub windows: Windows,
+    /// What there is to listen with, where the data plane is to speak TLS.
+    pub certificates: Option<watch::Receiver<Arc<Shelf>>>,
 }
 
 impl Settings {
@@ -217,6 +219,9 @@ impl<D: Driver> Stepper<D> {
         updated.keep(&next, &ledger, live);
         updated.flaps.excuse(&held.iter().flat_map(|h| &h.endpoints).filter_map(node_of).collect());
         without_new_drains(live, &mut next);
+        if let Some(shelf) = &self.settings.certificates {
+            next.certificates.clone_from(&shelf.borrow().certificates);
+        }
         let flapping = updated.flaps.report(now);
         Aim { next, ledger: updated, before: ledger, rejections, held, cut: evidence.cut, flapping }
     }
@@ -230,6 +235,7 @@ impl<D: Driver> Stepper<D> {
             tracing::info!(hold = %hold.id, "hold ended");
         }
         self.note_sources(known);
+        self.note_certificates();
         for refused in aim.rejections.iter().filter(|r| !self.status.rejections.contains(r)) {
             tracing::warn!(node = %refused.node, "refused {}: {}", refused.subject, refused.why);
         }
@@ -270,6 +276,16 @@ impl<D: Driver> Stepper<D> {
             }
         }
         self.status.sources = sources;
+    }
+
+    /// What is wrong with the files of certificates, and what is new about that.
+    fn note_certificates(&mut self) {
+        let troubles = self.settings.certificates.as_ref().map(|shelf| shelf.borrow().troubles.clone());
+        let troubles = troubles.unwrap_or_default();
+        for why in troubles.iter().filter(|why| !self.status.certificate_troubles.contains(why)) {
+            tracing::warn!("certificate: {why}");
+        }
+        self.status.certificate_troubles = troubles;
     }
 
     /// How long until somebody is let in who is held down.

@@ -6,10 +6,7 @@ mod leaving;
 mod rig;
 mod shown;
 
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    time::Duration,
-};
+use std::{collections::BTreeSet, time::Duration};
 
 use backchat_contract::EndpointState;
 use tokio::sync::oneshot;
@@ -52,7 +49,7 @@ async fn drift_is_repaired() {
     let rig = Rig::start(holding(&[member("a", 1)]), snapshot([member("a", 1)], true));
     rig.pass(Duration::from_secs(5)).await;
     let wanted = rig.world.lock().unwrap().live.clone();
-    rig.world.lock().unwrap().live = Desired { services: BTreeMap::new(), routes: wanted.routes.clone() };
+    rig.world.lock().unwrap().live = Desired { routes: wanted.routes.clone(), ..Desired::default() };
     rig.pass(Duration::from_secs(2)).await;
     assert_eq!(rig.world.lock().unwrap().live, wanted);
 }

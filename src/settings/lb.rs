@@ -10,7 +10,11 @@ pub use crate::config::{OnExit, OpenrestyMode, PlanFormat};
 
 use backchat_contract::{Policies, TcpListen};
 
-use super::{Common, Error, Host, services::policies};
+use super::{
+    Common, Error, Host,
+    services::policies,
+    tls::{self, Tls},
+};
 use crate::{
     config::{self, Bind, DriverName, Text, plain},
     model::{LogFormat, MagicDomain, ServiceName},
@@ -28,6 +32,8 @@ pub struct Lb {
     pub plane: Plane,
     /// Where the data plane writes a line a request, if anywhere.
     pub access: Option<Access>,
+    /// HTTPS, where it is spoken.
+    pub tls: Option<Tls>,
     /// What it is run for.
     pub run: Run,
     /// Whether a file that somebody else edited is written over.
@@ -209,6 +215,7 @@ impl Lb {
             hold_down: span(own.hold_down, Duration::from_secs(300)),
             services: services(&own)?,
             access: access(&own)?,
+            tls: tls::tls(&own, &common, host)?,
             plane: plane(own)?,
             common,
         })
@@ -238,6 +245,10 @@ fn services(own: &config::LbOwn) -> Result<Policies, Error> {
             let why = format!("{what} is for HTTP, and --tcp-listen says that it speaks TCP");
             return Err(Error::Service(service.clone(), why));
         }
+    }
+    let lost = policies.iter().find(|(_, policy)| policy.redirect_https && own.tls_listen.is_none());
+    if let Some((service, _)) = lost {
+        return Err(Error::Service(service.clone(), "redirect-https needs --tls-listen ADDR:PORT".into()));
     }
     Ok(policies)
 }

@@ -142,6 +142,32 @@ fn an_openresty_is_named_or_looked_for() {
 }
 
 #[test]
+fn tls_needs_a_certificate_and_the_other_way_round() {
+    let tls = |flags: &str| lb(&format!("--insecure {flags}")).map(|lb| lb.tls).map_err(|error| error.to_string());
+    assert_eq!(tls(""), Ok(None));
+    let given = tls("--tls-listen 0.0.0.0:443 --tls-listen [::]:443 --cert a.pem --cert b").unwrap().unwrap();
+    assert_eq!((given.listen.len(), given.certificates.paths.len(), given.certificates.own), (2, 2, None));
+    let own = |flags: &str| tls(flags).unwrap().unwrap().certificates.own.unwrap();
+    let signed = own("--tls-listen 0.0.0.0:443 --self-signed --run-dir /r");
+    assert_eq!(signed.folder, PathBuf::from("/r"));
+    assert_eq!(signed.hosts[..3], ["localhost", "127.0.0.1", "::1"]);
+    assert!(signed.hosts.contains(&root().name));
+    assert_eq!(own("--tls-listen 0.0.0.0:443 --self-signed --data-dir /d").folder, PathBuf::from("/d"));
+    for (flags, expected) in [
+        ("--tls-listen 0.0.0.0:443", "--tls-listen needs --cert PATH, or --self-signed to try it out"),
+        ("--cert a.pem", "--cert and --self-signed need --tls-listen ADDR:PORT"),
+        ("--self-signed", "--cert and --self-signed need --tls-listen ADDR:PORT"),
+        ("--listen 0.0.0.0:443 --tls-listen 0.0.0.0:443 --self-signed", "--tls-listen 0.0.0.0:443: --listen has it"),
+        (
+            "--attach --haproxy-socket s --tls-listen 0.0.0.0:443 --self-signed",
+            "--tls-listen, --cert and --self-signed: whom --attach names speaks TLS by its own configuration",
+        ),
+    ] {
+        assert_eq!(tls(flags), Err(expected.to_owned()), "{flags}");
+    }
+}
+
+#[test]
 fn loopback_needs_no_key_and_is_fast() {
     for bind in ["127.0.0.1:0", "[::1]:0", "[::ffff:127.0.0.1]:0"] {
         let settings = lb(&format!("--bind {bind}")).unwrap();

@@ -5,6 +5,7 @@ use std::{cmp::Ordering, collections::BTreeMap, time::Duration};
 use serde::{Deserialize, Serialize};
 
 use crate::{
+    certificate::Certificate,
     desired::{Desired, Endpoint, EndpointState, Protocol, Service},
     digits::{push_addr, push_number},
     names::{EndpointName, ServiceName},
@@ -17,7 +18,7 @@ pub struct Change {
     pub kind: ChangeKind,
     /// What would happen to it.
     pub action: Action,
-    /// `web/web1`, `shop.example.com/`, `web`.
+    /// `web/web1`, `shop.example.com/`, `web`, `www.example.com`.
     pub id: String,
     /// As it is, in words; `None` where it is not there.
     pub before: Option<String>,
@@ -39,6 +40,8 @@ pub enum ChangeKind {
     Route,
     /// A service as a whole.
     Service,
+    /// What TLS is spoken by for some hosts.
+    Certificate,
 }
 
 /// What would happen.
@@ -84,8 +87,11 @@ pub enum ChangeStatus {
 
 /// What differs between what is live and what is next, in a plan's order.
 pub fn diff(live: &Desired, next: &Desired) -> Vec<Change> {
-    let mut changes: Vec<Change> =
-        endpoints(live, next).chain(routes(live, next)).chain(services(live, next)).collect();
+    let mut changes: Vec<Change> = endpoints(live, next)
+        .chain(routes(live, next))
+        .chain(services(live, next))
+        .chain(certificates(live, next))
+        .collect();
     sort(&mut changes);
     changes
 }
@@ -203,5 +209,13 @@ fn services<'a>(live: &'a Desired, next: &'a Desired) -> impl Iterator<Item = Ch
         let action = action(before.as_ref(), after.as_ref())?;
         let said = |side: Option<Protocol>| side.map(|protocol| protocol.to_string());
         Some(change(ChangeKind::Service, action, name.to_string(), said(before), said(after)))
+    })
+}
+
+fn certificates<'a>(live: &'a Desired, next: &'a Desired) -> impl Iterator<Item = Change> + 'a {
+    beside(&live.certificates, &next.certificates).filter_map(|(name, before, after)| {
+        let action = action(before, after)?;
+        let said = |side: Option<&Certificate>| side.map(Certificate::words);
+        Some(change(ChangeKind::Certificate, action, name.to_string(), said(before), said(after)))
     })
 }

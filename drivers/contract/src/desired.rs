@@ -1,11 +1,14 @@
-//! The desired set: services with their endpoints, and the routes onto them. Sorted, so that the same
+//! The desired set: services with their endpoints, the routes onto them, and certificates. Sorted, so that the same
 //! input gives the same bytes.
 
 use std::{collections::BTreeMap, fmt};
 
 use serde::{Deserialize, Serialize};
 
-use crate::names::{EndpointAddr, EndpointName, HostPattern, PathPrefix, ServiceName, Weight};
+use crate::{
+    certificate::Certificate,
+    names::{CertName, EndpointAddr, EndpointName, HostPattern, PathPrefix, ServiceName, Weight},
+};
 
 /// What a data plane should hold, or what one was read to hold.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -16,6 +19,9 @@ pub struct Desired {
     /// Which service a host and path go to. A route onto a service that is not in `services` is left out by drivers.
     #[serde(with = "route_list", default)]
     pub routes: BTreeMap<Route, ServiceName>,
+    /// What TLS is spoken by, where it is; one of them is the default.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub certificates: BTreeMap<CertName, Certificate>,
 }
 
 /// A set of endpoints that are the same to a client.

@@ -91,6 +91,12 @@ text_newtype!(
     endpoint_name
 );
 text_newtype!(
+    /// A certificate, by which it is kept and told apart: 1 to 128 of `A-Za-z0-9_.-`, the first a letter or a digit, or
+    /// one `_` before that.
+    CertName,
+    cert_name
+);
+text_newtype!(
     /// A path a route begins with: `/` alone, or whole segments without a slash at the end. At most
     /// 256 of `A-Za-z0-9_.~-` and `/`; no empty, `.` or `..` segment.
     PathPrefix,
@@ -116,6 +122,13 @@ fn node_name(text: &str) -> Result<String, NameError> {
 fn endpoint_name(text: &str) -> Result<String, NameError> {
     let rule = "use 1 to 70 of A-Z a-z 0-9 _ . : - and begin with a letter or a digit";
     if is_word(text, b":", 70) { Ok(text.to_owned()) } else { Err(NameError::new("endpoint name", text, rule)) }
+}
+
+fn cert_name(text: &str) -> Result<String, NameError> {
+    let rule = "use 1 to 128 of A-Z a-z 0-9 _ . - and begin with a letter or a digit, or one _ before that";
+    // Of `*.example.com` the file is often named `_.example.com`.
+    let word = text.strip_prefix('_').map_or(text, |rest| rest.strip_prefix('.').unwrap_or(rest));
+    if is_word(word, b"", 126) { Ok(text.to_owned()) } else { Err(NameError::new("certificate name", text, rule)) }
 }
 
 fn path_prefix(text: &str) -> Result<String, NameError> {
@@ -321,6 +334,10 @@ mod tests {
         check::<ServiceName>(
             &["web", "a", "Web-1.x_y"],
             &["", "-a", ".a", "a b", "a;b", "a\nb", "ä", "a/b", "a:b", &long],
+        );
+        check::<CertName>(
+            &["www.example.com", "_.example.com", "_a", "a-b_c"],
+            &["", "_", ".", "..", "../a", "a/b", "*.b", "a b", "-a", "a\nb"],
         );
         check::<EndpointName>(&["web1", "web1:8080"], &["", ":a", "a/b", "a b"]);
     }

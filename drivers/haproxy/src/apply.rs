@@ -6,6 +6,7 @@ use std::collections::BTreeSet;
 use backchat_contract::{DriverError, Refusal};
 
 use crate::{
+    certificates::CertFile,
     maps::MapEntry,
     plan::Action,
     protocol::{Command, MapFile, MapVersion, Outcome, ServerPath},
@@ -23,6 +24,8 @@ pub(crate) struct Sent {
     pub not_added: BTreeSet<ServerPath>,
     /// Servers of which a command was refused, whichever.
     pub denied: BTreeSet<ServerPath>,
+    /// Whether a certificate was refused, whichever.
+    pub certificate_refused: bool,
     /// Whether a server could not be deleted yet, or its sessions were told to end and may take a moment.
     pub not_yet: bool,
 }
@@ -37,6 +40,10 @@ pub(crate) async fn send(session: &mut Session, actions: &[Action]) -> Result<Se
             Action::ReplaceMap(map, entries) => {
                 run(session, &mut commands, &mut sent).await?;
                 replace(session, map, entries, &mut sent).await?;
+            }
+            Action::Certificate(file, steps) => {
+                run(session, &mut commands, &mut sent).await?;
+                certificate(session, file, steps, &mut sent).await?;
             }
         }
     }
@@ -80,6 +87,24 @@ async fn replace(
     sent.applied += 1;
     for command in fill(map, entries, version) {
         if !sent.take(session.run(&command).await?) {
+            return Ok(());
+        }
+    }
+    Ok(())
+}
+
+/// Up to the first refusal; then what was set is forgotten, so that another may be.
+async fn certificate(
+    session: &mut Session,
+    file: &CertFile,
+    steps: &[Command],
+    sent: &mut Sent,
+) -> Result<(), DriverError> {
+    for command in steps {
+        if !sent.take(session.run(command).await?) {
+            sent.certificate_refused = true;
+            // Where there is nothing to forget, that is fine.
+            session.run(&Command::AbortCert(file.clone())).await?;
             return Ok(());
         }
     }

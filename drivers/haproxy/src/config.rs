@@ -7,14 +7,15 @@
 mod access;
 mod context;
 
-use std::{cell::RefCell, net::SocketAddr, time::Duration};
+use std::{cell::RefCell, collections::BTreeMap, net::SocketAddr, time::Duration};
 
-use backchat_contract::{AccessLog, DriverError, Policies, Protocol, ServiceName, TcpListen};
+use backchat_contract::{AccessLog, DriverError, Pem, Policies, Protocol, ServiceName, TcpListen};
 use backchat_template::{BLANK_STRUCTURE, Generation, Template, filled, hash};
 pub use backchat_template::{Seal, seal};
 use context::Context;
 
 use crate::{
+    certificates::{self, CertFile, LIST},
     layout::{Backend, BackendName, Layout},
     maps,
     options::ServerOptions,
@@ -33,6 +34,8 @@ pub struct ConfigSettings {
     pub paths: Paths,
     /// Where HTTP comes in.
     pub listen: Vec<SocketAddr>,
+    /// Where HTTPS comes in, once there is a certificate.
+    pub tls_listen: Vec<SocketAddr>,
     /// Where TCP comes in.
     pub tcp_listen: Vec<TcpListen>,
     /// Where `/metrics` and `/stats` are answered, if anywhere.
@@ -56,6 +59,7 @@ impl ConfigSettings {
             template,
             paths,
             listen,
+            tls_listen: Vec::new(),
             tcp_listen: Vec::new(),
             stats_listen: None,
             no_route_status: 404,
@@ -73,6 +77,11 @@ impl ConfigSettings {
         let mut layout = Layout::empty(generation, spares);
         layout.backends.extend(self.declared());
         layout
+    }
+
+    /// Where requests that want TLS are sent.
+    pub(crate) fn https_port(&self) -> Option<u16> {
+        self.tls_listen.first().map(SocketAddr::port)
     }
 
     /// Backends that are there before their services: a policy is of the structure, and a spare has none.
@@ -94,6 +103,10 @@ pub struct Rendered {
     pub hosts: String,
     /// Every backend of ours and its service.
     pub services: String,
+    /// The list of certificates; empty where there is none.
+    pub certificates: String,
+    /// The files that it names; without a text: as it is at its place.
+    pub pems: BTreeMap<CertFile, Option<Pem>>,
     /// What only a reload can change, as a hash: the configuration without servers, generation and maps.
     /// 16 hexadecimal digits; the running process says it as `proc.backchat_structure`.
     pub structure: String,
@@ -179,8 +192,12 @@ fn finish(
     if settings.access.is_some() {
         template.must_render(&text, "log stdout")?;
     }
+    if !settings.tls_listen.is_empty() && !layout.certificates.is_empty() {
+        template.must_render_as(&text, &format!("crt-list {LIST}"), "crt-list {{ certificate_list }}")?;
+    }
     let (hosts, services) = (maps::text(&maps::hosts(layout)), maps::text(&maps::services(layout)));
-    Ok(Rendered { config: seal(text), hosts, services, structure })
+    let (certificates, pems) = (certificates::list(&layout.certificates), certificates::files(&layout.certificates));
+    Ok(Rendered { config: seal(text), hosts, services, certificates, pems, structure })
 }
 
 /// The hash of what only a reload can change.

@@ -13,6 +13,7 @@ use backchat_template::{Template, failpoint::point_async};
 
 use crate::{
     apply,
+    certificates::Certificates,
     connection::Connection,
     layout::Layout,
     managed::Managed,
@@ -42,6 +43,9 @@ pub struct HaproxyDriver {
     managed: Option<Managed>,
     /// The process that was read last: plans are for it alone.
     read: Option<u32>,
+    /// The certificates that the process with this number was given, whatever became of the file: where that may not be
+    /// written, they would else be pushed again and again.
+    pushed: Option<(u32, Certificates)>,
     /// Whether the end of the data plane was told already: once is enough until somebody has looked.
     told: bool,
 }
@@ -61,6 +65,7 @@ impl HaproxyDriver {
             newcomers: Newcomers::default(),
             managed: Some(managed),
             read: None,
+            pushed: None,
             told: false,
         })
     }
@@ -78,6 +83,7 @@ impl HaproxyDriver {
             newcomers: Newcomers::default(),
             managed: None,
             read: None,
+            pushed: None,
             told: false,
         }
     }
@@ -128,6 +134,10 @@ impl Driver for HaproxyDriver {
         let files = self.managed.as_ref().map(Managed::read_files).transpose()?;
         let mut observed = observe::assemble(&answers, &self.flavour, files)?;
         observed.sticky_drains(&self.policies);
+        if let Some((_, pushed)) = self.pushed.as_ref().filter(|(pid, _)| *pid == observed.info.pid) {
+            let live = observe::certificates::live(&answers, observed.files.as_ref(), Some(pushed));
+            observed.layout.certificates = live;
+        }
         self.read = Some(observed.info.pid);
         if let Some(managed) = &mut self.managed {
             managed.heard(observed.info.pid);
@@ -209,6 +219,7 @@ impl Driver for HaproxyDriver {
     async fn apply(&mut self, plan: Plan) -> Result<Report, DriverError> {
         let mut report = Report::default();
         let mut not_added = Vec::new();
+        let mut held = Certificates::new();
         let (session, said) = self.connection.current().await?;
         if info(&said).map(|info| info.pid) != self.read {
             tracing::info!("haproxy was reloaded or restarted since it was read: nothing is sent");
@@ -220,6 +231,11 @@ impl Driver for HaproxyDriver {
             self.newcomers.opened(&plan.actions, Instant::now());
             (report.applied, report.refused) = (sent.applied, sent.refused);
             not_added.extend(sent.not_added);
+            if sent.certificate_refused {
+                held = plan.held;
+            } else {
+                self.pushed = self.read.map(|pid| (pid, plan.certificates));
+            }
             self.clock.denied(sent.denied, Instant::now());
             if sent.not_yet {
                 tokio::time::sleep(NOT_YET).await;
@@ -228,7 +244,7 @@ impl Driver for HaproxyDriver {
         point_async("push:end").await;
         let Some(managed) = &mut self.managed else { return Ok(report) };
         if let Some(files) = plan.files {
-            managed.write(files, &not_added).await?;
+            managed.write(files, &not_added, &held).await?;
         }
         if let Some(structure) = plan.structure {
             // Whatever comes of it: an open session would go on with the old worker, and keep it alive.

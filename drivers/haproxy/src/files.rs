@@ -7,10 +7,11 @@ use std::{
     time::Duration,
 };
 
-use backchat_contract::DriverError;
-use backchat_template::{Engine, FileSet, StagedSet, blocking, checked, keep_edited, roll_out};
+use backchat_contract::{DriverError, Pem};
+use backchat_template::{Engine, FileSet, StagedSet, blocking, checked, keep_edited, read, roll_out};
 
 use crate::{
+    certificates::{self, CertFile, LIST},
     check::check,
     config::{GENERATION, Rendered, Seal, generation_of},
     master,
@@ -94,10 +95,38 @@ async fn stage(paths: &Paths, rendered: &Rendered) -> Result<StagedSet, DriverEr
     let work = move || {
         keep_edited(&paths.config)?;
         let texts = [&rendered.config, &rendered.hosts, &rendered.services];
-        let files: Vec<_> = names(&paths).into_iter().zip(texts).map(|(name, text)| (name, text.as_bytes())).collect();
+        let secrets = secrets(&paths, &rendered)?;
+        let mut files: Vec<_> =
+            names(&paths).into_iter().zip(texts).map(|(name, text)| (name, text.as_bytes())).collect();
+        files.extend(secrets.iter().map(|(name, text)| (name.as_str(), text.as_slice())));
         set(&paths).stage(&files)
     };
     blocking(work).await
+}
+
+/// The certificates with their list; none where there is none.
+fn secrets(paths: &Paths, rendered: &Rendered) -> Result<Vec<(String, Vec<u8>)>, DriverError> {
+    let place = |file: &CertFile| paths.certificates.with_file_name(file.to_string());
+    let text = |(file, pem): (&CertFile, &Option<Pem>)| {
+        let kept = || fs::read(place(file)).map_err(DriverError::file("read", place(file)));
+        Ok((file.to_string(), pem.as_ref().map_or_else(kept, |pem| Ok(pem.secret().as_bytes().to_vec()))?))
+    };
+    let mut files = rendered.pems.iter().map(text).collect::<Result<Vec<_>, DriverError>>()?;
+    if !files.is_empty() {
+        files.push((LIST.to_owned(), rendered.certificates.clone().into_bytes()));
+    }
+    Ok(files)
+}
+
+/// The list of certificates on disk; empty where one of its files is not there, so that they are written anew.
+pub(crate) fn certificates(paths: &Paths) -> Result<String, DriverError> {
+    let list = read(&paths.certificates)?;
+    let facts = certificates::facts(&list);
+    let whole = certificates::files(&facts).keys().all(|file| {
+        let place = paths.certificates.with_file_name(file.to_string());
+        place.exists()
+    });
+    Ok(if whole { list } else { String::new() })
 }
 
 /// The configuration names the maps, and HAProxy refuses one that is not there, in a check too.
@@ -108,6 +137,7 @@ fn have_maps(paths: &Paths) -> Result<(), DriverError> {
     }
     let config = fs::read(&paths.config).ok();
     let maps = maps.map(|map| (name(map), fs::read(map).unwrap_or_default()));
+    // Without the certificates, which the next set brings: this one is read by a check alone.
     let files: Vec<_> = config.map(|text| (name(&paths.config), text)).into_iter().chain(maps).collect();
     let files: Vec<_> = files.iter().map(|(name, text)| (*name, text.as_slice())).collect();
     set(paths).stage(&files)?.place().map(drop)
@@ -141,8 +171,8 @@ pub fn refuse_foreign(paths: &Paths, rendered: &str) -> Result<(), DriverError> 
 /// not.
 pub async fn settle(launch: &Launch, limit: Duration) -> Result<bool, DriverError> {
     let paths = &launch.paths;
-    let (config, set, names) = (&paths.config, set(paths), names(paths));
-    set.mend(&names)?;
+    let (config, set) = (&paths.config, set(paths));
+    set.mend()?;
     if seal(config) != Seal::Missing && check(&launch.program, config, limit).await.is_ok() {
         return Ok(true);
     }
@@ -155,7 +185,7 @@ pub async fn settle(launch: &Launch, limit: Duration) -> Result<bool, DriverErro
         keep_edited(&paths.config)?;
     }
     tracing::warn!(file = %config.display(), "starting from the last good configuration: the current one does not pass");
-    set.fall_back(&names)?;
+    set.fall_back()?;
     Ok(true)
 }
 

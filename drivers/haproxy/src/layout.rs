@@ -6,6 +6,8 @@ use std::{collections::BTreeMap, fmt};
 use backchat_contract::{EndpointAddr, EndpointName, Protocol, Route, ServiceName, Weight};
 use serde::Serialize;
 
+use crate::certificates::Certificates;
+
 /// A backend's name: a service's own, or that of a spare (`bc-spare-07`).
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
 pub struct BackendName(ServiceName);
@@ -64,13 +66,16 @@ pub struct Layout {
     /// The host map.
     #[serde(skip)]
     pub routes: BTreeMap<Route, BackendName>,
+    /// What TLS is spoken by.
+    #[serde(skip)]
+    pub certificates: Certificates,
 }
 
 impl Layout {
     /// The layout of a fresh file: nothing but this many spares.
     pub fn empty(generation: u64, spares: usize) -> Self {
         let spares = (1..=spares).map(|n| (BackendName::spare(n), Backend::default()));
-        Self { generation, backends: spares.collect(), routes: BTreeMap::new() }
+        Self { generation, backends: spares.collect(), ..Self::default() }
     }
 
     /// Every server with its backend, sorted.

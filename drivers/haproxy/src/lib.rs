@@ -5,6 +5,7 @@
 mod access;
 mod apply;
 mod ask;
+pub mod certificates;
 pub mod check;
 pub mod config;
 mod connection;

@@ -14,6 +14,7 @@ use sight::Sight;
 
 use crate::{
     access,
+    certificates::Certificates,
     check::check,
     config::{Rendered, Renderer, located, render_by},
     files,
@@ -214,7 +215,8 @@ impl Managed {
     pub(crate) fn read_files(&self) -> Result<Files, DriverError> {
         let paths = self.paths();
         let (config, hosts, services) = (read(&paths.config)?, read(&paths.hosts)?, read(&paths.services)?);
-        Ok(Files { config, hosts, services, ..Files::default() })
+        let certificates = files::certificates(paths)?;
+        Ok(Files { config, hosts, services, certificates, ..Files::default() })
     }
 
     pub(crate) async fn old_workers(&self) -> usize {
@@ -229,8 +231,17 @@ impl Managed {
     /// Writes the files without a reload. Servers that HAProxy would not take stay out of them: what it refused
     /// at run time might keep it from starting. Whether it was done: not, where the operator's template was to blame
     /// and there is another to go on with.
-    pub(crate) async fn write(&mut self, plan: FilePlan, not_added: &[ServerPath]) -> Result<bool, DriverError> {
+    pub(crate) async fn write(
+        &mut self,
+        plan: FilePlan,
+        not_added: &[ServerPath],
+        held: &Certificates,
+    ) -> Result<bool, DriverError> {
         let mut layout = plan.layout;
+        // What HAProxy would not take might keep it from starting, too: the files keep what it has.
+        if !held.is_empty() {
+            layout.certificates.clone_from(held);
+        }
         for (name, backend) in &mut layout.backends {
             backend.servers.retain(|endpoint, _| !not_added.contains(&self.flavour.path(name, endpoint)));
         }

@@ -2,6 +2,7 @@
 //! it decides nothing.
 
 mod assemble;
+pub(crate) mod certificates;
 mod clock;
 
 use std::{
@@ -19,6 +20,7 @@ pub use assemble::assemble;
 pub use clock::Clock;
 
 use crate::{
+    certificates::CertFile,
     layout::{Admin, BackendName, Layout, ServerId},
     maps::MapEntry,
     protocol::{self, Info, MapFile, Query, ServerName, ServerPath},
@@ -90,6 +92,8 @@ pub struct Observed {
     pub files: Option<Files>,
     /// Workers that retire after a reload.
     pub old_workers: usize,
+    /// Whether it has a list of certificates of ours: it listens for TLS.
+    pub lists_certificates: bool,
 }
 
 /// How long what should serve is waited for: a newcomer that has not passed its first check, a server that HAProxy
@@ -123,6 +127,8 @@ pub struct Files {
     pub hosts: String,
     /// The services map.
     pub services: String,
+    /// The list of certificates; empty too where one of its files is not there.
+    pub certificates: String,
     /// What the configuration's last line says of it.
     pub seal: SealOnce,
 }
@@ -160,6 +166,7 @@ impl Observed {
         let service = |backend| self.layout.backends.get(backend).and_then(|b| b.service.clone());
         let routes = self.layout.routes.iter().filter_map(|(route, b)| Some((route.clone(), service(b)?)));
         desired.routes = routes.collect();
+        desired.certificates.clone_from(&self.layout.certificates);
         desired
     }
 }
@@ -226,6 +233,10 @@ pub struct Answers {
     pub generation: String,
     /// To [`Query::Structure`].
     pub structure: String,
+    /// To [`Query::CertList`].
+    pub certificates: String,
+    /// To [`Query::Cert`] of each that it names.
+    pub held: BTreeMap<CertFile, String>,
 }
 
 /// Asks everything there is to know. `info` was asked before, to see that this is not a worker on its way out.
@@ -242,6 +253,11 @@ pub async fn ask(session: &mut Session, flavour: &Flavour, info: String) -> Resu
         answers.services = session.ask(&Query::Map(services.clone())).await?;
         answers.generation = session.ask(&Query::Generation).await?;
         answers.structure = session.ask(&Query::Structure).await?;
+        answers.certificates = session.ask(&Query::CertList).await?;
+        for file in protocol::listed(&answers.certificates).unwrap_or_default() {
+            let held = session.ask(&Query::Cert(file.clone())).await?;
+            answers.held.insert(file, held);
+        }
     }
     Ok(answers)
 }

@@ -415,6 +415,8 @@ fn render(layout: &Layout, salt: u8) -> Rendered {
         config: seal(format!("{} {structure}\n{servers}", layout.generation)),
         hosts: maps::text(&maps::hosts(layout)),
         services: maps::text(&maps::services(layout)),
+        certificates: String::new(),
+        pems: BTreeMap::new(),
         structure,
     }
 }

@@ -7,6 +7,8 @@ use backchat_contract::DriverError;
 use backchat_template::check_run_folder;
 use serde::Serialize;
 
+use crate::certificates::LIST;
+
 /// Files and sockets of one HAProxy.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Paths {
@@ -16,6 +18,9 @@ pub struct Paths {
     pub hosts: PathBuf,
     /// The map from backend to the service it serves.
     pub services: PathBuf,
+    /// The list of certificates.
+    #[serde(skip)]
+    pub certificates: PathBuf,
     /// The runtime socket, admin level.
     pub socket: PathBuf,
     /// The master process's socket.
@@ -41,6 +46,7 @@ impl Paths {
             config: folder.join("haproxy.cfg"),
             hosts: folder.join("hosts.map"),
             services: folder.join("services.map"),
+            certificates: folder.join(LIST),
             socket: folder.join("haproxy.sock"),
             master: folder.join("master.sock"),
             pid: folder.join("haproxy.pid"),

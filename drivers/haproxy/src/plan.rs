@@ -3,6 +3,7 @@
 //! Endpoints, weights, drains, routes, and new services while spares last go by commands. What needs a reload is
 //! planned apart from them, so that a structure that is refused or held never holds an endpoint back.
 
+mod certificates;
 mod files;
 mod servers;
 mod target;
@@ -16,6 +17,7 @@ use backchat_template::{Template, unsealed};
 use serde::{Serialize, Serializer};
 
 use crate::{
+    certificates::{CertFile, Certificates},
     config::Rendered,
     layout::{BackendName, Layout},
     maps::{self, MapEntry},
@@ -65,6 +67,12 @@ pub struct Plan {
     pub structure: Option<StructurePlan>,
     /// What it waits for beside that.
     pub waits: Vec<String>,
+    /// The certificates that were read: they stay in the files where HAProxy would not take another.
+    #[serde(skip)]
+    pub held: Certificates,
+    /// Those that it has after the actions.
+    #[serde(skip)]
+    pub certificates: Certificates,
 }
 
 /// One thing to send.
@@ -74,6 +82,8 @@ pub enum Action {
     Run(Command),
     /// A map as a whole: prepared, filled, committed. The map before serves until the last of these.
     ReplaceMap(MapFile, Vec<MapEntry>),
+    /// What is done with a certificate, by commands of which none is sent where the one before it was refused.
+    Certificate(CertFile, Vec<Command>),
 }
 
 impl Action {
@@ -81,6 +91,7 @@ impl Action {
     pub fn commands(&self, version: MapVersion) -> Vec<Command> {
         match self {
             Self::Run(command) => vec![command.clone()],
+            Self::Certificate(_, commands) => commands.clone(),
             Self::ReplaceMap(map, entries) => {
                 let add = |piece| Command::AddMap(map.clone(), version, piece);
                 let mut commands = vec![Command::PrepareMap(map.clone())];
@@ -185,8 +196,10 @@ impl Planner<'_> {
         let (files, structure) = files::plan(self, desired, observed, &mut target, mode, &mut waits);
         let mut actions = servers::opening(self, observed, &target, &mut waits);
         actions.extend(self.map_actions(observed, &target));
+        actions.extend(certificates::actions(observed, &target));
         actions.extend(servers::closing(self, observed, &target, &mut waits));
-        let plan = Plan { actions, files, structure, ..Plan::default() };
+        let (held, certificates) = (observed.layout.certificates.clone(), target.layout.certificates.clone());
+        let plan = Plan { actions, files, structure, held, certificates, ..Plan::default() };
         if plan.is_empty() {
             return waited(waits);
         }

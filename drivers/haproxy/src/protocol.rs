@@ -4,22 +4,25 @@
 //! HAProxy takes almost anything (port 70000, a host name, `;` as the start of a second command), so nothing
 //! from outside reaches a command but through a type that was validated before.
 
+mod certs;
 mod query;
 mod reply;
 mod tables;
 
 use std::{fmt, path::Path};
 
-use backchat_contract::{DriverError, EndpointAddr, EndpointName, Weight};
+use backchat_contract::{DriverError, EndpointAddr, EndpointName, Pem, Weight};
 use backchat_template::{PLAIN, is_plain};
 use serde::{Serialize, Serializer};
 
 use crate::{
+    certificates::{CertFile, LIST},
     layout::{Admin, BackendName, ServerId},
     maps::MapEntry,
     options::ServerOptions,
 };
 
+pub use certs::{HeldCert, certificate, listed};
 pub use query::Query;
 pub use reply::{Outcome, judge, trim};
 pub use tables::{BackendRow, Info, ServerRow, backends, connections, info, map, servers, variable};
@@ -132,6 +135,20 @@ pub enum Command {
     AddMap(MapFile, MapVersion, Vec<MapEntry>),
     /// A version of a map becomes the map, at once.
     CommitMap(MapFile, MapVersion),
+    /// A place for a certificate, empty yet.
+    NewCert(CertFile),
+    /// What is to be there; not yet shown to anybody.
+    SetCert(CertFile, Pem),
+    /// It is shown from now on.
+    CommitCert(CertFile),
+    /// What was set and could not be committed is forgotten.
+    AbortCert(CertFile),
+    /// A certificate is for its names from now on.
+    ListCert(CertFile),
+    /// It is for no name any more.
+    UnlistCert(CertFile),
+    /// Its place goes.
+    DeleteCert(CertFile),
 }
 
 /// The most bytes of lines in one `add map`: with its command it must stay below 16,321, or HAProxy closes the
@@ -151,7 +168,16 @@ impl Command {
             | Self::Addr(server, _)
             | Self::ShutdownSessions(server)
             | Self::Delete(server) => Some(server),
-            Self::DynamicCookie(_) | Self::PrepareMap(_) | Self::AddMap(..) | Self::CommitMap(..) => None,
+            _ => None,
+        }
+    }
+
+    /// The command as it is sent: with the secret that [`Display`](fmt::Display), which people read, leaves out.
+    pub(crate) fn wire(&self) -> String {
+        match self {
+            // The empty line that ends a payload is the one behind its last.
+            Self::SetCert(_, pem) => format!("{self}\n{}", pem.secret()),
+            shown => shown.to_string(),
         }
     }
 }
@@ -180,6 +206,13 @@ impl fmt::Display for Command {
                 entries.iter().try_for_each(|entry| writeln!(f, "{entry}"))
             }
             Self::CommitMap(map, version) => write!(f, "commit map {version} {}", map.0),
+            Self::NewCert(file) => write!(f, "new ssl cert {file}"),
+            Self::SetCert(file, _) => write!(f, "set ssl cert {file} <<"),
+            Self::CommitCert(file) => write!(f, "commit ssl cert {file}"),
+            Self::AbortCert(file) => write!(f, "abort ssl cert {file}"),
+            Self::ListCert(file) => write!(f, "add ssl crt-list {LIST} {file}"),
+            Self::UnlistCert(file) => write!(f, "del ssl crt-list {LIST} {file}"),
+            Self::DeleteCert(file) => write!(f, "del ssl cert {file}"),
         }
     }
 }

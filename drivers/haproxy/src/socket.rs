@@ -60,8 +60,7 @@ impl Session {
 
     /// Sends a command and says what came of it. An error means that the answer is not known.
     pub async fn run(&mut self, command: &Command) -> Result<Outcome, DriverError> {
-        let text = command.to_string();
-        let answer = self.exchange(&text).await?;
+        let answer = self.exchange(&command.wire()).await?;
         Ok(judge(command, &answer))
     }
 

@@ -14,6 +14,7 @@ use crate::{
     layout::Layout,
     lines::{self, Kept},
     paths::Paths,
+    version::Http2,
 };
 
 /// What the operator says, and where things lie.
@@ -33,6 +34,10 @@ pub struct ConfigSettings {
     pub modules: Vec<PathBuf>,
     /// How each service is balanced.
     pub policies: Policies,
+    /// Where HTTPS comes in, once there is a certificate.
+    pub tls_listen: Vec<SocketAddr>,
+    /// How HTTP/2 is asked for.
+    pub http2: Http2,
     /// What a request for an unknown host or path is answered with: 404, Hipache's habit 400.
     pub no_route_status: u16,
     /// How long a worker may go on after a reload, in whole seconds, at least 1.
@@ -56,6 +61,8 @@ impl ConfigSettings {
             tcp_listen: Vec::new(),
             modules: Vec::new(),
             policies: Policies::default(),
+            tls_listen: Vec::new(),
+            http2: Http2::default(),
             no_route_status: 404,
             retire: Duration::from_secs(60),
             temp: None,
@@ -151,6 +158,13 @@ fn finish(
         &format!("{generation} {structure}"),
         "{{ generation }} {{ structure }}",
     )?;
+    if !settings.tls_listen.is_empty() && !layout.certificates.is_empty() {
+        settings.template.must_render_as(
+            &text,
+            &settings.paths.certificates.display().to_string(),
+            "sites[].certificate",
+        )?;
+    }
     if lines::are_in(&text) {
         let message = format!("no line of the template may begin with '{}'", lines::MARK.trim_end());
         return Err(DriverError::Check { file: settings.template.name.clone(), message });

@@ -2,15 +2,17 @@
 
 use std::{
     collections::BTreeSet,
+    path::PathBuf,
     time::{Duration, Instant},
 };
 
 use backchat_contract::{Desired, Driver, DriverError, EndpointId, Idle, Mode, PlanView, Plane, Report, Step, Trial};
-use backchat_template::{Memo, failpoint::point_async};
+use backchat_template::{Memo, failpoint::point_async, last_good, read};
 
 use crate::{
     config::{ConfigSettings, Renderer},
     following::Following,
+    keys,
     layout::Layout,
     lines::Kept,
     observe::Observed,
@@ -24,6 +26,8 @@ use crate::{
 pub struct NginxDriver {
     following: Following,
     runner: Runner,
+    /// Where certificates and their keys lie.
+    certificates: PathBuf,
     /// The check of a file, for people to read.
     check: String,
     /// What nginx took last, by the program's own template: see [`Planner::taken`]. Of somebody else's nothing, for the rest
@@ -44,8 +48,9 @@ impl NginxDriver {
         };
         let runner = Runner::managed(Managed::new(settings.launch()), settings.limits);
         let file = settings.config.paths.config.clone();
+        let certificates = settings.config.paths.certificates.clone();
         let following = Following::new(settings.config, file, settings.template_file.as_deref());
-        Self { runner, following, check, taken: None, kept: Memo::default(), told: false }
+        Self { runner, following, certificates, check, taken: None, kept: Memo::default(), told: false }
     }
 
     /// An nginx of somebody else's.
@@ -54,8 +59,9 @@ impl NginxDriver {
         let check = format!("{} -t -c {conf}", settings.attached.program);
         let file = settings.attached.include.clone();
         let runner = Runner::attached(settings.attached, settings.limits);
+        let certificates = settings.config.paths.certificates.clone();
         let following = Following::new(settings.config, file, settings.template_file.as_deref());
-        Self { runner, following, check, taken: None, kept: Memo::default(), told: false }
+        Self { runner, following, certificates, check, taken: None, kept: Memo::default(), told: false }
     }
 }
 
@@ -164,6 +170,7 @@ impl Driver for NginxDriver {
         if plan.fall_back {
             self.runner.fall_back().await?;
         }
+        keys::keep(&self.certificates, &plan.certificates).await?;
         let Some(reload) = plan.reload else {
             self.runner.write(&plan.text).await?;
             return Ok(Report::default());
@@ -178,6 +185,8 @@ impl Driver for NginxDriver {
             Some(template) => self.following.done(template, &load.text, loaded).await?,
             None => loaded.map(|()| true)?,
         };
+        let file = self.runner.file();
+        keys::sweep(&self.certificates, vec![read(file)?, read(&last_good(file))?]).await;
         let applied = if taken { reload.commands.len() } else { 0 };
         Ok(Report { applied, reloaded: taken, ..Report::default() })
     }

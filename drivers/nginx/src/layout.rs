@@ -4,7 +4,8 @@
 use std::collections::BTreeMap;
 
 use backchat_contract::{
-    Desired, Endpoint, EndpointAddr, EndpointId, EndpointName, EndpointState, Protocol, Route, ServiceName, Weight,
+    CertName, Certificate, Desired, Endpoint, EndpointAddr, EndpointId, EndpointName, EndpointState, Protocol, Route,
+    ServiceName, Weight,
 };
 use serde::Serialize;
 
@@ -16,6 +17,8 @@ pub struct Layout {
     /// Which service a host and path go to; only services that are here.
     #[serde(skip)]
     pub routes: BTreeMap<Route, ServiceName>,
+    /// What TLS is spoken by.
+    pub certificates: BTreeMap<CertName, Certificate>,
 }
 
 /// One service.
@@ -74,6 +77,7 @@ impl Layout {
         }
         let known = desired.routes.iter().filter(|(_, service)| layout.services.contains_key(*service));
         layout.routes = known.map(|(route, service)| (route.clone(), service.clone())).collect();
+        layout.certificates.clone_from(&desired.certificates);
         layout
     }
 
@@ -104,6 +108,7 @@ impl Layout {
         Desired {
             services: self.services.iter().map(|(name, s)| (name.clone(), service(s))).collect(),
             routes: self.routes.clone(),
+            certificates: self.certificates.clone(),
         }
     }
 
@@ -114,7 +119,7 @@ impl Layout {
         let service = |(name, service): (&ServiceName, &Service)| {
             (name.clone(), Service { protocol: service.protocol, servers: servers() })
         };
-        Self { services: self.services.iter().map(service).collect(), routes: self.routes.clone() }
+        Self { services: self.services.iter().map(service).collect(), ..self.clone() }
     }
 
     /// The server at this place.

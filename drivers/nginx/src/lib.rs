@@ -5,6 +5,7 @@
 
 pub mod access;
 pub mod ages;
+pub mod certificates;
 mod changeover;
 pub mod check;
 pub mod config;
@@ -12,6 +13,7 @@ pub mod control;
 mod driver;
 mod following;
 mod includes;
+pub mod keys;
 pub mod layout;
 pub mod lines;
 pub mod log;
@@ -32,6 +34,7 @@ mod sight;
 pub mod stream;
 pub mod titles;
 pub mod user;
+pub mod version;
 
 pub use backchat_template::Template;
 pub use driver::NginxDriver;

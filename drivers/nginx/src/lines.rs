@@ -8,6 +8,7 @@ use std::fmt::Write;
 use backchat_contract::{EndpointId, Protocol, Route, Weight, push_addr};
 use memchr::memmem;
 
+use crate::certificates;
 use crate::layout::{Admin, Layout, Server, Service};
 
 /// What each of these lines begins with.
@@ -57,6 +58,7 @@ pub fn print_set(generation: u64, structure: &str, layout: &Layout) -> String {
     for (Route { host, path }, service) in &layout.routes {
         line(&["route "], format_args!("{host} {path} {service}"));
     }
+    text.push_str(&certificates::print(&layout.certificates));
     text
 }
 
@@ -88,7 +90,7 @@ pub fn parse(file: &str) -> Option<Kept> {
                 let route = Route { host: host.parse().ok()?, path: path.parse().ok()? };
                 kept.layout.routes.insert(route, service.parse().ok()?);
             }
-            _ => return None,
+            _ => certificates::read(&mut kept.layout.certificates, &words)?,
         }
     }
     Some(kept)

@@ -16,6 +16,7 @@ use backchat_contract::{Desired, DriverError};
 use crate::{
     check::{self, Call},
     config::{ConfigSettings, Rendered, located, render},
+    keys,
     layout::Layout,
 };
 
@@ -32,6 +33,7 @@ pub async fn check(config: &ConfigSettings, program: &str, set: &Desired, limit:
     let folder = &config.paths.folder;
     let config = ConfigSettings { temp: Some(folder.join("temp")), ..config.clone() };
     let text = rendered(&config, set)?.text;
+    keys::keep(&config.paths.certificates, &set.certificates).await?;
     let checked = if config.is_include {
         part(folder, program, ("", &text), limit).await
     } else {

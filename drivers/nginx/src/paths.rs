@@ -20,6 +20,9 @@ pub struct Paths {
     pub pid: PathBuf,
     /// What nginx says of errors.
     pub log: PathBuf,
+    /// The folder of certificates and their keys.
+    #[serde(skip)]
+    pub certificates: PathBuf,
 }
 
 impl Paths {
@@ -38,6 +41,7 @@ impl Paths {
             control: folder.join("nginx.sock"),
             pid: folder.join("nginx.pid"),
             log: folder.join("nginx.log"),
+            certificates: folder.join("certificates"),
         })
     }
 }

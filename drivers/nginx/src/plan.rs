@@ -13,7 +13,7 @@ use backchat_contract::{
 use backchat_template::{Template, hash};
 use serde::Serialize;
 
-use crate::{control::Running, layout::Layout, lines::effective, observe::Observed};
+use crate::{certificates::Certificates, control::Running, layout::Layout, lines::effective, observe::Observed};
 
 /// What planning needs to know beside the desired and the observed.
 pub struct Planner<'a> {
@@ -54,6 +54,9 @@ pub struct Plan {
     /// What the file was rendered by; the driver's to say.
     #[serde(skip)]
     pub template: Option<Arc<Template>>,
+    /// The certificates that the file names, with their keys.
+    #[serde(skip)]
+    pub certificates: Certificates,
 }
 
 /// A reload.
@@ -149,6 +152,7 @@ impl Planner<'_> {
             waits: Vec::new(),
             read: observed.look.running.clone(),
             template: None,
+            certificates: layout.certificates.clone(),
         })
     }
 
@@ -170,6 +174,7 @@ impl Planner<'_> {
             waits: Vec::new(),
             read: observed.look.running.clone(),
             template: None,
+            certificates: layout.certificates.clone(),
         })
     }
 

@@ -9,8 +9,10 @@ use std::{fmt::Write, net::SocketAddr, path::PathBuf, sync::Arc, time::Duration}
 
 use backchat_contract::{AccessLog, DriverError, Policies};
 use backchat_nginx::{
+    certificates::{self, Certificates},
     lines::{self, MARK},
     paths::Paths,
+    version::Http2,
 };
 use backchat_template::{Template, hash, seal};
 use context::Context;
@@ -32,6 +34,12 @@ pub struct ConfigSettings {
     pub listen: Vec<SocketAddr>,
     /// How each service is balanced.
     pub policies: Policies,
+    /// Where HTTPS comes in, once there is a certificate.
+    pub tls_listen: Vec<SocketAddr>,
+    /// How HTTP/2 is asked for.
+    pub http2: Http2,
+    /// What TLS is spoken by: no part of the table, for a reload alone changes it.
+    pub certificates: Certificates,
     /// Modules to load, in this order; none where Lua is built in.
     pub modules: Vec<PathBuf>,
     /// Worker processes; one for each processor where it is not said.
@@ -58,6 +66,9 @@ impl ConfigSettings {
             is_include: false,
             listen,
             policies: Policies::default(),
+            tls_listen: Vec::new(),
+            http2: Http2::default(),
+            certificates: Certificates::new(),
             modules: Vec::new(),
             workers: None,
             no_route_status: 404,
@@ -84,6 +95,8 @@ pub struct Kept {
     pub generation: u64,
     /// The hash that nginx answers too.
     pub structure: String,
+    /// What TLS is spoken by.
+    pub certificates: Certificates,
     /// The table.
     pub table: Table,
 }
@@ -136,6 +149,13 @@ pub(crate) fn head(settings: &ConfigSettings, room: u64, generation: u64) -> Res
         &format!("{generation} {structure}"),
         "{{ generation }} {{ structure }}",
     )?;
+    if !settings.tls_listen.is_empty() && !settings.certificates.is_empty() {
+        settings.template.must_render_as(
+            &text,
+            &settings.paths.certificates.display().to_string(),
+            "sites[].certificate",
+        )?;
+    }
     if lines::are_in(&text) {
         let message = format!("no line of the template may begin with '{}'", MARK.trim_end());
         return Err(DriverError::Check { file: settings.template.name.clone(), message });
@@ -145,6 +165,7 @@ pub(crate) fn head(settings: &ConfigSettings, room: u64, generation: u64) -> Res
     }
     // Writing to a string does not fail.
     let _ = writeln!(text, "{MARK}set {generation} {structure}");
+    text += &certificates::print(&settings.certificates);
     Ok(Rendered { text, structure })
 }
 
@@ -165,8 +186,15 @@ pub(crate) fn with_table(head: &Rendered, table: &Table) -> Rendered {
 pub fn parse(file: &str) -> Option<Kept> {
     let mut lines = file.lines().filter_map(|line| line.strip_prefix(MARK));
     let (generation, structure) = lines.next()?.strip_prefix("set ")?.split_once(' ')?;
-    let text = lines.fold(String::new(), |text, line| text + line + "\n");
+    let mut known = Certificates::new();
+    let mut text = String::new();
+    for line in lines {
+        if certificates::read(&mut known, &line.split(' ').collect::<Vec<_>>()).is_none() {
+            text.extend([line, "\n"]);
+        }
+    }
     Some(Kept {
+        certificates: known,
         generation: generation.parse().ok()?,
         structure: structure.to_owned(),
         table: table::decode(&text).ok()?,
@@ -180,7 +208,8 @@ pub(crate) fn located(
     error: &DriverError,
 ) -> Option<DriverError> {
     let DriverError::Check { file, message } = error else { return None };
-    let Kept { generation, structure, .. } = parse(text)?;
+    let Kept { generation, structure, certificates, .. } = parse(text)?;
+    let settings = &ConfigSettings { certificates, ..settings.clone() };
     let context = Context::new(settings, room, generation, &structure);
     let (file, message) = settings.template.blame(&context, text, (file, message));
     Some(DriverError::Check { file, message })

@@ -2,14 +2,18 @@
 
 use std::{
     collections::BTreeSet,
+    path::PathBuf,
     time::{Duration, Instant},
 };
 
 use backchat_contract::{
     Desired, Driver, DriverError, EndpointId, EndpointState, Idle, Mode, PlanView, Plane, Refusal, Report, Step, Trial,
 };
-use backchat_nginx::runner::{Load, Managed, Runner};
-use backchat_template::{Memo, failpoint::point_async};
+use backchat_nginx::{
+    keys,
+    runner::{Load, Managed, Runner},
+};
+use backchat_template::{Memo, failpoint::point_async, last_good, read};
 
 use crate::{
     admin::{Admin, Pushed},
@@ -29,6 +33,8 @@ pub struct OpenrestyDriver {
     admin: Admin,
     /// What the file was read to say last: ten thousand servers are not read again where it is the same.
     kept: Memo<Option<Kept>>,
+    /// Where certificates and their keys lie.
+    certificates: PathBuf,
     /// The check of a file, for people to read.
     check: String,
     /// Whether the end of the data plane was told already: once is enough until somebody has looked.
@@ -42,8 +48,9 @@ impl OpenrestyDriver {
         let check = format!("{} -t -c {}", settings.program, staged.display());
         let runner = Runner::managed(Managed::new(settings.launch()), settings.limits).endpoints_flow();
         let admin = Admin::new(&settings.config.paths.control)?;
+        let certificates = settings.config.paths.certificates.clone();
         let following = Following::new(settings.config, settings.template_file.as_deref());
-        Ok(Self { runner, admin, following, kept: Memo::default(), check, told: false })
+        Ok(Self { runner, admin, following, certificates, kept: Memo::default(), check, told: false })
     }
 
     /// An OpenResty of somebody else's, or his nginx with the Lua module.
@@ -52,8 +59,9 @@ impl OpenrestyDriver {
         let check = format!("{} -t -c {conf}", settings.attached.program);
         let runner = Runner::attached(settings.attached, settings.limits).endpoints_flow();
         let admin = Admin::new(&settings.config.paths.control)?;
+        let certificates = settings.config.paths.certificates.clone();
         let following = Following::new(settings.config, settings.template_file.as_deref());
-        Ok(Self { runner, admin, following, kept: Memo::default(), check, told: false })
+        Ok(Self { runner, admin, following, certificates, kept: Memo::default(), check, told: false })
     }
 
     /// What became of a push, in the report; whether it is served.
@@ -124,6 +132,7 @@ impl Driver for OpenrestyDriver {
     fn plan(&self, desired: &Desired, observed: &Observed, mode: Mode) -> Step<Plan> {
         let aside = self.runner.aside();
         let by = |config: &ConfigSettings, is_last: bool| {
+            let config = &with_certificates(config, desired);
             let render = |table: &Table, room, generation| self.following.render(config, table, room, generation);
             let planner = Planner { file: self.runner.file(), aside: &aside, check: &self.check, render: &render };
             if is_last { Ok(planner.plan(desired, observed, mode)) } else { planner.try_plan(desired, observed, mode) }
@@ -140,6 +149,7 @@ impl Driver for OpenrestyDriver {
     ) -> Result<Step<Plan>, DriverError> {
         let aside = self.runner.aside();
         self.following.plan_by(trial, |config| {
+            let config = &with_certificates(config, desired);
             let render = |table: &Table, room, generation| self.following.render(config, table, room, generation);
             let planner = Planner { file: self.runner.file(), aside: &aside, check: &self.check, render: &render };
             planner.try_plan(desired, observed, mode)
@@ -181,6 +191,7 @@ impl Driver for OpenrestyDriver {
         if plan.fall_back {
             self.runner.fall_back().await?;
         }
+        keys::keep(&self.certificates, &plan.certificates).await?;
         // A set that nobody serves is nothing to start from.
         if let Some(text) = plan.write.filter(|_| served) {
             self.runner.write(&text).await?;
@@ -188,11 +199,14 @@ impl Driver for OpenrestyDriver {
         if let Some(reload) = plan.reload {
             let structure = reload.structure.clone();
             let load = Load { text: reload.text.clone(), generation: reload.generation, structure, is_checked: true };
-            let loaded = self.runner.load(&load).await;
+            // On the heap: it is large, and rare.
+            let loaded = Box::pin(self.runner.load(&load)).await;
             report.reloaded = match &plan.template {
                 Some(template) => self.following.done(template, &reload, loaded).await?,
                 None => loaded.map(|()| true)?,
             };
+            let file = self.runner.file();
+            keys::sweep(&self.certificates, vec![read(file)?, read(&last_good(file))?]).await;
             report.applied += if report.reloaded { reload.commands.len() } else { 0 };
         }
         Ok(report)
@@ -231,4 +245,8 @@ impl Driver for OpenrestyDriver {
     async fn stop(&mut self, deadline: Duration) -> Result<(), DriverError> {
         self.runner.stop(deadline).await
     }
+}
+
+fn with_certificates(config: &ConfigSettings, desired: &Desired) -> ConfigSettings {
+    ConfigSettings { certificates: desired.certificates.clone(), ..config.clone() }
 }

@@ -8,7 +8,7 @@ use std::{
 };
 
 use backchat_contract::{Desired, DriverError, Mode, Step, Structure, Trial};
-use backchat_nginx::runner::Look;
+use backchat_nginx::{certificates::Certificates, runner::Look};
 use backchat_template::{Template, Templates};
 
 use crate::{
@@ -35,6 +35,7 @@ pub(crate) struct Following {
 #[derive(Debug)]
 struct Head {
     template: Template,
+    certificates: Certificates,
     room: u64,
     generation: u64,
     rendered: Arc<Rendered>,
@@ -62,14 +63,16 @@ impl Following {
 
     fn head(&self, config: &ConfigSettings, room: u64, generation: u64) -> Result<Arc<Rendered>, DriverError> {
         let mut heads = self.heads.lock().unwrap_or_else(PoisonError::into_inner);
-        let same =
-            |head: &&Head| (head.room, head.generation) == (room, generation) && head.template == config.template;
+        let same = |head: &&Head| {
+            let by = (&head.template, &head.certificates) == (&config.template, &config.certificates);
+            by && (head.room, head.generation) == (room, generation)
+        };
         if let Some(head) = heads.iter().find(same) {
             return Ok(Arc::clone(&head.rendered));
         }
         let rendered = Arc::new(config::head(config, room, generation)?);
-        let template = config.template.clone();
-        heads.push_front(Head { template, room, generation, rendered: Arc::clone(&rendered) });
+        let (template, certificates) = (config.template.clone(), config.certificates.clone());
+        heads.push_front(Head { template, certificates, room, generation, rendered: Arc::clone(&rendered) });
         heads.truncate(HEADS);
         Ok(rendered)
     }
@@ -85,7 +88,7 @@ impl Following {
         let Some(kept) = config::parse(if file.is_empty() { empty } else { &file }) else {
             return Observed::of(Look { file, ..Look::default() }, None);
         };
-        let settings = self.newest();
+        let settings = ConfigSettings { certificates: kept.certificates.clone(), ..self.newest() };
         // How much shared memory the file gives stands in what the template makes of it.
         let least = room(&kept.table);
         let gives = |room: &u64| {
@@ -132,6 +135,8 @@ impl Following {
     pub(crate) async fn judge(&mut self, observed: &Observed) {
         let Self { config, templates, .. } = self;
         let runs = |template: &Template, _| {
+            let Desired { certificates, .. } = observed.live();
+            let config = ConfigSettings { certificates, ..config.clone() };
             let table = Table { version: 1, set: observed.live() };
             let room = room(&table).max(observed.room());
             let rendered = render(&config.by(template), &table, room, observed.generation())?;

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use backchat_contract::{Desired, EndpointId, Idle};
-use backchat_nginx::{control::Running, runner::Look};
+use backchat_nginx::{certificates::Certificates, control::Running, runner::Look};
 use backchat_template::Memo;
 
 use crate::{
@@ -63,6 +63,19 @@ impl Observed {
 
     /// What is served; where nobody says, what the file says is the best that there is.
     pub fn live(&self) -> Desired {
+        Desired { certificates: self.certificates(), ..self.served() }
+    }
+
+    /// What TLS is spoken by: by the file that is running.
+    fn certificates(&self) -> Certificates {
+        let before = || if self.behind { config::parse(&self.look.last_good) } else { None };
+        before()
+            .map(|kept| kept.certificates)
+            .or_else(|| Some(self.kept.as_ref()?.certificates.clone()))
+            .unwrap_or_default()
+    }
+
+    fn served(&self) -> Desired {
         let pushed = self.state.as_ref().and_then(|state| state.table.as_ref());
         let kept = || self.kept.as_ref().filter(|_| self.state.is_none()).map(|kept| &kept.table);
         pushed.or_else(kept).map(|table| table.set.clone()).unwrap_or_default()

@@ -3,7 +3,10 @@
 use std::time::Duration;
 
 use backchat_contract::{Desired, DriverError};
-use backchat_nginx::offline::{part, whole};
+use backchat_nginx::{
+    keys,
+    offline::{part, whole},
+};
 
 use crate::{
     config::{ConfigSettings, Rendered, located, render, room},
@@ -15,6 +18,7 @@ use crate::{
 /// The set as a file, by the settings' template. Pure.
 pub fn rendered(config: &ConfigSettings, set: &Desired) -> Result<Rendered, DriverError> {
     let table = table(set);
+    let config = &ConfigSettings { certificates: set.certificates.clone(), ..config.clone() };
     render(config, &table, room(&table), 1)
 }
 
@@ -29,6 +33,7 @@ pub async fn check(
     let folder = &config.paths.folder;
     let config = ConfigSettings { temp: Some(folder.join("temp")), ..config.clone() };
     let text = rendered(&config, set)?.text;
+    keys::keep(&config.paths.certificates, &set.certificates).await?;
     let checked = if config.is_include {
         let head: Vec<_> = modules.iter().map(|module| format!("load_module {};\n", module.display())).collect();
         part(folder, program, (&head.concat(), &text), limit).await

@@ -7,8 +7,10 @@ mod words;
 
 use std::{path::Path, sync::Arc, time::Duration};
 
-use backchat_contract::{Change, Desired, DriverError, FileChange, Idle, Mode, PlanView, Step, Structure, diff};
-use backchat_nginx::{control::Running, lines::effective};
+use backchat_contract::{
+    Change, Desired, DriverError, FileChange, Idle, Mode, PlanView, Step, Structure, diff, diff_by_way_of,
+};
+use backchat_nginx::{certificates::Certificates, control::Running, lines::effective};
 use backchat_template::Template;
 use serde::Serialize;
 
@@ -54,6 +56,9 @@ pub struct Plan {
     /// What the file was rendered by; the driver's to say.
     #[serde(skip)]
     pub template: Option<Arc<Template>>,
+    /// The certificates that the file names, with their keys.
+    #[serde(skip)]
+    pub certificates: Certificates,
 }
 
 /// A push.
@@ -158,7 +163,7 @@ impl Planner<'_> {
         let room = room(table).max(observed.room());
         let now = (self.render)(table, room, observed.generation())?;
         let blocked = self.edited(observed).filter(|_| mode.structure != Structure::Forced);
-        let why = words::why(observed, &now.structure, room);
+        let why = words::why(observed, &now.structure, room, &plan.certificates);
         if why.is_none() && now.text == observed.look.file {
             return Ok(None);
         }
@@ -215,13 +220,14 @@ impl Planner<'_> {
 
 /// What is to be served, under its number.
 fn begin(desired: &Desired, observed: &Observed) -> (Table, Plan) {
-    let wanted = part(desired);
+    let Desired { certificates, .. } = desired.clone();
+    let wanted = Desired { certificates: Certificates::new(), ..part(desired) };
     let live = observed.state.as_ref().and_then(|state| state.table.as_ref());
     let table = match live {
         Some(live) if live.set == wanted => live.clone(),
         _ => Table { version: observed.next_version(), set: wanted },
     };
-    (table, Plan { read: observed.look.running.clone(), ..Plan::default() })
+    (table, Plan { read: observed.look.running.clone(), certificates, ..Plan::default() })
 }
 
 /// The push, beside what becomes of the file.
@@ -229,7 +235,13 @@ fn finish(observed: &Observed, table: &Table, mut plan: Plan, waits: Option<Wait
     // Where it has no chance of fitting, the reload that makes room brings it.
     plan.push = push(observed, table).filter(|push| plan.reload.is_none() || push.fits());
     if plan.push.is_some() || plan.write.is_some() || plan.reload.is_some() {
-        plan.changes = diff(&observed.live(), &table.set);
+        let live = observed.live();
+        let wanted = Desired { certificates: plan.certificates.clone(), ..table.set.clone() };
+        plan.changes = if plan.reload.is_some() {
+            diff(&live, &wanted)
+        } else {
+            diff_by_way_of(&live, &Desired { certificates: live.certificates.clone(), ..wanted.clone() }, &wanted)
+        };
         if let Some(push) = &mut plan.push {
             push.command = words::command(&plan.changes, table.version);
         }

@@ -87,19 +87,37 @@ impl FileSet {
     }
 
     /// Brings back the places that somebody removed.
-    pub fn mend(&self, names: &[&str]) -> Result<(), DriverError> {
-        let gone = |name: &&&str| fs::symlink_metadata(self.folder.join(name)).is_err();
-        let kept = |name: &&&str| self.sets().join(CURRENT).join(name).exists();
-        names.iter().filter(gone).filter(kept).try_for_each(|name| self.link(OsStr::new(name)))
+    pub fn mend(&self) -> Result<(), DriverError> {
+        let gone = |name: &&OsString| fs::symlink_metadata(self.folder.join(name)).is_err();
+        self.current().iter().filter(gone).try_for_each(|name| self.link(name))
     }
 
     /// Puts the last good set back in the place of the current one.
-    pub fn fall_back(&self, names: &[&str]) -> Result<(), DriverError> {
+    pub fn fall_back(&self) -> Result<(), DriverError> {
         let Some(good) = self.target(LAST_GOOD) else {
             return Err(DriverError::file("read", self.sets().join(LAST_GOOD))(io::ErrorKind::NotFound.into()));
         };
         self.point_to(CURRENT, &good)?;
-        names.iter().try_for_each(|name| self.link(OsStr::new(name)))
+        self.link_all()
+    }
+
+    /// The files of the current set.
+    fn current(&self) -> Vec<OsString> {
+        let entries = fs::read_dir(self.sets().join(CURRENT)).into_iter().flatten().flatten();
+        entries.map(|entry| entry.file_name()).collect()
+    }
+
+    /// Makes a link at the place of each file of the current set, and takes away those that lead nowhere any more.
+    fn link_all(&self) -> Result<(), DriverError> {
+        self.current().iter().try_for_each(|name| self.link(name))?;
+        for entry in fs::read_dir(&self.folder).into_iter().flatten().flatten() {
+            let (name, path) = (entry.file_name(), entry.path());
+            if self.is_linked(&name) && !path.exists() {
+                // One that stays leads nowhere, and the next set tries again.
+                let _ = fs::remove_file(path);
+            }
+        }
+        Ok(())
     }
 
     fn sets(&self) -> PathBuf {
@@ -241,7 +259,8 @@ impl StagedSet {
         self.new = None;
         point("files:placed");
         let placed = PlacedSet { set, before };
-        let synced = sync_folder(&placed.set.sets().join(CURRENT));
+        let linked = placed.set.link_all();
+        let synced = linked.and_then(|()| sync_folder(&placed.set.sets().join(CURRENT)));
         if let Err(error) = synced {
             // It may or may not last: the one before is known to.
             placed.roll_back()?;
@@ -270,6 +289,9 @@ impl PlacedSet {
             None => fs::remove_file(&link).map_err(DriverError::file("remove", &link))?,
         }
         sync_folder(&link)?;
+        if self.before.is_some() {
+            self.set.link_all()?;
+        }
         self.set.sweep();
         Ok(())
     }

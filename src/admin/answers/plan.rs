@@ -214,6 +214,7 @@ impl Change {
             ChangeKind::Endpoint => "endpoint",
             ChangeKind::Route => "route",
             ChangeKind::Service => "service",
+            ChangeKind::Certificate => "certificate",
         };
         let action = match c.action {
             Action::Add => "add",

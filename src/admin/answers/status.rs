@@ -71,6 +71,12 @@ pub struct Status {
     pub flapping: Vec<Flapping>,
     /// What members said that was not taken.
     pub rejections: Vec<Rejection>,
+    /// What TLS is spoken by.
+    #[serde(default)]
+    pub certificates: Vec<Certificate>,
+    /// Files that should hold certificates and do not, why, and what holds meanwhile.
+    #[serde(default)]
+    pub certificate_errors: Vec<String>,
     /// The last apply.
     pub last_apply: Option<LastApply>,
     /// What an agent offers, and whether it may get requests.
@@ -211,6 +217,8 @@ impl Status {
             held: Vec::new(),
             flapping: Vec::new(),
             rejections: Vec::new(),
+            certificates: Vec::new(),
+            certificate_errors: Vec::new(),
             last_apply: None,
             checks: Vec::new(),
         }
@@ -246,10 +254,50 @@ impl Status {
             held: s.held.iter().map(Hold::from).collect(),
             flapping: s.flapping.iter().map(Flapping::from).collect(),
             rejections: s.rejections.iter().map(Rejection::from).collect(),
+            certificates: certificates(s, now),
+            certificate_errors: s.certificate_troubles.clone(),
             last_apply: s.last_apply.as_ref().map(|apply| LastApply::new(apply, now)),
             ..self
         }
     }
+}
+
+/// A certificate that is shown, or should be.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Certificate {
+    /// By what it is told apart: its file's name.
+    pub name: String,
+    /// The hosts that it is for.
+    pub hosts: Vec<String>,
+    /// SHA-256 over its chain, in hexadecimal digits.
+    pub fingerprint: String,
+    /// When it expires (RFC 3339).
+    pub expires: String,
+    /// Whole days until then; `None` where it has expired.
+    pub days_left: Option<u64>,
+    /// Whether it is shown for names that no other is for.
+    pub default: bool,
+    /// Whether the data plane was read to show this very one.
+    pub live: bool,
+    /// Whether it expires soon, or has.
+    pub ends: bool,
+}
+
+/// Those that should be shown, and those that are shown yet.
+fn certificates(s: &model::Status, now: SystemTime) -> Vec<Certificate> {
+    let live = s.live.certificates.iter().filter(|(name, _)| !s.desired.certificates.contains_key(*name));
+    let all = s.desired.certificates.iter().chain(live);
+    let one = |(name, c): (&model::CertName, &model::Certificate)| Certificate {
+        name: name.to_string(),
+        hosts: c.names.iter().map(ToString::to_string).collect(),
+        fingerprint: c.fingerprint.to_string(),
+        expires: humantime::format_rfc3339_seconds(c.expires()).to_string(),
+        days_left: model::days_left(c, now),
+        default: c.default,
+        live: s.live.certificates.get(name).is_some_and(|live| live.fingerprint == c.fingerprint),
+        ends: c.expires() < now + model::SOON,
+    };
+    all.map(one).collect()
 }
 
 /// By hand, at members that live.

@@ -1,5 +1,7 @@
 //! The lines of `status`: ok, warn, HELD, FAIL.
 
+mod certificates;
+
 use std::fmt::Write;
 
 use super::{age, count, paint, safe};
@@ -49,6 +51,7 @@ pub(in crate::cli) fn lines(s: &Status) -> Vec<Line> {
         lines.extend(s.access_log.iter().map(|why| Line::new(Mark::Fail, "access log", why.clone())));
         lines.extend(s.blocked.iter().map(|why| edited(why, s.waiting.as_deref())));
     }
+    lines.extend(certificates::lines(s));
     lines.extend(s.checks.iter().filter_map(check));
     let down = |name: &String| Line::new(Mark::Warn, "service", format!("{name}: no endpoint answers, so it is 503"));
     lines.extend(s.services_down.iter().map(down));

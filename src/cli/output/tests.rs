@@ -104,7 +104,7 @@ fn set(services: Vec<(&str, Service)>, routes: &[(&str, &str, &str)]) -> Arc<Des
         (route, service.parse().unwrap())
     };
     let services = services.into_iter().map(|(name, s)| (name.parse().unwrap(), s)).collect();
-    Arc::new(Desired { services, routes: routes.iter().map(route).collect() })
+    Arc::new(Desired { services, routes: routes.iter().map(route).collect(), ..Desired::default() })
 }
 
 fn held() -> Held {

@@ -8,6 +8,7 @@ use serde::Serialize;
 
 use super::{ConfigSettings, access::Access};
 use crate::{
+    certificates::LIST,
     layout::{Admin, Backend, BackendName, Layout, Server, ServerId},
     paths::Paths,
     policy,
@@ -29,6 +30,9 @@ pub(super) struct Context<'a> {
     no_route_status: u16,
     listen: &'a [SocketAddr],
     canaries: Vec<String>,
+    /// None until there is a certificate: HAProxy would not start.
+    tls_listen: &'a [SocketAddr],
+    certificate_list: &'static str,
     stats_listen: Option<SocketAddr>,
     tcp_listen: Vec<TcpListenView>,
     http_backends: Vec<BackendView<'a>>,
@@ -98,6 +102,8 @@ impl<'a> Context<'a> {
             no_route_status: settings.no_route_status,
             listen: &settings.listen,
             canaries: policy::canaries(&settings.policies),
+            tls_listen: if layout.certificates.is_empty() { &[] } else { &settings.tls_listen },
+            certificate_list: LIST,
             stats_listen: settings.stats_listen,
             tcp_listen: tcp_listen(settings, layout),
             http_backends: of(Protocol::Http),
@@ -120,7 +126,7 @@ fn tcp_listen(settings: &ConfigSettings, layout: &Layout) -> Vec<TcpListenView> 
 /// What the operator says of it, and of its servers.
 fn policy(settings: &ConfigSettings, name: &BackendName, backend: &Backend) -> Vec<String> {
     let said = settings.policies.get(name.service());
-    let mut lines = policy::lines(name.service(), said, backend.protocol, None);
+    let mut lines = policy::lines(name.service(), said, backend.protocol, settings.https_port());
     let options = policy::options(said, &settings.server_options);
     if options != settings.server_options {
         lines.push(format!("default-server {options}"));

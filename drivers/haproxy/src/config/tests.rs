@@ -6,6 +6,7 @@ use backchat_contract::{EndpointName, Protocol, Route, ServicePolicy};
 use proptest::prelude::*;
 
 use super::*;
+use crate::certificates::tests::certificate;
 use crate::layout::{Admin, Backend, BackendName, Server, ServerId};
 
 fn settings() -> ConfigSettings {
@@ -55,6 +56,7 @@ fn layout() -> Layout {
             (route("db.example.com", "/"), BackendName::from(&"db".parse::<ServiceName>().unwrap())),
         ]
         .into(),
+        ..Layout::default()
     }
 }
 
@@ -86,8 +88,28 @@ fn what_a_template_gets_is_documented() {
     let db = layout.backends.get_mut(&BackendName::from(&"db".parse::<ServiceName>().unwrap())).unwrap();
     db.servers.insert("db1".parse().unwrap(), server(7, "10.0.0.4:5432", Admin::Ready));
     layout.backends.remove(&BackendName::spare(2));
+    settings.tls_listen.push("0.0.0.0:443".parse().unwrap());
+    layout.certificates.insert("www.example.com".parse().unwrap(), certificate("www", true));
     let context = Context::new(&settings, &layout, Generation::Is(layout.generation), "bb4c39e3ec0521b5");
     backchat_template::documented::check(include_str!("../../../../templates/README.md"), "HAProxy", &context);
+}
+
+/// Only once there is a certificate: HAProxy would not start without.
+#[test]
+fn tls_needs_a_certificate() {
+    let mut settings = settings();
+    settings.tls_listen = vec!["0.0.0.0:443".parse().unwrap(), "[::]:443".parse().unwrap()];
+    let without = render(&settings, &layout()).unwrap();
+    assert_eq!(without, render(&super::tests::settings(), &layout()).unwrap());
+    let certificates = [("www.example.com", certificate("www", true)), ("api.example.com", certificate("api", false))];
+    let certificates = certificates.map(|(name, certificate)| (name.parse().unwrap(), certificate)).into();
+    let rendered = render(&settings, &Layout { certificates, ..layout() }).unwrap();
+    let tls = |line: &&str| ["ssl", "path", "Proto"].iter().any(|word| line.contains(word));
+    let lines: Vec<_> = rendered.config.lines().filter(tls).collect();
+    insta::assert_snapshot!("tls", lines.join("\n"));
+    insta::assert_snapshot!("certificates", rendered.certificates);
+    assert_eq!(rendered.pems.len(), 3);
+    assert!(!format!("{rendered:?}").contains("PRIVATE KEY"));
 }
 
 #[test]

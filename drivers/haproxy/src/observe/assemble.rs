@@ -7,7 +7,7 @@ use std::{
 
 use backchat_contract::{DriverError, EndpointAddr, Protocol, ServiceName, Weight};
 
-use super::{Answers, Files, Flavour, Leaving, Observed};
+use super::{Answers, Files, Flavour, Leaving, Observed, certificates};
 use crate::{
     layout::{Admin, Backend, BackendName, Server, ServerId},
     maps::{self, MapEntry},
@@ -39,6 +39,8 @@ pub fn assemble(answers: &Answers, flavour: &Flavour, files: Option<Files>) -> R
         Flavour::Attached => named_after_services(&backends),
     };
     observed.layout.routes = observed.hosts.iter().filter_map(MapEntry::as_route).collect();
+    observed.layout.certificates = certificates::live(answers, files.as_ref(), None);
+    observed.lists_certificates = protocol::listed(&answers.certificates).is_some();
     observed.files = files;
     for row in &servers {
         place(&mut observed, flavour, &used, row);

@@ -2,10 +2,10 @@
 
 use std::{path::PathBuf, sync::Arc, time::Duration};
 
-use backchat_contract::{Desired, DriverError, FileChange, Mode, ServiceName, Structure};
+use backchat_contract::{Desired, DriverError, FileChange, Mode, Structure};
 use backchat_template::Template;
 
-use super::{FilePlan, Planner, StructurePlan, Target, Wait, runtime, structural};
+use super::{FilePlan, Planner, StructurePlan, Target, Wait, certificates, runtime, structural};
 use crate::{
     config::Rendered,
     layout::Layout,
@@ -149,6 +149,7 @@ impl By<'_> {
             (&self.paths.config, &self.disk.config, &rendered.config),
             (&self.paths.hosts, &self.disk.hosts, &rendered.hosts),
             (&self.paths.services, &self.disk.services, &rendered.services),
+            (&self.paths.certificates, &self.disk.certificates, &rendered.certificates),
         ];
         files.into_iter().filter(|(_, old, new)| old != new)
     }
@@ -159,7 +160,7 @@ fn need(observed: &Observed, target: &Target, rendered: &Rendered) -> Option<Str
     let Some(live) = &observed.structure else { return Some("haproxy does not run a configuration of ours".into()) };
     let mut whys = Vec::new();
     if *live != rendered.structure {
-        whys.push("settings or template changed".to_owned());
+        whys.push(changed(observed, target).to_owned());
     }
     if !target.unplaced.is_empty() {
         whys.push(format!("no backend for {}", names(&target.unplaced)));
@@ -167,11 +168,24 @@ fn need(observed: &Observed, target: &Target, rendered: &Rendered) -> Option<Str
     if !target.mismatched.is_empty() {
         whys.push(format!("another backend for {}", names(&target.mismatched)));
     }
+    let large = certificates::too_large(observed, target);
+    if observed.lists_certificates && !large.is_empty() {
+        whys.push(format!("too large for the runtime socket: certificate {}", names(&large)));
+    }
     (!whys.is_empty()).then(|| whys.join(", "))
 }
 
+/// What else than a service may make another structure.
+fn changed(observed: &Observed, target: &Target) -> &'static str {
+    match (observed.lists_certificates, target.layout.certificates.is_empty()) {
+        (false, false) => "certificates to listen with",
+        (true, true) => "no certificate to listen with",
+        _ => "settings or template changed",
+    }
+}
+
 /// The first few names; the rest as a number.
-fn names(services: &[ServiceName]) -> String {
+fn names(services: &[impl ToString]) -> String {
     let shown = services.iter().take(5).map(ToString::to_string).collect::<Vec<_>>().join(", ");
     match services.len().saturating_sub(5) {
         0 => shown,

@@ -46,6 +46,7 @@ fn some(desired: &Desired, flavour: &Flavour) -> Desired {
     if attached {
         // What they speak there is the backend's to say.
         part.services.values_mut().for_each(|service| service.protocol = Protocol::default());
+        part.certificates.clear();
     }
     part
 }
@@ -82,6 +83,7 @@ pub fn runtime(desired: &Desired, observed: &Observed, flavour: &Flavour, polici
     }
     target.layout.routes = routes(desired, &placed, &backends);
     target.layout.backends = backends;
+    target.layout.certificates.clone_from(&desired.certificates);
     target
 }
 
@@ -121,6 +123,7 @@ fn laid_out(
         placed.insert(service.clone(), name);
     }
     layout.routes = routes(desired, &placed, &layout.backends);
+    layout.certificates.clone_from(&desired.certificates);
     layout
 }
 

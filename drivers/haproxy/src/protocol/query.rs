@@ -3,6 +3,7 @@
 use std::fmt;
 
 use super::MapFile;
+use crate::certificates::{CertFile, LIST};
 
 /// A question.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -21,6 +22,10 @@ pub enum Query {
     Generation,
     /// The fingerprint of that rendering without its servers.
     Structure,
+    /// Which certificates are for some name.
+    CertList,
+    /// What one of them is.
+    Cert(CertFile),
 }
 
 impl fmt::Display for Query {
@@ -34,6 +39,8 @@ impl fmt::Display for Query {
             Self::Map(map) => write!(f, "show map {}", map.0),
             Self::Generation => f.write_str("get var proc.backchat_gen"),
             Self::Structure => f.write_str("get var proc.backchat_structure"),
+            Self::CertList => write!(f, "show ssl crt-list {LIST}"),
+            Self::Cert(file) => write!(f, "show ssl cert {file}"),
         }
     }
 }

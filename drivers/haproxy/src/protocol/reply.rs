@@ -36,6 +36,12 @@ pub fn judge(command: &Command, reply: &str) -> Outcome {
         // A server that is gone is what was asked for: somebody else was quicker.
         Command::Delete(_) => matches!(reply, "[6]: Server deleted." | "[3]: No such server."),
         Command::Addr(..) => reply.strip_prefix("[4]: ").is_some_and(addr_changed),
+        // One that an earlier push left half-made is as good.
+        Command::NewCert(_) => reply.starts_with("[5]: New empty") || reply.contains("already exists"),
+        Command::SetCert(..) => reply.starts_with("[5]: Transaction "),
+        Command::CommitCert(_) | Command::ListCert(_) => reply.ends_with("Success!"),
+        Command::UnlistCert(_) | Command::DeleteCert(_) => reply.starts_with("[5]: ") && reply.contains("deleted"),
+        Command::AbortCert(_) => reply.starts_with("[5]: ") || reply.contains("No ongoing transaction"),
         Command::PrepareMap(_) => {
             let version = reply.strip_prefix("[6]: New version created: ").and_then(|n| n.parse().ok());
             return version.map_or_else(|| Outcome::Refused(refusal()), |n| Outcome::Prepared(MapVersion(n)));

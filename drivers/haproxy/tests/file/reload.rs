@@ -1,6 +1,6 @@
 //! Reloads: without loss, confirmed, and taken back where they fail.
 
-use std::{fs, process::Command, time::Duration};
+use std::{collections::BTreeMap, fs, process::Command, time::Duration};
 
 use backchat_contract::DriverError;
 use backchat_haproxy::{
@@ -38,6 +38,8 @@ impl Rig {
             config: read(&paths.config),
             hosts: read(&paths.hosts),
             services: read(&paths.services),
+            certificates: String::new(),
+            pems: BTreeMap::new(),
             structure: String::new(),
         }
     }

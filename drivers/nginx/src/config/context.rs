@@ -13,11 +13,13 @@ use serde::Serialize;
 use super::ConfigSettings;
 use crate::{
     access::Access,
+    certificates::{Site, names, sites},
     layout::{Layout, Server, Service},
     names::upstream,
     paths::Paths,
     policy::{Pool, Words, pool, tcp_words, words},
     routes::{Routes, Table, escaped},
+    version::Http2,
 };
 
 /// A connection takes some 500 bytes in each worker, used or not.
@@ -38,6 +40,12 @@ pub(super) struct Context<'a> {
     tcp_listen: Vec<TcpListenView>,
     /// Services that speak bytes alone and have a listener.
     tcp_services: Vec<ServiceView<'a>>,
+    /// Where HTTPS comes in; none until there is a certificate.
+    tls_listen: &'a [SocketAddr],
+    /// Whether HTTP/2 is a parameter of `listen`, or else a directive.
+    http2_by_listen: bool,
+    /// The servers that there have to be.
+    sites: Vec<Site>,
     /// Where bodies too long for memory are kept; none where nginx was built to keep them.
     temp: Option<&'a Path>,
     max_descriptors: u64,
@@ -59,6 +67,7 @@ pub(super) struct Context<'a> {
 struct Hashes {
     map_entries: usize,
     variables: usize,
+    server_names: usize,
     bucket: usize,
 }
 
@@ -98,6 +107,11 @@ impl<'a> Context<'a> {
         structure: &'a str,
     ) -> Self {
         let routes = Routes::of(layout, if settings.is_include { Table::Theirs } else { Table::Ours });
+        let sites = if settings.is_include {
+            Vec::new()
+        } else {
+            sites(&settings.listen, &settings.tls_listen, &layout.certificates, &settings.paths.certificates)
+        };
         let http = layout.services.iter().filter(|(_, s)| s.protocol == Protocol::Http);
         let serves = |name: &ServiceName| {
             layout.services.get(name).is_some_and(|service| service.servers.values().any(Server::serves))
@@ -110,6 +124,8 @@ impl<'a> Context<'a> {
             modules: &settings.modules,
             tcp_listen: tcp_listen(settings, layout),
             tcp_services: tcp_services(settings, layout),
+            tls_listen: if layout.certificates.is_empty() { &[] } else { &settings.tls_listen },
+            http2_by_listen: settings.http2 == Http2::Listen,
             temp: settings.temp.as_deref(),
             max_descriptors: settings.max_descriptors,
             max_connections: settings.max_descriptors.min(MAX_CONNECTIONS),
@@ -118,7 +134,8 @@ impl<'a> Context<'a> {
             services: http.map(|(name, service)| view(settings, name, service)).collect(),
             pool: pool(&settings.policies, serves),
             access: settings.access.as_ref().map(Access::new),
-            hashes: Hashes::of(&routes),
+            hashes: Hashes::of(&routes, &sites),
+            sites,
             routes,
         }
     }
@@ -126,11 +143,16 @@ impl<'a> Context<'a> {
 
 impl Hashes {
     /// nginx tries sizes up to these until all fits; too small is a warning and a slow table, or no table at all.
-    fn of(routes: &Routes) -> Self {
+    fn of(routes: &Routes, sites: &[Site]) -> Self {
         let entries = routes.hosts.len().max(routes.wildcards.len()).max(routes.named.len());
         let variables = routes.paths.len() + routes.shorter.len();
         // A host of 253 bytes, a pointer, a length, an end.
-        Self { map_entries: table(entries), variables: table(variables), bucket: 512 }
+        Self {
+            map_entries: table(entries),
+            variables: table(variables),
+            server_names: table(names(sites)),
+            bucket: 512,
+        }
     }
 }
 
@@ -173,7 +195,7 @@ fn view<'a>(settings: &ConfigSettings, name: &'a ServiceName, service: &'a Servi
     let serve = service.servers.iter().filter(|(_, server)| server.serves());
     let servers = Rows::new(&SERVER, serve.map(|(name, server)| row(name, server)));
     let upstream = upstream(name);
-    let policy = words(&settings.policies, name, &upstream, None);
+    let policy = words(&settings.policies, name, &upstream, settings.tls_listen.first().map(SocketAddr::port));
     ServiceView { name, pattern: escaped(&upstream), policy, upstream, zone: zone(servers.len()), servers }
 }
 

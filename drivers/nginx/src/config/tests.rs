@@ -58,13 +58,39 @@ fn what_a_template_gets_is_documented() {
     };
     let file = PathBuf::from("/var/log/backchat/access.log").try_into().unwrap();
     let access = Some(AccessLog { file, format: "%h %{service}x %B".parse().unwrap() });
-    check_documented("nginx", &ConfigSettings { access, ..settings }, "eu");
+    let tls_listen = vec!["0.0.0.0:443".parse().unwrap()];
+    check_documented("nginx", &ConfigSettings { access, tls_listen, ..settings }, "eu");
 }
 
 #[test]
 fn what_the_template_of_an_include_gets_is_documented() {
     let settings = ConfigSettings { is_include: true, ..settings() };
     check_documented("nginx of somebody else's", &settings, "a-region-whose-name-is-long-enough-for-this");
+}
+
+const CERTIFICATES: &str = "\
+#bc certificate api.example.com 4d1f7b6ac0d0c1d0a1b2c3d4e5f60718293a4b5c6d7e8f900112233445566778 4057d68badd19c94fa4b64e29c1f1dd24a42b3db 1798934400 -
+#bc host api.example.com api.example.com
+#bc certificate www.example.com b94d27b9934d3e08a52e52d7da7dabfac484efe37a5380ee9088f7ace2efcde9 211e737cf92a5717ef5dbf7713bad57c3d4eba12 1798934400 default
+#bc host www.example.com *.example.com
+#bc host www.example.com www.example.com
+";
+
+#[test]
+fn a_file_with_certificates() {
+    let layout = lines::parse(&format!("#bc set 1 0\n{CERTIFICATES}")).unwrap().layout;
+    let tls_listen = vec!["0.0.0.0:443".parse().unwrap(), "[::]:443".parse().unwrap()];
+    let settings = ConfigSettings { tls_listen, ..settings() };
+    let tls = |text: &str| {
+        let is = |line: &&str| ["ssl", "listen ", "http2", "server_name"].iter().any(|word| line.contains(word));
+        text.lines().filter(is).fold(String::new(), |all, line| all + line + "\n")
+    };
+    insta::assert_snapshot!(tls(&render(&settings, &layout, 1).unwrap().text));
+    let newer = ConfigSettings { http2: Http2::Directive, ..settings.clone() };
+    let text = render(&newer, &layout, 1).unwrap().text;
+    assert_eq!((text.matches("        http2 on;\n").count(), text.contains("ssl http2")), (2, false));
+    let without = render(&settings, &Layout::default(), 1).unwrap();
+    assert_eq!(without, render(&super::tests::settings(), &Layout::default(), 1).unwrap());
 }
 
 /// One layout for both, but for how long the name of a domain is.
@@ -87,7 +113,8 @@ fn check_documented(part: &str, settings: &ConfigSettings, domain: &str) {
 #bc route web.<ip>.nip.io / web
 "
     );
-    let layout = lines::parse(&text).unwrap().layout;
+    let certificates = if settings.is_include { "" } else { CERTIFICATES };
+    let layout = lines::parse(&(text + certificates)).unwrap().layout;
     let db = ServicePolicy { balance: Balance::LeastConn, retries: Some(1), ..ServicePolicy::DEFAULT };
     let policies = backchat_contract::paper::policies();
     let policies = policies.iter().map(|(service, policy)| (service.clone(), policy.clone()));

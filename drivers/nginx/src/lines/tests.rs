@@ -67,7 +67,7 @@ fn words() -> impl Strategy<Value = Layout> {
     (services, routes).prop_map(|(services, routes)| {
         let name = |index: prop::sample::Index| services.keys().nth(index.index(services.len())).unwrap().clone();
         let routes = routes.into_iter().map(|(host, path, index)| (Route { host, path }, name(index))).collect();
-        Layout { services, routes }
+        Layout { services, routes, ..Layout::default() }
     })
 }
 

@@ -52,6 +52,7 @@ fn differences(live: &Layout, next: &Layout) -> Vec<String> {
         names(not_in(live_services, next_services), "gone: ", ""),
         names(respoken.map(|(name, _)| name.clone()).collect(), "another protocol for ", ""),
         routes,
+        (live.certificates != next.certificates).then(|| "certificates changed".to_owned()),
     ]
     .into_iter()
     .flatten()

@@ -5,7 +5,12 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use backchat_nginx::{access::Access, paths::Paths};
+use backchat_nginx::{
+    access::Access,
+    certificates::{Site, names, sites},
+    paths::Paths,
+    version::Http2,
+};
 use serde::Serialize;
 
 use super::ConfigSettings;
@@ -37,6 +42,14 @@ pub(super) struct Context<'a> {
     listen: &'a [SocketAddr],
     /// How services are balanced.
     policy: View,
+    /// Where HTTPS comes in; none until there is a certificate.
+    tls_listen: &'a [SocketAddr],
+    /// Whether HTTP/2 is a parameter of `listen`, or else a directive.
+    http2_by_listen: bool,
+    /// The servers that there have to be.
+    sites: Vec<Site>,
+    /// Room for their names in nginx's table.
+    server_names: usize,
     /// Modules to load; none where Lua is built in.
     modules: &'a [PathBuf],
     /// A number, or `auto`.
@@ -64,13 +77,22 @@ struct Dicts {
 impl<'a> Context<'a> {
     /// All of it.
     pub(super) fn new(settings: &'a ConfigSettings, room: u64, generation: u64, structure: &'a str) -> Self {
+        let sites = if settings.is_include {
+            Vec::new()
+        } else {
+            sites(&settings.listen, &settings.tls_listen, &settings.certificates, &settings.paths.certificates)
+        };
         Self {
             generation,
             structure,
             balancer: settings.balancer.trim_end(),
             paths: &settings.paths,
             listen: &settings.listen,
-            policy: view(&settings.policies, UPSTREAM, None),
+            policy: view(&settings.policies, UPSTREAM, settings.tls_listen.first().map(SocketAddr::port)),
+            tls_listen: if settings.certificates.is_empty() { &[] } else { &settings.tls_listen },
+            http2_by_listen: settings.http2 == Http2::Listen,
+            server_names: (names(&sites) * 4).next_power_of_two().max(2048),
+            sites,
             modules: &settings.modules,
             workers: settings.workers.map_or_else(|| "auto".into(), |workers| workers.to_string()),
             temp: settings.temp.as_deref(),

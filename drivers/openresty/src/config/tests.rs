@@ -47,7 +47,8 @@ fn the_table_changes_no_structure_and_is_read_back() {
     let after = render(&ours(), &table(4, 2), 16_384, 5).unwrap();
     assert_eq!(before.structure, after.structure);
     assert_eq!(Seal::of(&after.text), Seal::Whole);
-    let kept = Kept { generation: 5, structure: after.structure, table: table(4, 2) };
+    let kept =
+        Kept { generation: 5, structure: after.structure, certificates: Certificates::new(), table: table(4, 2) };
     assert_eq!(parse(&after.text), Some(kept));
     let effective = |text: &str| text.split("\n#bc ").next().unwrap().to_owned();
     assert_eq!(effective(&before.text), effective(&after.text));
@@ -72,6 +73,31 @@ fn settings_change_the_structure() {
     );
 }
 
+/// Those of nginx's example.
+fn certificates() -> Certificates {
+    let mut known = Certificates::new();
+    for line in [
+        "certificate api.example.com 4d1f7b6ac0d0c1d0a1b2c3d4e5f60718293a4b5c6d7e8f900112233445566778 \
+         4057d68badd19c94fa4b64e29c1f1dd24a42b3db 1798934400 -",
+        "host api.example.com api.example.com",
+        "certificate www.example.com b94d27b9934d3e08a52e52d7da7dabfac484efe37a5380ee9088f7ace2efcde9 \
+         211e737cf92a5717ef5dbf7713bad57c3d4eba12 1798934400 default",
+        "host www.example.com *.example.com",
+        "host www.example.com www.example.com",
+    ] {
+        backchat_nginx::certificates::read(&mut known, &line.split(' ').collect::<Vec<_>>()).unwrap();
+    }
+    known
+}
+
+#[test]
+fn certificates_are_kept_beside_the_table() {
+    let settings = ConfigSettings { certificates: certificates(), ..ours() };
+    let text = render(&settings, &table(2, 1), 16_384, 1).unwrap().text;
+    let kept = parse(&text).unwrap();
+    assert_eq!((kept.certificates, kept.table), (certificates(), table(2, 1)));
+}
+
 /// The page on templates has each field, and an example of it that is true.
 #[test]
 fn what_a_template_gets_is_documented() {
@@ -81,6 +107,8 @@ fn what_a_template_gets_is_documented() {
         modules: modules.map(|name| Path::new("/usr/lib/nginx/modules").join(name)).into(),
         temp: Some("/run/backchat/proxy/temp".into()),
         policies: policies(),
+        tls_listen: vec!["0.0.0.0:443".parse().unwrap()],
+        certificates: certificates(),
         ..ours()
     };
     let context = Context::new(&settings, 16_384, 42, "bb4c39e3ec0521b5");

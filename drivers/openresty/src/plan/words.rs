@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 
 use backchat_contract::{Action, Change, ChangeKind};
+use backchat_nginx::certificates::Certificates;
 
 use crate::observe::Observed;
 
@@ -25,7 +26,9 @@ fn listed(shown: &[String], all: usize) -> String {
 pub(super) fn command(changes: &[Change], version: u64) -> String {
     // Where endpoints of a service change, they speak for it.
     let told: BTreeSet<&str> = changes.iter().filter_map(|change| Some(change.id.split_once('/')?.0)).collect();
-    let said = changes.iter().filter(|change| change.kind != ChangeKind::Service || !told.contains(&*change.id));
+    // Certificates are no part of the table.
+    let pushed = changes.iter().filter(|change| change.kind != ChangeKind::Certificate);
+    let said = pushed.filter(|change| change.kind != ChangeKind::Service || !told.contains(&*change.id));
     let said: Vec<&Change> = said.collect();
     let shown = said.iter().take(SHOWN).map(|change| format!("{} {}", sign(change.action), change.id));
     let what = match said.len() {
@@ -44,12 +47,13 @@ fn sign(action: Action) -> char {
 }
 
 /// Why only a reload can bring what is wanted; `None` where a push does.
-pub(super) fn why(observed: &Observed, structure: &str, room: u64) -> Option<String> {
+pub(super) fn why(observed: &Observed, structure: &str, room: u64, certificates: &Certificates) -> Option<String> {
     let why = match observed.structure() {
         None => "openresty does not run a configuration of ours".to_owned(),
         Some(_) if observed.look.distrusted => "somebody else has reloaded it from another file".to_owned(),
         Some(live) if live == structure => return None,
         Some(_) if room > observed.room() => format!("shared memory of {} KiB, {room} needed", observed.room()),
+        Some(_) if observed.live().certificates != *certificates => "certificates changed".to_owned(),
         Some(_) => "settings or template changed".to_owned(),
     };
     Some(why)

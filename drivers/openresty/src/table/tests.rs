@@ -79,7 +79,7 @@ fn sets() -> impl Strategy<Value = Desired> {
             let route = Route { host: host.parse().unwrap(), path: path.parse().unwrap() };
             (route, named[to.index(named.len())].parse().unwrap())
         });
-        Desired { services: services.collect(), routes: routes.collect() }
+        Desired { services: services.collect(), routes: routes.collect(), ..Desired::default() }
     })
 }
 

@@ -41,6 +41,10 @@ fn row(c: &Change) -> Row {
         }
         ("route", _) => Row { sign, id: format!("route {id}"), addr: None, what: target(c) + waits(c), why },
         ("service", _) => Row { sign, id: format!("service {id}"), addr: None, what: speaks(c) + waits(c), why },
+        ("certificate", _) => {
+            let what = format!(" {}", holds(&before, &after)) + waits(c);
+            Row { sign, id: format!("certificate {id}"), addr: None, what, why }
+        }
         // Of what was refused nothing is told but its name; a record as a whole is `record`.
         _ => Row { sign, id, addr: None, what: String::new(), why },
     }
@@ -103,6 +107,24 @@ fn speaks(c: &Change) -> String {
     match (c.action.as_str(), &c.before, &c.after) {
         ("update", Some(before), Some(after)) => format!("{} → {}", safe(before), safe(after)),
         _ => String::new(),
+    }
+}
+
+/// Of a certificate: until when it holds, and whether it is the default, as `expires a → b` where that changes.
+fn holds(before: &[String], after: &[String]) -> String {
+    let (Some(old), Some(new)) = (before.first(), after.first()) else {
+        return [before, after].concat().join("  ");
+    };
+    let until = if old == new {
+        format!("{new}, renewed")
+    } else {
+        format!("{old} → {}", new.strip_prefix("expires ").unwrap_or(new))
+    };
+    match (before.get(1), after.get(1)) {
+        (None, Some(_)) if old == new => format!("{new}, now the default"),
+        (None, Some(_)) => format!("{until}, now the default"),
+        (Some(_), None) => format!("{until}, no longer the default"),
+        _ => until,
     }
 }
 

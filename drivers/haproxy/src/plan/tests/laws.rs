@@ -42,7 +42,7 @@ fn desired() -> impl Strategy<Value = Desired> {
     let routes = btree_map(route, (0u8..5).prop_map(|n| parsed(format!("s{n}"))), 0..4);
     (services, routes).prop_map(|(services, mut routes)| {
         routes.retain(|_, s| services.get(s).is_some_and(|s| s.protocol == Protocol::Http));
-        Desired { services, routes }
+        Desired { services, routes, ..Desired::default() }
     })
 }
 

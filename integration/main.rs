@@ -17,6 +17,7 @@ mod scenes;
 mod schema;
 mod signal;
 mod simulator;
+mod spellings;
 
 #[path = "bench/figures.rs"]
 mod figures;

@@ -3,6 +3,7 @@
 //! Every field is a type that needs no second look. Pure: what the host says comes in as `Host`.
 //! It must not know clap or files.
 
+mod access;
 mod agent;
 mod common;
 mod host;
@@ -14,10 +15,11 @@ mod tls;
 
 use std::net::SocketAddr;
 
+pub use access::Access;
 pub use agent::Agent;
 pub use common::{Common, KeySource, Log};
 pub use host::Host;
-pub use lb::{Access, AttachedNginx, Lb, Managed, OnExit, OpenrestyMode, PlanFormat, Plane, Run};
+pub use lb::{AttachedNginx, Lb, Managed, OnExit, OpenrestyMode, PlanFormat, Plane, Run};
 pub use tls::Tls;
 
 use crate::{

@@ -131,6 +131,8 @@ pub(crate) async fn one_line_a_request<R: Logs>() {
             // Rotation by cutting: what was written is gone, what follows is written on.
             1 => {
                 logged.line(&["/n1x9"]).await;
+                // What an engine says of its own reload is said elsewhere.
+                assert!(logged.text().lines().all(|line| line.starts_with("GET /")), "{}", logged.text());
                 std::fs::File::create(logged.bench.rig.folder().join("access.log")).unwrap();
             }
             _ => {}

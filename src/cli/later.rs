@@ -12,7 +12,6 @@ const LB: &[&str] = &["lb"];
 /// Flags by the commands they will belong to, and what to do meanwhile.
 const FLAGS: &[(&[&str], &[&str], &str)] = &[
     (BOTH, &["--event-handler"], "ask 'backchat members --format json'"),
-    (LB, &["--tcp-listen"], "only HTTP is served, at --listen"),
     (LB, &["--hipache"], "an unknown host is answered 404, a service without endpoints 503"),
 ];
 

@@ -111,7 +111,6 @@ mod tests {
             "agent --stop-signal NONSENSE",
             "agent --restart sometimes",
             "lb -- sleep",
-            "agent --tcp-listen 0.0.0.0:1=db",
             "apply-me",
         ]));
     }
@@ -121,7 +120,6 @@ mod tests {
         insta::assert_snapshot!(check(&[
             "agent --event-handler x",
             "lb --event-handler x",
-            "lb --tcp-listen 0.0.0.0:1=db",
             "lb --hipache",
             "event x",
             "keys list",

@@ -11,13 +11,13 @@ pub use crate::config::{OnExit, OpenrestyMode, PlanFormat};
 use backchat_contract::{Policies, TcpListen};
 
 use super::{
-    Common, Error, Host,
+    Access, Common, Error, Host,
     services::policies,
     tls::{self, Tls},
 };
 use crate::{
     config::{self, Bind, DriverName, Text, plain},
-    model::{LogFormat, MagicDomain, ServiceName},
+    model::{MagicDomain, ServiceName},
     source::Uri,
 };
 
@@ -54,15 +54,6 @@ pub struct Lb {
     pub guard_window: Duration,
     /// The longest time in which a member that comes and goes is held down; zero: never.
     pub hold_down: Duration,
-}
-
-/// The access log.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Access {
-    /// The file.
-    pub file: PathBuf,
-    /// What a line says.
-    pub format: LogFormat,
 }
 
 /// The data plane.
@@ -214,7 +205,7 @@ impl Lb {
             guard_window: span(own.guard_window, Duration::from_secs(10)),
             hold_down: span(own.hold_down, Duration::from_secs(300)),
             services: services(&own)?,
-            access: access(&own)?,
+            access: Access::new(&own)?,
             tls: tls::tls(&own, &common, host)?,
             plane: plane(own)?,
             common,
@@ -263,30 +254,6 @@ fn sources(sources: Vec<Uri>, gossip: bool) -> Result<Vec<Uri>, Error> {
         Some((_, uri)) => Err(Error::Flags(format!("--source {uri}: given twice"))),
         None => Ok(sources),
     }
-}
-
-/// Only a listener of ours has lines of ours.
-fn access(own: &config::LbOwn) -> Result<Option<Access>, Error> {
-    let refuse = |text: &str| Err(Error::Flags(text.into()));
-    let Some(file) = own.access_log.clone() else {
-        return if own.access_log_format.is_some() {
-            refuse("--access-log-format goes with --access-log FILE")
-        } else {
-            Ok(None)
-        };
-    };
-    if own.attach.unwrap_or(false) {
-        if own.driver.unwrap_or_default() == DriverName::Haproxy {
-            return refuse("--access-log: an attached HAProxy has a log of its own, which its own configuration says");
-        }
-        if own.listen.is_none() {
-            return refuse(
-                "--access-log needs --listen here: without a listener of ours, the log is that of your own server",
-            );
-        }
-    }
-    let format = own.access_log_format.clone().map(|Text(format)| format).unwrap_or_default();
-    Ok(Some(Access { file, format }))
 }
 
 /// Where another driver's program is says nothing of this one: an environment may name them all.

@@ -41,6 +41,8 @@ pub(crate) struct Managed {
     /// Its processes as the last step saw them.
     seen: Sight,
     restarts: Restarts,
+    /// Why the access log was not written to its file at the last look.
+    astray: Option<String>,
 }
 
 impl Managed {
@@ -60,6 +62,7 @@ impl Managed {
             worker: None,
             seen: Sight::default(),
             restarts: Restarts::default(),
+            astray: None,
         })
     }
 
@@ -112,6 +115,7 @@ impl Managed {
         self.templates.look(Instant::now()).await;
         // Each step comes by here. A log that cannot be trimmed is no reason not to serve.
         let _ = log::trim(self.paths());
+        self.tell_strays();
         if self.process.as_ref().is_some_and(Process::is_running) {
             return self.stopped_worker().map_or(Ok(false), Err);
         }
@@ -129,9 +133,6 @@ impl Managed {
         let (pid, said) = (process.pid(), master::live(self.paths()).await);
         self.process = Some(process);
         self.seen = self.sight();
-        if let Some(why) = self.strays() {
-            tracing::warn!(why, "access log");
-        }
         match said {
             Ok((version, generation)) => tracing::info!(pid, version, generation, "{how}"),
             Err(error) => tracing::warn!(pid, %error, "{how}, and its runtime socket does not answer"),
@@ -142,6 +143,15 @@ impl Managed {
     /// Why the access log is not written to its file, where it is not.
     pub(crate) fn strays(&self) -> Option<String> {
         access::strays(self.process.as_ref()?.pid(), self.launch.access.as_ref()?)
+    }
+
+    /// The same for the log, once for each reason.
+    fn tell_strays(&mut self) {
+        let now = self.strays();
+        if let Some(why) = now.as_ref().filter(|_| now != self.astray) {
+            tracing::warn!(why, "the access log goes elsewhere");
+        }
+        self.astray = now;
     }
 
     /// How often it had ended, and another took its place.

@@ -214,6 +214,15 @@ fn structure_that_waits_is_held_and_says_how_it_goes_on() {
 }
 
 #[test]
+fn an_access_log_that_goes_elsewhere_is_a_failure() {
+    let mut astray = Status { rejections: Vec::new(), ..status() };
+    astray.plane.access_log = Some("haproxy, pid 7, writes to /a.log.1, not to /a.log".into());
+    let text = shown(&astray);
+    let line = "FAIL  access log  haproxy, pid 7, writes to /a.log.1, not to /a.log";
+    assert!(text.lines().any(|said| said == line) && text.ends_with("bad\n"), "{text}");
+}
+
+#[test]
 fn an_agent_has_no_data_plane() {
     let mut alone = snapshot();
     alone.synced = false;

@@ -6,6 +6,7 @@
 mod bench;
 pub(crate) mod client;
 mod endpoints;
+mod h3;
 mod haproxy;
 mod life;
 mod nginx;

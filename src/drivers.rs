@@ -8,7 +8,7 @@ use std::{
 };
 
 use backchat_contract::DriverError;
-use backchat_haproxy::{AttachedSettings, HaproxyDriver, Template};
+use backchat_haproxy::{AttachedSettings, HaproxyDriver, Template, quic::Quic};
 use backchat_nginx::{NginxDriver, version::Http2};
 use backchat_openresty::OpenrestyDriver;
 pub use backchat_template::read_template;
@@ -70,9 +70,12 @@ fn haproxy_settings(wanted: &Managed<'_>, spares: usize) -> Result<backchat_hapr
         paths,
         wanted.listen.to_vec(),
     );
-    let config = ConfigSettings { tls_listen: wanted.tls_listen.to_vec(), ..config };
+    let program = wanted.program.display().to_string();
+    // Where nobody asks for it, the program is not asked either.
+    let quic = if wanted.tls_listen.is_empty() { Quic::No } else { Quic::of(&program) };
+    let config = ConfigSettings { tls_listen: wanted.tls_listen.to_vec(), quic, ..config };
     Ok(ManagedSettings {
-        program: wanted.program.display().to_string(),
+        program,
         spares,
         template_file: wanted.template.filter(|_| !wanted.rehearsal).map(absolute).transpose()?,
         ..ManagedSettings::new(config)

@@ -26,6 +26,7 @@ pub mod plan;
 mod probe;
 pub mod process;
 pub mod protocol;
+pub mod quic;
 pub mod routes;
 mod settings;
 pub mod socket;

@@ -11,6 +11,7 @@ use crate::{
     certificates::LIST,
     layout::{Admin, Backend, BackendName, Layout, Server, ServerId},
     paths::Paths,
+    quic::Quic,
 };
 
 /// Descriptors that HAProxy may use; it derives its connection limit from them.
@@ -29,6 +30,9 @@ pub(super) struct Context<'a> {
     listen: &'a [SocketAddr],
     /// None until there is a certificate: HAProxy would not start.
     tls_listen: &'a [SocketAddr],
+    /// The same for QUIC; none where this HAProxy has none.
+    quic_listen: Vec<String>,
+    limited_quic: bool,
     certificate_list: &'static str,
     stats_listen: Option<SocketAddr>,
     tcp_listen: Vec<TcpListenView>,
@@ -91,6 +95,8 @@ impl<'a> Context<'a> {
             no_route_status: settings.no_route_status,
             listen: &settings.listen,
             tls_listen: if layout.certificates.is_empty() { &[] } else { &settings.tls_listen },
+            quic_listen: quic_listen(settings, layout),
+            limited_quic: settings.quic == Quic::Limited,
             certificate_list: LIST,
             stats_listen: settings.stats_listen,
             tcp_listen: tcp_listen(settings, layout),
@@ -98,6 +104,17 @@ impl<'a> Context<'a> {
             tcp_backends: of(Protocol::Tcp),
         }
     }
+}
+
+fn quic_listen(settings: &ConfigSettings, layout: &Layout) -> Vec<String> {
+    if layout.certificates.is_empty() || settings.quic == Quic::No {
+        return Vec::new();
+    }
+    settings
+        .tls_listen
+        .iter()
+        .map(|addr| format!("{}@{addr}", if addr.is_ipv4() { "quic4" } else { "quic6" }))
+        .collect()
 }
 
 /// A listener whose service speaks HTTP gets no backend: HAProxy would refuse the whole file for it, and what

@@ -19,8 +19,8 @@ pub(crate) async fn get(to: SocketAddr, host: &str, trusted: &Certificate) -> St
         let mut control = connection.open_uni().await.unwrap();
         control.write_all(&[0, 4, 0]).await.unwrap();
         let (mut send, mut receive) = connection.open_bi().await.unwrap();
-        // GET, https and / out of QPACK's static table, and the authority (RFC 9204, A).
-        let mut head = vec![0, 0, 0xc0 | 17, 0xc0 | 23, 0xc0 | 1, 0x50, u8::try_from(host.len()).unwrap()];
+        // GET (17), https (23) and / (1) out of QPACK's static table, and the authority (RFC 9204, A).
+        let mut head = vec![0, 0, 0xd1, 0xd7, 0xc1, 0x50, u8::try_from(host.len()).unwrap()];
         head.extend(host.as_bytes());
         let mut frame = vec![1, u8::try_from(head.len()).unwrap()];
         frame.extend(head);

@@ -8,6 +8,7 @@ mod bench;
 pub(crate) mod client;
 mod echo;
 mod endpoints;
+mod h3;
 mod haproxy;
 mod life;
 mod magic;

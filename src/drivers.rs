@@ -9,7 +9,7 @@ use std::{
 };
 
 use backchat_contract::{AccessLog, DriverError, LogFile, LogFormat, Policies, ServicePolicy, TcpListen};
-use backchat_haproxy::{AttachedSettings, HaproxyDriver, Template};
+use backchat_haproxy::{AttachedSettings, HaproxyDriver, Template, quic::Quic};
 use backchat_nginx::{NginxDriver, version::Http2};
 use backchat_openresty::OpenrestyDriver;
 pub use backchat_template::read_template;
@@ -88,10 +88,13 @@ fn haproxy_settings(wanted: &Managed<'_>, spares: usize) -> Result<backchat_hapr
         wanted.listen.to_vec(),
     );
     let (policies, tcp_listen) = (wanted.policies.clone(), wanted.tcp_listen.to_vec());
-    let tls_listen = wanted.tls_listen.to_vec();
-    let config = ConfigSettings { policies, tcp_listen, tls_listen, access: access(wanted.access)?, ..config };
+    let program = wanted.program.display().to_string();
+    // Where nobody asks for it, the program is not asked either.
+    let quic = if wanted.tls_listen.is_empty() { Quic::No } else { Quic::of(&program) };
+    let (tls_listen, access) = (wanted.tls_listen.to_vec(), access(wanted.access)?);
+    let config = ConfigSettings { policies, tcp_listen, tls_listen, quic, access, ..config };
     Ok(ManagedSettings {
-        program: wanted.program.display().to_string(),
+        program,
         spares,
         template_file: wanted.template.filter(|_| !wanted.rehearsal).map(absolute).transpose()?,
         ..ManagedSettings::new(config)

@@ -80,7 +80,23 @@ fn frame(kind: u8, flags: u8, stream: u8, payload: &[u8]) -> Vec<u8> {
     frame
 }
 
-async fn exchange(mut stream: TlsStream<TcpStream>, host: &str, path: &str) -> (u16, String) {
+/// All of an answer's head.
+pub(crate) async fn head(to: SocketAddr, host: &str) -> String {
+    let stream = connect(to, host, anybody(&[b"http/1.1"])).await.unwrap();
+    let answer = answer(stream, host, "/").await.unwrap();
+    answer.split_once("\r\n\r\n").map_or(String::new(), |(head, _)| head.to_owned())
+}
+
+async fn exchange(stream: TlsStream<TcpStream>, host: &str, path: &str) -> (u16, String) {
+    let answer = match answer(stream, host, path).await {
+        Ok(answer) => answer,
+        Err(error) => return (0, error.to_string()),
+    };
+    let status = answer.split(' ').nth(1).and_then(|s| s.parse().ok()).unwrap_or(0);
+    (status, answer.split_once("\r\n\r\n").map_or("", |(_, body)| body).to_owned())
+}
+
+async fn answer(mut stream: TlsStream<TcpStream>, host: &str, path: &str) -> std::io::Result<String> {
     let exchange = async {
         let request = format!("GET {path} HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n");
         stream.write_all(request.as_bytes()).await?;
@@ -90,14 +106,9 @@ async fn exchange(mut stream: TlsStream<TcpStream>, host: &str, path: &str) -> (
             Err(error) if error.kind() == std::io::ErrorKind::UnexpectedEof => {}
             other => drop(other?),
         }
-        std::io::Result::Ok(String::from_utf8_lossy(&answer).into_owned())
+        Ok(String::from_utf8_lossy(&answer).into_owned())
     };
-    let answer = match timeout(LONG, exchange).await.expect("an answer in time") {
-        Ok(answer) => answer,
-        Err(error) => return (0, error.to_string()),
-    };
-    let status = answer.split(' ').nth(1).and_then(|s| s.parse().ok()).unwrap_or(0);
-    (status, answer.split_once("\r\n\r\n").map_or("", |(_, body)| body).to_owned())
+    timeout(LONG, exchange).await.expect("an answer in time")
 }
 
 async fn connect(to: SocketAddr, sni: &str, config: ClientConfig) -> std::io::Result<TlsStream<TcpStream>> {
@@ -115,7 +126,7 @@ fn config() -> rustls::ConfigBuilder<ClientConfig, rustls::WantsVerifier> {
         .unwrap()
 }
 
-fn trusting(trusted: &Certificate, protocols: &[&[u8]]) -> ClientConfig {
+pub(crate) fn trusting(trusted: &Certificate, protocols: &[&[u8]]) -> ClientConfig {
     let mut roots = RootCertStore::empty();
     let text = trusted.pem.as_ref().unwrap().secret();
     roots.add(CertificateDer::from_pem_slice(text.as_bytes()).unwrap()).unwrap();

@@ -10,6 +10,7 @@ use backchat_haproxy::{
     HaproxyDriver, ManagedSettings, Template,
     config::{ConfigSettings, Seal},
     paths::Paths,
+    quic::Quic,
 };
 use rustix::process::{Pid, Signal, kill_process, kill_process_group};
 use tempfile::TempDir;
@@ -65,7 +66,7 @@ impl HaproxyRig {
         let text = include_str!("../../templates/haproxy.cfg.jinja").into();
         let template = Template { name: "haproxy.cfg.jinja".into(), text };
         let config = ConfigSettings::new(template, self.paths(), vec![self.http]);
-        let config = ConfigSettings { tls_listen: vec![self.https], ..config };
+        let config = ConfigSettings { tls_listen: vec![self.https], quic: Quic::of(&program()), ..config };
         ManagedSettings { program: program(), ..ManagedSettings::new(config) }
     }
 

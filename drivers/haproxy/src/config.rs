@@ -20,6 +20,7 @@ use crate::{
     maps,
     options::ServerOptions,
     paths::Paths,
+    quic::Quic,
 };
 
 /// What stands before the generation in the file.
@@ -36,6 +37,8 @@ pub struct ConfigSettings {
     pub listen: Vec<SocketAddr>,
     /// Where HTTPS comes in, once there is a certificate.
     pub tls_listen: Vec<SocketAddr>,
+    /// Whether HTTP/3 is offered beside it.
+    pub quic: Quic,
     /// Where TCP comes in.
     pub tcp_listen: Vec<TcpListen>,
     /// Where `/metrics` and `/stats` are answered, if anywhere.
@@ -60,6 +63,7 @@ impl ConfigSettings {
             paths,
             listen,
             tls_listen: Vec::new(),
+            quic: Quic::No,
             tcp_listen: Vec::new(),
             stats_listen: None,
             no_route_status: 404,

@@ -22,6 +22,7 @@ use crate::{
     plan::{Plan, Planner, part},
     probe::Newcomers,
     protocol::info,
+    quic::Quic,
     settings::{AttachedSettings, ManagedSettings},
 };
 
@@ -54,6 +55,10 @@ impl HaproxyDriver {
     /// A HAProxy of our own. Refused: a run folder that HAProxy's parsers would not read as one word.
     pub fn managed(settings: ManagedSettings) -> Result<Self, DriverError> {
         let managed = Managed::new(settings)?;
+        let config = &managed.settings().config;
+        if config.quic == Quic::No && !config.tls_listen.is_empty() {
+            tracing::info!("haproxy was built without QUIC: HTTP/2 is the newest that it speaks");
+        }
         Ok(Self {
             flavour: managed.flavour().clone(),
             options: managed.settings().config.server_options.clone(),

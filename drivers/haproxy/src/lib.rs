@@ -28,6 +28,7 @@ pub mod policy;
 mod probe;
 pub mod process;
 pub mod protocol;
+pub mod quic;
 pub mod routes;
 mod settings;
 pub mod socket;

@@ -2,9 +2,10 @@
 //! follow.
 
 use backchat_contract::{Certificate, Mode, Step};
+use backchat_haproxy::quic::Quic;
 
-use super::HaproxyRig;
-use crate::conformance::{bench::Bench, client, rig::Rig, tls::certificate, web::Web, words::Wanted};
+use super::{HaproxyRig, program};
+use crate::conformance::{bench::Bench, client, h3, rig::Rig, tls::certificate, web::Web, words::Wanted};
 
 async fn shows(bench: &Bench<HaproxyRig>, sni: &str, expected: &Certificate) {
     let shown = async || client::shown(bench.rig.https(), sni).await.is_some_and(|shown| shown.is(expected));
@@ -44,4 +45,25 @@ async fn an_edited_file_holds_up_no_certificate() {
     assert_eq!((way.plans.len(), way.reloads()), (1, 0), "{:?}", way.plans);
     shows(&bench, "b.example", &second).await;
     assert_eq!(bench.live().await, wanted.0);
+}
+
+/// HTTP/3 where this HAProxy has it, by the same certificates, renewed ones too; where it has none, nobody is sent there.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn http_3_where_it_is_built_in() {
+    let first = certificate(&["a.example"]);
+    let one = Web::start("one").await;
+    let wanted = Wanted::default().ready("web", "one", one.addr).route("*", "/", "web");
+    let mut bench = Bench::<HaproxyRig>::start().await;
+    bench.converge(&wanted.clone().default_certificate("first", &first)).await;
+    let has_it = bench.rig.file().contains("alpn h3");
+    assert_eq!(has_it, Quic::of(&program()) != Quic::No);
+    let said = client::head(bench.rig.https(), "a.example").await.to_ascii_lowercase();
+    assert_eq!(said.contains(&format!("alt-svc: h3=\":{}\"", bench.rig.https().port())), has_it, "{said}");
+    if !has_it {
+        return;
+    }
+    assert_eq!(h3::get(bench.rig.https(), "a.example", &first).await, "one");
+    let renewed = certificate(&["a.example"]);
+    assert_eq!(bench.converge(&wanted.default_certificate("first", &renewed)).await.reloads(), 0);
+    assert_eq!(h3::get(bench.rig.https(), "a.example", &renewed).await, "one");
 }

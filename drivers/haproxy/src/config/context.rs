@@ -12,6 +12,7 @@ use crate::{
     layout::{Admin, Backend, BackendName, Layout, Server, ServerId},
     paths::Paths,
     policy,
+    quic::Quic,
 };
 
 /// Descriptors that HAProxy may use; it derives its connection limit from them.
@@ -32,6 +33,9 @@ pub(super) struct Context<'a> {
     canaries: Vec<String>,
     /// None until there is a certificate: HAProxy would not start.
     tls_listen: &'a [SocketAddr],
+    /// The same for QUIC; none where this HAProxy has none.
+    quic_listen: Vec<String>,
+    limited_quic: bool,
     certificate_list: &'static str,
     stats_listen: Option<SocketAddr>,
     tcp_listen: Vec<TcpListenView>,
@@ -103,6 +107,8 @@ impl<'a> Context<'a> {
             listen: &settings.listen,
             canaries: policy::canaries(&settings.policies),
             tls_listen: if layout.certificates.is_empty() { &[] } else { &settings.tls_listen },
+            quic_listen: quic_listen(settings, layout),
+            limited_quic: settings.quic == Quic::Limited,
             certificate_list: LIST,
             stats_listen: settings.stats_listen,
             tcp_listen: tcp_listen(settings, layout),
@@ -110,6 +116,17 @@ impl<'a> Context<'a> {
             tcp_backends: of(Protocol::Tcp),
         }
     }
+}
+
+fn quic_listen(settings: &ConfigSettings, layout: &Layout) -> Vec<String> {
+    if layout.certificates.is_empty() || settings.quic == Quic::No {
+        return Vec::new();
+    }
+    settings
+        .tls_listen
+        .iter()
+        .map(|addr| format!("{}@{addr}", if addr.is_ipv4() { "quic4" } else { "quic6" }))
+        .collect()
 }
 
 /// A listener whose service speaks HTTP gets no backend: HAProxy would refuse the whole file for it, and what

@@ -89,9 +89,15 @@ fn what_a_template_gets_is_documented() {
     db.servers.insert("db1".parse().unwrap(), server(7, "10.0.0.4:5432", Admin::Ready));
     layout.backends.remove(&BackendName::spare(2));
     settings.tls_listen.push("0.0.0.0:443".parse().unwrap());
+    settings.quic = Quic::Yes;
     layout.certificates.insert("www.example.com".parse().unwrap(), certificate("www", true));
     let context = Context::new(&settings, &layout, Generation::Is(layout.generation), "bb4c39e3ec0521b5");
     backchat_template::documented::check(include_str!("../../../../templates/README.md"), "HAProxy", &context);
+}
+
+fn certificates_of_two() -> certificates::Certificates {
+    let two = [("www.example.com", certificate("www", true)), ("api.example.com", certificate("api", false))];
+    two.map(|(name, certificate)| (name.parse().unwrap(), certificate)).into()
 }
 
 /// Only once there is a certificate: HAProxy would not start without.
@@ -101,14 +107,17 @@ fn tls_needs_a_certificate() {
     settings.tls_listen = vec!["0.0.0.0:443".parse().unwrap(), "[::]:443".parse().unwrap()];
     let without = render(&settings, &layout()).unwrap();
     assert_eq!(without, render(&super::tests::settings(), &layout()).unwrap());
-    let certificates = [("www.example.com", certificate("www", true)), ("api.example.com", certificate("api", false))];
-    let certificates = certificates.map(|(name, certificate)| (name.parse().unwrap(), certificate)).into();
-    let rendered = render(&settings, &Layout { certificates, ..layout() }).unwrap();
+    let rendered = render(&settings, &Layout { certificates: certificates_of_two(), ..layout() }).unwrap();
     let tls = |line: &&str| ["ssl", "path", "Proto"].iter().any(|word| line.contains(word));
     let lines: Vec<_> = rendered.config.lines().filter(tls).collect();
     insta::assert_snapshot!("tls", lines.join("\n"));
     insta::assert_snapshot!("certificates", rendered.certificates);
     assert_eq!(rendered.pems.len(), 3);
+    settings.quic = Quic::Limited;
+    let rendered = render(&settings, &Layout { certificates: certificates_of_two(), ..layout() }).unwrap();
+    let lines: Vec<_> =
+        rendered.config.lines().filter(|line| line.contains("quic") || line.contains("Alt-Svc")).collect();
+    insta::assert_snapshot!("quic", lines.join("\n"));
     assert!(!format!("{rendered:?}").contains("PRIVATE KEY"));
 }
 

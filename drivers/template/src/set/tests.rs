@@ -124,6 +124,23 @@ fn falling_back_brings_the_whole_set() {
     assert_eq!(folder.says(), ["one", "1"]);
 }
 
+/// A file that the next set has not leaves no link behind, and is back with the set that has it.
+#[test]
+fn what_goes_goes_with_its_place() {
+    let folder = Folder::new();
+    let both: [(&str, &[u8]); 2] = [("a.cfg", b"one"), ("key.pem", b"secret")];
+    drop(folder.set().stage(&both).unwrap().place().unwrap());
+    let mode = fs::metadata(folder.path("key.pem")).unwrap().permissions().mode();
+    assert_eq!(mode & 0o777, 0o600);
+    let placed = folder.set().stage(&[("a.cfg", b"two")]).unwrap().place().unwrap();
+    assert!(!folder.path("key.pem").is_symlink());
+    placed.roll_back().unwrap();
+    assert_eq!(fs::read_to_string(folder.path("key.pem")).unwrap(), "secret");
+    drop(folder.set().stage(&[("a.cfg", b"two")]).unwrap().place().unwrap());
+    folder.set().fall_back().unwrap();
+    assert_eq!(fs::read_to_string(folder.path("key.pem")).unwrap(), "secret");
+}
+
 #[test]
 fn a_place_that_was_removed_comes_back() {
     let folder = Folder::new();

@@ -36,3 +36,4 @@ macro_rules! conformance {
     };
 }
 use conformance;
+pub(crate) use echo::{Answer, ask};

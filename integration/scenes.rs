@@ -35,6 +35,7 @@ mod plans;
 mod proxy;
 mod recorder;
 mod restarts;
+mod services;
 mod serving;
 mod signals;
 mod sources;
@@ -159,6 +160,10 @@ macro_rules! promises {
                 a_kept_data_plane_is_adopted_by_the_next_lb_and_follows_its_flags,
                 a_port_that_somebody_else_has_is_refused_at_the_start,
                 who_went_while_the_lb_was_away_is_out_when_it_is_back,
+            },
+            services::{
+                a_tag_makes_a_canary,
+                what_cannot_be_done_is_said_before_anything_is_applied,
             },
             serving::{
                 three_agents_join_and_traffic_reaches_each,

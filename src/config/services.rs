@@ -54,6 +54,13 @@ pub struct ServiceTable {
     pub canary: Vec<CanaryTable>,
 }
 
+impl ServiceTable {
+    /// Whether any of it is a data plane's to do.
+    pub fn is_of_a_plane(&self) -> bool {
+        Self { min_ready: None, ..self.clone() } != Self::default()
+    }
+}
+
 /// Headers by name, sorted.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Headers(pub BTreeMap<HeaderName, HeaderValue>);

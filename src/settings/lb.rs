@@ -273,6 +273,12 @@ fn plane(own: config::LbOwn) -> Result<Plane, Error> {
 }
 
 fn haproxy(own: config::LbOwn) -> Result<Plane, Error> {
+    if let Some((name, _)) =
+        own.services.iter().flatten().find(|(_, table)| own.attach.unwrap_or(false) && table.is_of_a_plane())
+    {
+        let why = "an attached HAProxy's backends are its own to balance: min-ready alone can be said here";
+        return Err(Error::Service(name.clone(), why.into()));
+    }
     if own.nginx_include.is_some() || own.nginx_conf.is_some() || own.pid_file.is_some() {
         return flags("--nginx-include, --nginx-conf and --pid-file go with --driver nginx");
     }

@@ -23,6 +23,9 @@ pub(super) fn policies(tables: BTreeMap<ServiceName, ServiceTable>) -> Result<Po
         Ok((name, policy))
     });
     let named = policies.collect::<Result<BTreeMap<_, _>, Error>>()?;
+    if let Some(name) = named.keys().find(|name| name.as_str().starts_with("bc-")) {
+        return Err(Error::Service(name.clone(), "what begins with bc- is backchat's own".into()));
+    }
     for (name, policy) in &named {
         if let Some(canary) = policy.canaries.iter().find(|canary| named.contains_key(&canary.service)) {
             let why = format!("canary: '{}' is a service of its own: choose another name", canary.service);
@@ -132,6 +135,11 @@ mod tests {
             "[[web.canary]]\ntag = 'a=b'\nshare = '1%'\n['web.canary']",
             "services.web: canary: 'web.canary' is a service of its own: choose another name",
         );
+    }
+
+    #[test]
+    fn what_is_backchats_own_is_no_service() {
+        check("[bc-spare-01]\nretries = 1", "services.bc-spare-01: what begins with bc- is backchat's own");
     }
 
     #[test]

@@ -10,7 +10,7 @@ use std::{
 
 use backchat_contract::{AccessLog, DriverError, LogFile, LogFormat, Policies, ServicePolicy, TcpListen};
 use backchat_haproxy::{AttachedSettings, HaproxyDriver, Template, quic::Quic};
-use backchat_nginx::{NginxDriver, version::Http2};
+use backchat_nginx::{NginxDriver, version::Speaks};
 use backchat_openresty::OpenrestyDriver;
 pub use backchat_template::read_template;
 
@@ -182,7 +182,7 @@ fn nginx_settings(wanted: &Managed<'_>) -> Result<backchat_nginx::ManagedSetting
         config.modules = backchat_nginx::stream::module(&wanted.program.display().to_string())?.into_iter().collect();
     }
     config.access = access(wanted.access)?;
-    (config.tls_listen, config.http2) = (wanted.tls_listen.to_vec(), http2(wanted, wanted.program));
+    (config.tls_listen, config.speaks) = (wanted.tls_listen.to_vec(), speaks(wanted, wanted.program));
     Ok(ManagedSettings {
         program: wanted.program.display().to_string(),
         template_file: wanted.template.filter(|_| !wanted.rehearsal).map(absolute).transpose()?,
@@ -216,7 +216,7 @@ fn openresty_of(
         policies: spoken(wanted.policies, "OpenResty's Lua", |_, policy| backchat_openresty::policy::lacks(policy))?,
         access: access(wanted.access)?,
         tls_listen: wanted.tls_listen.to_vec(),
-        http2: http2(wanted, Path::new(&found.program)),
+        speaks: speaks(wanted, Path::new(&found.program)),
         ..config
     };
     let template_file = wanted.template.filter(|_| !wanted.rehearsal).map(absolute).transpose()?;
@@ -287,9 +287,9 @@ fn of_nginx(policy: &ServicePolicy, listen: &[SocketAddr]) -> Option<String> {
     lacks.or_else(|| of_location().map(|what| format!("{what}: it takes a listener of ours: --listen")))
 }
 
-/// How this nginx is asked for HTTP/2; where nobody asks for it, the program is not asked either.
-fn http2(wanted: &Managed<'_>, program: &Path) -> Http2 {
-    if wanted.tls_listen.is_empty() { Http2::default() } else { Http2::of(&program.display().to_string()) }
+/// What this nginx speaks over TLS; where nobody asks for that, the program is not asked either.
+fn speaks(wanted: &Managed<'_>, program: &Path) -> Speaks {
+    if wanted.tls_listen.is_empty() { Speaks::default() } else { Speaks::of(&program.display().to_string()) }
 }
 
 /// The operator's template, else ours.

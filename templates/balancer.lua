@@ -438,11 +438,13 @@ end
 -- The service itself or one of its canaries; where one of them has nobody, the other answers.
 local function pool(name)
     local canaries = policy_of(name).canaries
+    -- One draw a request: each share begins where the one before ended.
+    local draw, from = canaries and math.random(0, 9999), 0
     for _, canary in ipairs(canaries or {}) do
         if serves(canary.service) then
             local picked
             if canary.share then
-                picked = math.random(0, 9999) < canary.share
+                picked = draw >= from and draw < from + canary.share
             else
                 picked = ngx.var[canary.variable] == canary.value
             end
@@ -450,6 +452,7 @@ local function pool(name)
                 return canary.service
             end
         end
+        from = from + (canary.share or 0)
     end
     return name
 end
@@ -469,8 +472,14 @@ end
 function M.route()
     refresh()
     local said, host = ngx.var.http_host, ngx.var.host
-    if not said or said == "" or host == "" then
-        return answer(400, "no host")
+    if (not said or said == "") and find(ngx.var.server_protocol, "^HTTP/3") then
+        -- It has no header of that name.
+        said = host
+    end
+    -- A request is for the host that it says: not for another in its first line, nor with anything behind but a port.
+    local bare = said and string.lower(said):gsub(":%d*$", ""):gsub("%.$", "")
+    if not said or said == "" or host == "" or bare ~= host then
+        return answer(400, "no host, or more than one")
     end
     local name = service_for(host, match(ngx.var.request_uri, "^[^?#]*"))
     local service = name and live.services[name]

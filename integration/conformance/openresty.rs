@@ -34,8 +34,8 @@ mod room;
 
 conformance!(OpenrestyRig:
     endpoints::{come_and_go, both_families, weigh, drain_without_loss, move_without_loss, only_listeners_get_requests, swap_without_a_gap},
-    routes::{hosts_and_paths, no_host_no_route_no_endpoint, default_service, every_name_serves, hostile_words_are_no_names, move_at_once},
-    policies::{strip_prefix, headers, allowed_networks, rate_limit, sticky, balances, canaries, canary_share, response_timeout, upgrades},
+    routes::{hosts_and_paths, no_host_no_route_no_endpoint, one_host_a_request, default_service, every_name_serves, hostile_words_are_no_names, move_at_once},
+    policies::{strip_prefix, headers, allowed_networks, rate_limit, rate_limit_goes_on, sticky, balances, canaries, canary_share, response_timeout, upgrades, redirect_https},
     structure::{new_services_need_no_reload, an_edited_file_blocks},
     tls::{requests_over_tls, http_2, names_pick_certificates, certificates_change, keys_are_secret},
     life::{nothing_to_do_is_nothing_done, drift_is_repaired, a_killed_plane_comes_back, a_foreign_reload_is_seen, another_driver_adopts, the_file_holds_the_set},
@@ -70,8 +70,8 @@ impl OpenrestyRig {
         let template = Template { name: "openresty.conf.jinja".into(), text };
         let balancer = include_str!("../../templates/balancer.lua").into();
         let config = ConfigSettings::new(template, balancer, self.paths(), vec![self.http]);
-        let (tls_listen, http2) = (vec![self.https], backchat_nginx::version::Http2::of(&self.program.program));
-        ManagedSettings::new(ConfigSettings { workers: Some(2), tls_listen, http2, ..config }, self.program.clone())
+        let (tls_listen, speaks) = (vec![self.https], backchat_nginx::version::Speaks::of(&self.program.program));
+        ManagedSettings::new(ConfigSettings { workers: Some(2), tls_listen, speaks, ..config }, self.program.clone())
     }
 
     /// The master's process, where it is one of this folder.

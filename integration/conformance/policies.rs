@@ -9,8 +9,10 @@ use backchat_contract::{
 
 use super::{
     bench::Bench,
+    client,
     echo::{Answer, Echo, ask, upgraded},
     rig::Ruled,
+    tls::certificate,
     web::Web,
     words::Wanted,
 };
@@ -134,6 +136,24 @@ pub(crate) async fn rate_limit<R: Ruled>() {
     assert_eq!(ask(to, "free.example", "/", &[]).await.status, 200, "others are not counted with it");
 }
 
+/// Who asks too often goes on getting as much as anybody: what is refused does not count.
+pub(crate) async fn rate_limit_goes_on<R: Ruled>() {
+    let limited = ServicePolicy { rate_limit: Some("5/s".parse().unwrap()), ..ServicePolicy::DEFAULT };
+    let (bench, _wanted, _servers) = serving::<R, 1>(limited, ["one"]).await;
+    let begun = tokio::time::Instant::now();
+    let (mut taken, mut refused) = (0, 0);
+    while taken < 15 {
+        assert!(begun.elapsed() < super::web::LONG, "{taken} taken, {refused} refused");
+        match bench.asked("/", &[]).await.status {
+            200 => taken += 1,
+            429 => refused += 1,
+            other => panic!("{other}"),
+        }
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    assert!(refused > 0);
+}
+
 /// A client with a cookie stays where it was first, and goes elsewhere when that one drains.
 pub(crate) async fn sticky<R: Ruled>() {
     let policy = ServicePolicy { sticky: Some("bc_web".parse().unwrap()), ..ServicePolicy::DEFAULT };
@@ -224,25 +244,28 @@ pub(crate) async fn canaries<R: Ruled>() {
     bench.eventually("a canary stands in", async || bench.asked("/", &[]).await.who() == "nobody").await;
 }
 
-/// A share of the requests goes to the canary.
+/// Each share is of all requests, however many there are.
 pub(crate) async fn canary_share<R: Ruled>() {
-    let own = Canary {
-        service: "web.canary".parse().unwrap(),
-        tag: ("version".into(), "2".into()),
-        pick: Pick::Share("50%".parse().unwrap()),
+    let own = |name: &str, share: &str| Canary {
+        service: format!("web.{name}").parse().unwrap(),
+        tag: ("version".into(), name.into()),
+        pick: Pick::Share(share.parse().unwrap()),
     };
-    let policy = ServicePolicy { canaries: vec![own], ..ServicePolicy::DEFAULT };
+    let canaries = vec![own("none", "0%"), own("a", "40%"), own("b", "30%")];
+    let policy = ServicePolicy { canaries, ..ServicePolicy::DEFAULT };
     let (mut bench, wanted, _servers) = serving::<R, 1>(policy, ["main"]).await;
-    let server = Echo::start("canary").await;
-    bench.converge(&wanted.ready("web.canary", "canary", server.addr)).await;
-    let mut canary = 0;
-    for _ in 0..200 {
+    let (none, a, b) = (Echo::start("none").await, Echo::start("a").await, Echo::start("b").await);
+    let wanted = wanted.ready("web.none", "none", none.addr).ready("web.a", "a", a.addr);
+    bench.converge(&wanted.ready("web.b", "b", b.addr)).await;
+    let mut counts = std::collections::BTreeMap::<String, u32>::new();
+    for _ in 0..300 {
         let answer = bench.asked("/", &[]).await;
         assert_eq!(answer.status, 200);
-        canary += usize::from(answer.who() == "canary");
+        *counts.entry(answer.who().to_owned()).or_default() += 1;
     }
-    // Four standard deviations of 200 throws of a coin are 28.
-    assert!((60..=140).contains(&canary), "{canary} of 200");
+    // Five standard deviations of 300 throws are 42 at most.
+    let near = |who: &str, expected: u32| counts.get(who).is_some_and(|count| count.abs_diff(expected) <= 42);
+    assert!(near("a", 120) && near("b", 90) && near("main", 90) && counts.len() == 3, "{counts:?}");
 }
 
 /// An answer that takes too long is given up.
@@ -267,4 +290,23 @@ pub(crate) async fn upgrades<R: Ruled>() {
     for host in [HOST, "plain.example"] {
         assert_eq!(upgraded(to, host, "\x00\u{fffd} as it came").await, "\x00\u{fffd} as it came", "{host}");
     }
+}
+
+/// Without TLS a request is sent to where there is, with the path that it asked for; with it, it is answered.
+pub(crate) async fn redirect_https<R: Ruled>() {
+    let own = certificate(&[HOST]);
+    let server = Echo::start("one").await;
+    let policy = ServicePolicy { redirect_https: true, ..ServicePolicy::DEFAULT };
+    let mut bench = Bench::<R>::ruled(policies([("web", policy)])).await;
+    let wanted = Wanted::default().ready("web", "one", server.addr).route(HOST, "/", "web");
+    bench.converge(&wanted.default_certificate("own", &own)).await;
+    bench.eventually("it is sent on", async || bench.asked("/", &[]).await.status == 308).await;
+    let (http, https) = (bench.rig.http(), bench.rig.https());
+    for host in [HOST.to_owned(), format!("{HOST}:{}", http.port()), "WEB.example".to_owned()] {
+        let answer = ask(http, &host, "/a//b%20c?d=e&f", &[]).await;
+        let to = answer.header("location").unwrap_or_default().to_ascii_lowercase();
+        assert_eq!((answer.status, to), (308, format!("https://{HOST}:{}/a//b%20c?d=e&f", https.port())), "{host}");
+    }
+    let (status, body) = client::get(https, HOST, "/x", &own).await;
+    assert_eq!((status, body.lines().next()), (200, Some("one")));
 }

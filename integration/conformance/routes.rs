@@ -61,6 +61,36 @@ pub(crate) async fn no_host_no_route_no_endpoint<R: Rig>() {
     assert_eq!(web::send(bench.rig.http(), "GET / HTTP/1.0\r\n\r\n").await.0, 400);
 }
 
+/// A request for one host that says another is nobody's: it would be routed by the one, and answered for the other.
+pub(crate) async fn one_host_a_request<R: Rig>() {
+    let server = Web::start("public").await;
+    let wanted = Wanted::default().ready("web", "one", server.addr).route("public.example", "/", "web");
+    let bench = Bench::<R>::with(&wanted).await;
+    bench.comes_to("public.example", "/", 200, "public").await;
+    let whole =
+        |target: &str, host: &str| format!("GET {target} HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n");
+    let ask = async |target: &str, host: &str| web::send(bench.rig.http(), &whole(target, host)).await.0;
+    let port = bench.rig.http().port();
+    for host in [
+        "public.example".to_owned(),
+        "PUBLIC.example".into(),
+        format!("public.example:{port}"),
+        "public.example.".into(),
+    ] {
+        assert_eq!(ask("/", &host).await, 200, "{host}");
+    }
+    assert_eq!(ask("http://public.example/", "public.example").await, 200);
+    for (target, host) in [
+        ("http://public.example/", "internal.example"),
+        ("/", "public.example:80@evil.example"),
+        ("/", "public.example:x"),
+        ("/", "public.example/x"),
+    ] {
+        let status = ask(target, host).await;
+        assert!(status == 400 || status == 404, "{target} {host}: {status}");
+    }
+}
+
 /// A route for any host is the default.
 pub(crate) async fn default_service<R: Rig>() {
     let server = Web::start("default").await;

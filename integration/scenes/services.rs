@@ -48,6 +48,14 @@ pub(super) async fn a_tag_makes_a_canary(driver: Driver) {
     assert_eq!(names, ["web", "web.canary"], "{services:#}");
     let told = world.json("proxy", &["explain", "web2"]).await.expect("it explains");
     assert!(told.to_string().contains("web.canary"), "{told:#}");
+    let told = world.json("proxy", &["explain", "http://any.example/"]).await.expect("it explains");
+    let canary = &told["request"]["canaries"][0];
+    assert_eq!(
+        (&canary["service"], &canary["picks"]),
+        (&"web.canary".into(), &"header x-try: canary".into()),
+        "{told:#}"
+    );
+    assert_eq!(canary["by"][0]["name"], "web2", "{told:#}");
 
     // It leaves while it is asked.
     let load = tokio::spawn(async move {

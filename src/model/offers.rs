@@ -42,8 +42,16 @@ pub struct Offer {
 pub fn offers(record: &RawRecord, roles: &BTreeSet<String>, services: &Policies) -> (Vec<Offer>, Vec<Rejection>) {
     let mut taken = Vec::new();
     let mut refused = Vec::new();
+    let by_name = |offer: &RawOffer| offer.name.parse().is_ok_and(|name| services.home(&name).is_some());
+    let stolen: Vec<bool> = declared(record, roles, &Policies::default()).iter().map(by_name).collect();
     for (index, offer) in declared(record, roles, services).iter().enumerate() {
-        let verdict = if index < MAX_OFFERS { offer.validated() } else { Err(too_many()) };
+        let verdict = if index >= MAX_OFFERS {
+            Err(too_many())
+        } else if stolen.get(index) == Some(&true) {
+            Err(("name", format!("{:?} is the operator's canary: a tag makes one of it", offer.name)))
+        } else {
+            offer.validated()
+        };
         match verdict {
             Ok(offer) => taken.push(offer),
             Err((code, why)) => refused.push(Rejection {

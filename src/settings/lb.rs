@@ -192,6 +192,7 @@ impl Lb {
         let common = Common::new(raw.common, host, gossip)?;
         let sources = sources(plain(own.source.clone()).unwrap_or_default(), gossip)?;
         let run = run(&own, &common)?;
+        listeners(&own)?;
         let span = |given: Option<Text<config::Span>>, default| given.map_or(default, |Text(span)| span.0);
         Ok(Self {
             run,
@@ -226,6 +227,26 @@ fn run(own: &config::LbOwn, common: &Common) -> Result<Run, Error> {
         (false, Some(_)) => Err(Error::Flags("--format goes with --dry-run".into())),
         (false, None) => Ok(if once { Run::Once } else { Run::Daemon }),
     }
+}
+
+/// Two listeners at one address: the data plane would take both, and give each the other's connections.
+fn listeners(own: &config::LbOwn) -> Result<(), Error> {
+    let http = own.listen.iter().flatten().map(|Text(Bind(addr))| ("--listen", *addr));
+    let tls = own.tls_listen.iter().flatten().map(|Text(Bind(addr))| ("--tls-listen", *addr));
+    let tcp = own.tcp_listen.iter().flatten().map(|Text(tcp)| ("--tcp-listen", tcp.addr));
+    let mut seen: Vec<(&str, SocketAddr)> = Vec::new();
+    for (flag, addr) in http.chain(tls).chain(tcp) {
+        let covers =
+            |a: SocketAddr, b: SocketAddr| a.ip() == b.ip() || a.ip().is_unspecified() && a.is_ipv4() == b.is_ipv4();
+        let other = seen
+            .iter()
+            .find(|(_, there)| there.port() == addr.port() && (covers(*there, addr) || covers(addr, *there)));
+        if let Some((before, there)) = other {
+            return Err(Error::Flags(format!("{flag} {addr}: {before} {there} has it already")));
+        }
+        seen.push((flag, addr));
+    }
+    Ok(())
 }
 
 /// What a service speaks is its members' to say, and the operator's where it has a listener of its own.

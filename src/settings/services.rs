@@ -49,6 +49,15 @@ fn policy(name: &ServiceName, table: ServiceTable) -> Result<ServicePolicy, Stri
     if table.strip_prefix.as_ref().is_some_and(|prefix| prefix.as_str() == "/") {
         return Err("strip-prefix: '/' is in front of every path: leave it out".into());
     }
+    let canaries = canaries(name, table.canary)?;
+    let shares: u32 = canaries.iter().filter_map(Canary::share).map(u32::from).sum();
+    if shares > 10_000 {
+        return Err("canary: the shares are more than 100% together".into());
+    }
+    if table.sticky.is_some() && shares > 0 {
+        let instead = "pick by a cookie or a header";
+        return Err(format!("sticky: a canary's share is drawn anew for each request, which keeps nobody: {instead}"));
+    }
     Ok(ServicePolicy {
         balance: table.balance.unwrap_or_default(),
         check: table.check.map(check).transpose()?,
@@ -65,7 +74,7 @@ fn policy(name: &ServiceName, table: ServiceTable) -> Result<ServicePolicy, Stri
         allow: table.allow,
         rate_limit: table.rate_limit,
         http2: table.http2.unwrap_or(false),
-        canaries: canaries(name, table.canary)?,
+        canaries,
     })
 }
 
@@ -102,6 +111,11 @@ fn canaries(name: &ServiceName, tables: Vec<CanaryTable>) -> Result<Vec<Canary>,
             (None, None, Some(Text(Pair(name, value)))) => Pick::Cookie(name, value),
             _ => return Err(format!("canary '{own}': use one of share, header and cookie")),
         };
+        if let Pick::Header(_, value) | Pick::Cookie(_, value) = &pick
+            && value.as_str().is_empty()
+        {
+            return Err(format!("canary '{own}': a header or cookie needs a value"));
+        }
         canaries.push(Canary { service, tag: (key, value), pick });
     }
     Ok(canaries)
@@ -127,6 +141,19 @@ mod tests {
         check("[web]\nslow-start = '0s'", "services.web: slow-start: use 1ms to 24d");
         check("[web]\nstrip-prefix = '/'", "services.web: strip-prefix: '/' is in front of every path: leave it out");
         check("[[web.canary]]\ntag = 'a=b'", "services.web: canary 'canary': use one of share, header and cookie");
+        check(
+            "[[web.canary]]\ntag = 'a=b'\nshare = '60%'\n[[web.canary]]\nname = 'b'\ntag = 'a=c'\nshare = '41%'",
+            "services.web: canary: the shares are more than 100% together",
+        );
+        check(
+            "[web]\nsticky = 'a'\n[[web.canary]]\ntag = 'a=b'\nshare = '60%'",
+            "services.web: sticky: a canary's share is drawn anew for each request, which keeps nobody: pick by a cookie or \
+             a header",
+        );
+        check(
+            "[[web.canary]]\ntag = 'a=b'\ncookie = 'a='",
+            "services.web: canary 'canary': a header or cookie needs a value",
+        );
         check(
             "[[web.canary]]\ntag = 'a=b'\nshare = '1%'\n[[web.canary]]\ntag = 'a=c'\nshare = '1%'",
             "services.web: canary: two are called 'canary': give each a name",
@@ -163,7 +190,7 @@ mod tests {
             http2 = true
             [[web.canary]]
             tag = "version=2"
-            share = "5%"
+            cookie = "try=new"
             [[web.canary]]
             name = "beta"
             tag = "version=3"

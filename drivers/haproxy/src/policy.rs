@@ -38,9 +38,7 @@ pub fn lines(service: &ServiceName, policy: &ServicePolicy, protocol: Protocol, 
         lines.push("http-check expect status 200-399".into());
     }
     match protocol {
-        Protocol::Tcp => {
-            lines.extend(admit(&policy.allow).map(|who| format!("tcp-request content reject unless {who}")))
-        }
+        Protocol::Tcp => lines.extend(admit(&policy.allow, "tcp-request content reject")),
         Protocol::Http => lines.extend(http(service, policy, https)),
     }
     lines
@@ -49,12 +47,30 @@ pub fn lines(service: &ServiceName, policy: &ServicePolicy, protocol: Protocol, 
 /// The lines of the listener that send requests of a service to its canaries; the name of its backend is in `txn.be`.
 /// Where one of the two has nobody, the other answers.
 pub fn canaries(policies: &Policies) -> Vec<String> {
-    let all = policies.iter().flat_map(|(service, policy)| policy.canaries.iter().map(move |canary| (service, canary)));
-    let lines = all.flat_map(|(service, Canary { service: own, pick, .. })| {
+    let mut lines = Vec::new();
+    if policies.iter().any(|(_, policy)| policy.canaries.iter().any(|canary| canary.share().is_some())) {
+        lines.push("http-request set-var(txn.draw) rand(10000)".into());
+    }
+    for (service, policy) in policies.iter() {
+        lines.extend(canaries_of(service, policy));
+    }
+    lines
+}
+
+/// One draw a request: each share begins where the one before ended.
+fn canaries_of(service: &ServiceName, policy: &ServicePolicy) -> Vec<String> {
+    let mut drawn = 0;
+    let lines = policy.canaries.iter().flat_map(|Canary { service: own, pick, .. }| {
         let picked = match pick {
-            Pick::Share(share) => format!("rand(10000) lt {}", share.of_10000()),
-            Pick::Header(name, value) => format!("req.hdr({}) -m str \"{}\"", name.as_str(), value.as_str()),
-            Pick::Cookie(name, value) => format!("req.cook({}) -m str \"{}\"", name.as_str(), value.as_str()),
+            Pick::Share(share) => {
+                let from = drawn;
+                drawn += share.of_10000();
+                // Nothing is drawn as high as that.
+                let to = if from == drawn { "10000".into() } else { format!("{from}:{}", drawn - 1) };
+                format!("var(txn.draw) -m int {to}")
+            }
+            Pick::Header(name, value) => format!("req.fhdr({}) -m str -- \"{}\"", name.as_str(), value.as_str()),
+            Pick::Cookie(name, value) => format!("req.cook({}) -m str -- \"{}\"", name.as_str(), value.as_str()),
         };
         [picked, format!("nbsrv({service}) lt 1")].map(|when| {
             let serves = format!("{{ var(txn.be) -m str {service} }} {{ nbsrv({own}) gt 0 }}");
@@ -87,15 +103,22 @@ fn timeouts(policy: &ServicePolicy, protocol: Protocol) -> Vec<String> {
     said.into_iter().filter_map(line).collect()
 }
 
-/// Who may come in, as a condition; nothing where that is everybody.
-fn admit(allow: &[Network]) -> Option<String> {
-    let networks: Vec<String> = allow.iter().map(ToString::to_string).collect();
-    (!networks.is_empty()).then(|| format!("{{ src {} }}", networks.join(" ")))
+/// Who may come in, and what becomes of others; nothing where that is everybody. HAProxy reads 64 words of a line.
+fn admit(allow: &[Network], refuse: &str) -> Vec<String> {
+    let line = |some: &[Network]| {
+        let networks: Vec<String> = some.iter().map(ToString::to_string).collect();
+        format!("acl bc_allowed src {}", networks.join(" "))
+    };
+    let mut lines: Vec<String> = allow.chunks(32).map(line).collect();
+    if !lines.is_empty() {
+        lines.push(format!("{refuse} unless bc_allowed"));
+    }
+    lines
 }
 
 fn http(service: &ServiceName, policy: &ServicePolicy, https: Option<u16>) -> Vec<String> {
     let mut lines = Vec::new();
-    lines.extend(admit(&policy.allow).map(|who| format!("http-request deny deny_status 403 unless {who}")));
+    lines.extend(admit(&policy.allow, "http-request deny deny_status 403"));
     lines.extend(policy.rate_limit.into_iter().flat_map(limit));
     if let Some(port) = https.filter(|_| policy.redirect_https) {
         let port = if port == 443 { String::new() } else { format!(":{port}") };
@@ -105,12 +128,13 @@ fn http(service: &ServiceName, policy: &ServicePolicy, https: Option<u16>) -> Ve
     if let Some(prefix) = &policy.strip_prefix {
         let prefix = prefix.as_str();
         let within = format!("{{ path {prefix} }} || {{ path_beg {prefix}/ }}");
+        lines.push("http-request del-header X-Forwarded-Prefix".into());
         lines.push(format!("http-request set-header X-Forwarded-Prefix {prefix} if {within}"));
         let pattern = prefix.replace('.', "[.]");
-        lines.push(format!("http-request replace-path ^{pattern}/?(.*)$ '/\\1' if {within}"));
+        lines.push(format!("http-request replace-path ^{pattern}/*(.*)$ '/\\1' if {within}"));
     }
     lines.extend(policy.request_headers.iter().map(|header| set("request", header)));
-    lines.extend(policy.response_headers.iter().map(|header| set("response", header)));
+    lines.extend(policy.response_headers.iter().map(|header| set("after-response", header)));
     if let Some(cookie) = &policy.sticky {
         lines.push(format!("cookie {} insert indirect nocache httponly dynamic", cookie.as_str()));
         // The same on every balancer: a client may come by another one next time.
@@ -119,15 +143,18 @@ fn http(service: &ServiceName, policy: &ServicePolicy, https: Option<u16>) -> Ve
     lines
 }
 
-fn limit(rate: Rate) -> [String; 3] {
+fn limit(rate: Rate) -> [String; 4] {
     let period = if rate.per_minute { "60s" } else { "1s" };
     [
-        format!("stick-table type ipv6 size 100k expire {period} store http_req_rate({period})"),
+        // Those that are refused do not count: who asks too often still gets as much as anybody.
+        format!("stick-table type ipv6 size 100k expire {period} store gpc0,gpc0_rate({period})"),
         "http-request track-sc0 src".into(),
-        format!("http-request deny deny_status 429 if {{ sc_http_req_rate(0) gt {} }}", rate.requests),
+        format!("http-request deny deny_status 429 if {{ sc_gpc0_rate(0) ge {} }}", rate.requests),
+        "http-request sc-inc-gpc0(0)".into(),
     ]
 }
 
+/// On answers of our own too.
 fn set(what: &str, Header { name, value }: &Header) -> String {
     let (name, value) = (name.as_str(), value.as_str().replace('%', "%%"));
     if value.is_empty() {

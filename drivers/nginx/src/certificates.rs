@@ -26,20 +26,35 @@ pub struct Site {
     listen: Vec<SocketAddr>,
     /// Where HTTPS comes in.
     tls_listen: Vec<SocketAddr>,
+    /// Where HTTP/3 comes in.
+    quic_listen: Vec<SocketAddr>,
     /// The hosts that are shown its certificate; `_` for all that no other is for.
     names: Vec<String>,
     /// Chain and key; none where no TLS is spoken.
     certificate: Option<PathBuf>,
 }
 
+impl Site {
+    /// The port of HTTP/3.
+    pub fn http3_port(&self) -> Option<u16> {
+        self.quic_listen.first().map(SocketAddr::port)
+    }
+}
+
 /// The servers that there have to be: the one for everybody first, for nginx's default is the first of an address; then
 /// one for each certificate that has a host of its own. Without certificates no TLS: nginx would not start.
-pub fn sites(listen: &[SocketAddr], tls_listen: &[SocketAddr], certificates: &Certificates, at: &Path) -> Vec<Site> {
+pub fn sites(
+    listen: &[SocketAddr],
+    (tls_listen, http3): (&[SocketAddr], bool),
+    certificates: &Certificates,
+    at: &Path,
+) -> Vec<Site> {
     let tls_listen = if certificates.is_empty() { &[] } else { tls_listen };
     if listen.is_empty() && tls_listen.is_empty() {
         return Vec::new();
     }
     let path = |(name, certificate): (&CertName, &Certificate)| at.join(file(name, certificate));
+    let quic_listen = || if http3 { tls_listen.to_vec() } else { Vec::new() };
     let default = default(certificates).filter(|_| !tls_listen.is_empty());
     let mut taken = BTreeSet::new();
     // Of two certificates for a host nginx takes the first, and warns.
@@ -51,6 +66,7 @@ pub fn sites(listen: &[SocketAddr], tls_listen: &[SocketAddr], certificates: &Ce
     let mut sites = vec![Site {
         listen: listen.to_vec(),
         tls_listen: tls_listen.to_vec(),
+        quic_listen: quic_listen(),
         names: std::iter::once("_".to_owned()).chain(its).collect(),
         certificate: default.map(path),
     }];
@@ -58,8 +74,9 @@ pub fn sites(listen: &[SocketAddr], tls_listen: &[SocketAddr], certificates: &Ce
     for (name, certificate) in others {
         let names = names(certificate);
         if !names.is_empty() {
-            let (listen, tls_listen) = (Vec::new(), tls_listen.to_vec());
-            sites.push(Site { listen, tls_listen, names, certificate: Some(path((name, certificate))) });
+            let (listen, tls_listen, quic_listen) = (Vec::new(), tls_listen.to_vec(), quic_listen());
+            let certificate = Some(path((name, certificate)));
+            sites.push(Site { listen, tls_listen, quic_listen, names, certificate });
         }
     }
     sites
@@ -138,7 +155,7 @@ mod tests {
     /// Sites as `certificate: names`.
     fn check(certificates: &[&str], expected: &[&str]) {
         let (http, https) = ("0.0.0.0:80".parse().unwrap(), "0.0.0.0:443".parse().unwrap());
-        let sites = sites(&[http], &[https], &set(certificates), Path::new("/c"));
+        let sites = sites(&[http], (&[https], false), &set(certificates), Path::new("/c"));
         assert!(sites.iter().skip(1).all(|site| site.listen.is_empty() && site.tls_listen == [https]));
         let shown = sites.iter().map(|site| {
             let file = site.certificate.as_ref().map(|path| path.file_name().unwrap().to_str().unwrap().to_owned());

@@ -14,7 +14,7 @@ use crate::{
     layout::Layout,
     lines::{self, Kept},
     paths::Paths,
-    version::Http2,
+    version::Speaks,
 };
 
 /// What the operator says, and where things lie.
@@ -36,8 +36,8 @@ pub struct ConfigSettings {
     pub policies: Policies,
     /// Where HTTPS comes in, once there is a certificate.
     pub tls_listen: Vec<SocketAddr>,
-    /// How HTTP/2 is asked for.
-    pub http2: Http2,
+    /// What is spoken there, beside HTTP/1.1.
+    pub speaks: Speaks,
     /// What a request for an unknown host or path is answered with: 404, Hipache's habit 400.
     pub no_route_status: u16,
     /// How long a worker may go on after a reload, in whole seconds, at least 1.
@@ -62,7 +62,7 @@ impl ConfigSettings {
             modules: Vec::new(),
             policies: Policies::default(),
             tls_listen: Vec::new(),
-            http2: Http2::default(),
+            speaks: Speaks::default(),
             no_route_status: 404,
             retire: Duration::from_secs(60),
             temp: None,

@@ -21,12 +21,15 @@ use crate::names::upstream;
 
 /// What nginx has no words for, and what is said instead.
 pub fn lacks(policy: &ServicePolicy, is_tcp: bool) -> Option<&'static str> {
+    let own = |name: &str| matches!(name, "server" | "date" | "connection");
+    let own_header = policy.response_headers.iter().any(|header| own(header.name.as_str()));
     let sticky_by = policy.sticky.is_some() && policy.balance != Balance::RoundRobin;
     [
         (policy.check.is_some(), "check: nginx asks no server itself; --check at the agent does"),
         (policy.slow_start.is_some(), "slow-start: nginx has none but in its commercial edition"),
         (policy.timeouts.queue.is_some(), "timeouts.queue: nginx lets no request wait for a server"),
         (policy.timeouts.idle.is_some() && !is_tcp, "timeouts.idle: nginx waits by timeouts.response, upgraded or not"),
+        (own_header, "response-headers: Server, Date and Connection are nginx's own to say"),
         (sticky_by, "sticky: nginx does it by a hash, beside which there is no balance"),
         (policy.http2 && policy.strip_prefix.is_some(), "strip-prefix: nginx's grpc_pass takes the path as it came"),
     ]

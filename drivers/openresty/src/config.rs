@@ -12,7 +12,7 @@ use backchat_nginx::{
     certificates::{self, Certificates},
     lines::{self, MARK},
     paths::Paths,
-    version::Http2,
+    version::Speaks,
 };
 use backchat_template::{Template, hash, seal};
 use context::Context;
@@ -36,8 +36,8 @@ pub struct ConfigSettings {
     pub policies: Policies,
     /// Where HTTPS comes in, once there is a certificate.
     pub tls_listen: Vec<SocketAddr>,
-    /// How HTTP/2 is asked for.
-    pub http2: Http2,
+    /// What is spoken there, beside HTTP/1.1.
+    pub speaks: Speaks,
     /// What TLS is spoken by: no part of the table, for a reload alone changes it.
     pub certificates: Certificates,
     /// Modules to load, in this order; none where Lua is built in.
@@ -67,7 +67,7 @@ impl ConfigSettings {
             listen,
             policies: Policies::default(),
             tls_listen: Vec::new(),
-            http2: Http2::default(),
+            speaks: Speaks::default(),
             certificates: Certificates::new(),
             modules: Vec::new(),
             workers: None,

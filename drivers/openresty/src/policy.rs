@@ -23,6 +23,8 @@ pub struct View {
     pub lua: Vec<String>,
     /// Lines of the http block.
     pub http: Vec<String>,
+    /// Whether some service is spoken to in HTTP/2: by an upstream of its own.
+    pub http2: bool,
     /// Locations for what only nginx does.
     pub locations: Vec<Location>,
 }
@@ -40,12 +42,14 @@ pub struct Location {
 
 /// All policies. Requests go on to this upstream.
 pub fn view(policies: &Policies, to: &str, https: Option<u16>) -> View {
-    let mut view = View::default();
+    let mut view = View { http2: policies.iter().any(|(_, policy)| policy.http2), ..View::default() };
     for (number, (service, policy)) in policies.iter().enumerate() {
         let is_located = nginx::of_location(policy).is_some();
         view.lua.push(entry(number, service, policy, is_located));
         if is_located {
-            let Words { http, location: lines, .. } = words(policies, service, to, https);
+            // nginx keeps connections by address alone: those that speak HTTP/2 go by an upstream of their own.
+            let to = if policy.http2 { format!("{to}-http2") } else { to.to_owned() };
+            let Words { http, location: lines, .. } = words(policies, service, &to, https);
             view.http.extend(http);
             view.locations.push(Location { name: location(service), service: service.clone(), lines });
         }

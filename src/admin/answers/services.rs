@@ -42,7 +42,7 @@ pub struct Service {
 pub enum ServiceState {
     /// Every endpoint takes new requests.
     Ok,
-    /// Some do not.
+    /// Some do not, or they are fewer than the operator's `min-ready`.
     Degraded,
     /// None does: it answers 503.
     Down,
@@ -92,7 +92,7 @@ impl Service {
             hosts: routes.map(|(route, _)| host(route)).collect(),
             state: match ready {
                 0 => ServiceState::Down,
-                n if n < endpoints.len() => ServiceState::Degraded,
+                n if n < endpoints.len().max(status.services.get(name).min_ready) => ServiceState::Degraded,
                 _ => ServiceState::Ok,
             },
             endpoints,

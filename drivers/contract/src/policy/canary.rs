@@ -1,5 +1,7 @@
 //! A part of a service's traffic that goes to some of its endpoints alone.
 
+use std::fmt;
+
 use super::words::{CookieName, HeaderName, HeaderValue, Share};
 use crate::names::ServiceName;
 
@@ -26,4 +28,25 @@ pub enum Pick {
     Header(HeaderName, HeaderValue),
     /// Those with a cookie of this value.
     Cookie(CookieName, HeaderValue),
+}
+
+impl Canary {
+    /// Its share of ten thousand requests, where it has one.
+    pub fn share(&self) -> Option<u16> {
+        match &self.pick {
+            Pick::Share(share) => Some(share.of_10000()),
+            Pick::Header(..) | Pick::Cookie(..) => None,
+        }
+    }
+}
+
+/// As people read it: `5% of requests`, `header x-try: canary`, `cookie try=canary`.
+impl fmt::Display for Pick {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Share(share) => write!(f, "{share} of requests"),
+            Self::Header(name, value) => write!(f, "header {}: {}", name.as_str(), value.as_str()),
+            Self::Cookie(name, value) => write!(f, "cookie {}={}", name.as_str(), value.as_str()),
+        }
+    }
 }

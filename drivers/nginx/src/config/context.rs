@@ -44,6 +44,8 @@ pub(super) struct Context<'a> {
     tls_listen: &'a [SocketAddr],
     /// Whether HTTP/2 is a parameter of `listen`, or else a directive.
     http2_by_listen: bool,
+    /// Where HTTP/3 comes in, told to who asks over TLS; none where it was built without.
+    http3_port: Option<u16>,
     /// The servers that there have to be.
     sites: Vec<Site>,
     /// Where bodies too long for memory are kept; none where nginx was built to keep them.
@@ -110,7 +112,12 @@ impl<'a> Context<'a> {
         let sites = if settings.is_include {
             Vec::new()
         } else {
-            sites(&settings.listen, &settings.tls_listen, &layout.certificates, &settings.paths.certificates)
+            sites(
+                &settings.listen,
+                (&settings.tls_listen, settings.speaks.http3),
+                &layout.certificates,
+                &settings.paths.certificates,
+            )
         };
         let http = layout.services.iter().filter(|(_, s)| s.protocol == Protocol::Http);
         let serves = |name: &ServiceName| {
@@ -125,7 +132,8 @@ impl<'a> Context<'a> {
             tcp_listen: tcp_listen(settings, layout),
             tcp_services: tcp_services(settings, layout),
             tls_listen: if layout.certificates.is_empty() { &[] } else { &settings.tls_listen },
-            http2_by_listen: settings.http2 == Http2::Listen,
+            http2_by_listen: settings.speaks.http2 == Http2::Listen,
+            http3_port: sites.first().and_then(Site::http3_port),
             temp: settings.temp.as_deref(),
             max_descriptors: settings.max_descriptors,
             max_connections: settings.max_descriptors.min(MAX_CONNECTIONS),

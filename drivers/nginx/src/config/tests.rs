@@ -86,7 +86,7 @@ fn a_file_with_certificates() {
         text.lines().filter(is).fold(String::new(), |all, line| all + line + "\n")
     };
     insta::assert_snapshot!(tls(&render(&settings, &layout, 1).unwrap().text));
-    let newer = ConfigSettings { http2: Http2::Directive, ..settings.clone() };
+    let newer = ConfigSettings { speaks: Speaks { http2: Http2::Directive, http3: true }, ..settings.clone() };
     let text = render(&newer, &layout, 1).unwrap().text;
     assert_eq!((text.matches("        http2 on;\n").count(), text.contains("ssl http2")), (2, false));
     let without = render(&settings, &Layout::default(), 1).unwrap();

@@ -24,12 +24,19 @@ pub fn pool(policies: &Policies, serves: impl Fn(&ServiceName) -> bool) -> Pool 
     let mut http = Vec::new();
     let mut decided = Vec::new();
     for (number, (service, policy)) in policies.iter().enumerate() {
-        let alive: Vec<&Canary> = policy.canaries.iter().filter(|canary| serves(&canary.service)).collect();
-        let Some(first) = alive.first() else { continue };
+        let mut drawn = 0;
+        // Each share begins where the one before ended.
+        let from = policy.canaries.iter().map(|canary| {
+            let from = drawn;
+            drawn += canary.share().unwrap_or(0);
+            (canary, from)
+        });
+        let alive: Vec<(&Canary, u16)> = from.filter(|(canary, _)| serves(&canary.service)).collect();
+        let Some((first, _)) = alive.first() else { continue };
         let mut to = name(if serves(service) { service } else { &first.service });
-        for (nth, canary) in alive.iter().enumerate().rev() {
+        for (nth, (canary, from)) in alive.iter().enumerate().rev() {
             let variable = format!("$bc_pick_{number}_{nth}");
-            http.extend(picked(canary, &variable, &to));
+            http.extend(picked(canary, *from, &variable, &to));
             to = variable;
         }
         decided.push(format!("    {} {to};", key(&name(service))));
@@ -49,7 +56,8 @@ fn literally(text: &str) -> String {
     text.bytes().map(byte).collect()
 }
 
-fn picked(canary: &Canary, variable: &str, otherwise: &str) -> Vec<String> {
+/// The same text is drawn by for each of them, so one request is drawn once.
+fn picked(canary: &Canary, from: u16, variable: &str, otherwise: &str) -> Vec<String> {
     let to = name(&canary.service);
     let by_value = |source: String, value: &str| {
         let value = literally(value);
@@ -59,11 +67,9 @@ fn picked(canary: &Canary, variable: &str, otherwise: &str) -> Vec<String> {
         Pick::Share(share) => {
             let drawn = format!("{variable}_drawn");
             // nginx takes no share of nothing.
-            let split = if share.of_10000() == 0 {
-                format!("split_clients $request_id {drawn} {{ * 0; }}")
-            } else {
-                format!("split_clients $request_id {drawn} {{ {share} 1; * 0; }}")
-            };
+            let before = if from == 0 { String::new() } else { format!("{}.{:02}% 0; ", from / 100, from % 100) };
+            let own = if share.of_10000() == 0 { String::new() } else { format!("{share} 1; ") };
+            let split = format!("split_clients $request_id {drawn} {{ {before}{own}* 0; }}");
             vec![split, format!("map {drawn} {variable} {{ 1 {to}; default {otherwise}; }}")]
         }
         Pick::Header(header, value) => by_value(format!("$http_{}", header.as_str().replace('-', "_")), value.as_str()),

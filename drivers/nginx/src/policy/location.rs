@@ -10,7 +10,7 @@ use super::millis;
 /// What every request to a server says, as the template's http block has it: nginx takes none of them over into a
 /// location that says one of its own.
 pub(super) const HEADERS: [(&str, &str); 5] = [
-    ("Host", "$http_host"),
+    ("Host", "$bc_host"),
     ("Connection", "$bc_connection"),
     ("Upgrade", "$http_upgrade"),
     ("X-Forwarded-For", "$proxy_add_x_forwarded_for"),

@@ -46,6 +46,8 @@ pub(super) struct Context<'a> {
     tls_listen: &'a [SocketAddr],
     /// Whether HTTP/2 is a parameter of `listen`, or else a directive.
     http2_by_listen: bool,
+    /// Where HTTP/3 comes in, told to who asks over TLS; none where it was built without.
+    http3_port: Option<u16>,
     /// The servers that there have to be.
     sites: Vec<Site>,
     /// Room for their names in nginx's table.
@@ -80,7 +82,12 @@ impl<'a> Context<'a> {
         let sites = if settings.is_include {
             Vec::new()
         } else {
-            sites(&settings.listen, &settings.tls_listen, &settings.certificates, &settings.paths.certificates)
+            sites(
+                &settings.listen,
+                (&settings.tls_listen, settings.speaks.http3),
+                &settings.certificates,
+                &settings.paths.certificates,
+            )
         };
         Self {
             generation,
@@ -90,7 +97,8 @@ impl<'a> Context<'a> {
             listen: &settings.listen,
             policy: view(&settings.policies, UPSTREAM, settings.tls_listen.first().map(SocketAddr::port)),
             tls_listen: if settings.certificates.is_empty() { &[] } else { &settings.tls_listen },
-            http2_by_listen: settings.http2 == Http2::Listen,
+            http2_by_listen: settings.speaks.http2 == Http2::Listen,
+            http3_port: sites.first().and_then(Site::http3_port),
             server_names: (names(&sites) * 4).next_power_of_two().max(2048),
             sites,
             modules: &settings.modules,

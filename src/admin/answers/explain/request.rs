@@ -27,8 +27,22 @@ pub struct ExplainedRequest {
     pub drift: Option<String>,
     /// The endpoints of the service, those that are gone a short while included.
     pub pool: Vec<ExplainedEndpoint>,
+    /// The canaries of the service, in the order in which they are tried.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub canaries: Vec<ExplainedCanary>,
     /// What the answer is.
     pub answer: Answers,
+}
+
+/// A part of a service's traffic that goes elsewhere.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ExplainedCanary {
+    /// The service that has it: `web.canary`.
+    pub service: String,
+    /// Which requests: `5% of requests`, `header x-try: canary`.
+    pub picks: String,
+    /// Its endpoints that take requests.
+    pub by: Vec<Share>,
 }
 
 /// Who answers, or what is answered.
@@ -70,6 +84,8 @@ impl ExplainedRequest {
             }
             (true, Some(_)) => Answers::of(&fates, &status.plane),
         };
+        let canaries = service.map(|name| canaries(name, status, known)).unwrap_or_default();
+        let answer = stood_in(answer, &canaries);
         let near = if service.is_some() { Vec::new() } else { request.near(set) };
         let drift = Routing::of(&status.desired, request).won.map(|(_, service)| service);
         Self {
@@ -80,6 +96,7 @@ impl ExplainedRequest {
             passes: routing.passed.into_iter().map(host).collect(),
             near: near.into_iter().map(HostPattern::to_string).collect(),
             drift: (drift != service).then(|| drift.map_or_else(|| "-".into(), ServiceName::to_string)),
+            canaries,
             pool: fates.iter().map(|fate| ExplainedEndpoint::new(fate, known.wall)).collect(),
             answer: if theirs {
                 Answers { why: Some("the routes of this data plane are not ours to make".into()), ..answer }
@@ -87,6 +104,28 @@ impl ExplainedRequest {
                 answer
             },
         }
+    }
+}
+
+fn canaries(service: &ServiceName, status: &model::Status, known: Known<'_>) -> Vec<ExplainedCanary> {
+    let own = status.services.get(service).canaries.iter();
+    let told = own.map(|canary| {
+        let fates = fate::of_service(&canary.service, status, known.members, known.now);
+        let by = Answers::of(&fates, &status.plane).by;
+        ExplainedCanary { service: canary.service.to_string(), picks: canary.pick.to_string(), by }
+    });
+    told.collect()
+}
+
+/// Where the service itself has nobody, its first canary that has somebody answers whatever it picks.
+fn stood_in(answer: Answers, canaries: &[ExplainedCanary]) -> Answers {
+    let instead = canaries.iter().find(|canary| !canary.by.is_empty());
+    match (answer.status, instead) {
+        (Some(503), Some(canary)) => {
+            let why = Some(format!("of {}, for the service itself has nobody", canary.service));
+            Answers { status: None, by: canary.by.clone(), why }
+        }
+        _ => answer,
     }
 }
 

@@ -24,10 +24,13 @@ mod attached;
 
 use super::{
     access::Logs,
-    conformance,
+    bench::Bench,
+    client, conformance, h3,
     haproxy::free_addr,
     rig::{Rig, Ruled, Streams},
-    web::LONG,
+    tls::certificate,
+    web::{LONG, Web},
+    words::Wanted,
 };
 
 conformance!(NginxRig:
@@ -42,6 +45,29 @@ conformance!(NginxRig:
     magic::{every_spelling_of_a_name, a_name_is_nearer_than_a_wildcard},
     access::{combined_is_read_back, one_line_a_request, any_format, json_is_json, no_header_forges_a_line},
 );
+
+/// HTTP/3 where this nginx was built with it, before and after a reload; where it was not, nobody is sent there.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn http_3_where_it_is_built_in() {
+    let first = certificate(&["a.example"]);
+    let one = Web::start("one").await;
+    let wanted = Wanted::default().ready("web", "one", one.addr).route("*", "/", "web");
+    let wanted = wanted.default_certificate("first", &first);
+    let mut bench = Bench::<NginxRig>::start().await;
+    bench.converge(&wanted).await;
+    let https = bench.rig.https();
+    bench.eventually("TLS is spoken", async || client::shown(https, "a.example").await.is_some()).await;
+    let has_it = backchat_nginx::version::Speaks::of(&program()).http3;
+    let said = client::head(https, "a.example").await.to_ascii_lowercase();
+    assert_eq!(said.contains(&format!("alt-svc: h3=\":{}\"", https.port())), has_it, "{said}");
+    if !has_it {
+        return;
+    }
+    assert_eq!(h3::get(https, "a.example", &first).await, "one");
+    let two = Web::start("two").await;
+    bench.converge(&wanted.ready("web", "one", two.addr)).await;
+    assert_eq!(h3::get(https, "a.example", &first).await, "two");
+}
 
 /// The binary under test.
 pub(crate) fn program() -> String {

@@ -16,7 +16,13 @@ pub(super) async fn every_service_has_a_name_with_an_address(driver: Driver) {
     let second = [format!("Sinatra2:{},host=b.example", port(1)), format!("not_a_label:{},host=c.example", port(2))];
     // A host that only the operator gives is not a member's to say.
     let third = format!("thief:{},host=stolen.<ip>.nip.io", port(2));
-    world.start_agent("web2", &["--service", &second[0], "--service", &second[1], "--service", &third]).await;
+    let fourth = format!("robber:{},host=sinatra1.10.1.2.164.nip.io", port(2));
+    world
+        .start_agent(
+            "web2",
+            &["--service", &second[0], "--service", &second[1], "--service", &third, "--service", &fourth],
+        )
+        .await;
     world.serves(&["web1", "web2"]).await;
     world.converges().await;
     let http = world.proxy().http;
@@ -35,15 +41,17 @@ pub(super) async fn every_service_has_a_name_with_an_address(driver: Driver) {
         assert_eq!(told["request"]["route"]["service"], who, "{told:#}");
     }
     let status = world.status().await;
-    let refused = |r: &serde_json::Value| r["subject"] == "route stolen.<ip>.nip.io/";
-    assert!(status["rejections"].as_array().unwrap().iter().any(refused), "{status:#}");
+    for subject in ["route stolen.<ip>.nip.io/", "route sinatra1.10.1.2.164.nip.io/"] {
+        let refused = |r: &serde_json::Value| r["subject"] == subject;
+        assert!(status["rejections"].as_array().unwrap().iter().any(refused), "{subject}: {status:#}");
+    }
     let routes = world.json("proxy", &["routes"]).await.expect("routes answers");
     let named =
         routes["routes"].as_array().unwrap().iter().filter(|route| route["host"].as_str().unwrap().contains("<ip>"));
     let named: Vec<_> = named.map(|route| (route["host"].as_str().unwrap(), &route["said_by"])).collect();
     let operator = serde_json::json!(["--magic-domain"]);
     // The thief has a name of its own, as every service has; and so has what the agents offer beside it.
-    let hosts = ["sinatra1", "sinatra2", "thief", "web"]
+    let hosts = ["robber", "sinatra1", "sinatra2", "thief", "web"]
         .map(|name| ["nip.io", "sslip.io"].map(|domain| format!("{name}.<ip>.{domain}")));
     assert_eq!(named, hosts.as_flattened().iter().map(|host| (host.as_str(), &operator)).collect::<Vec<_>>());
 }

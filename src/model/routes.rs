@@ -2,6 +2,8 @@
 
 use std::collections::BTreeMap;
 
+use backchat_contract::magic;
+
 use super::{
     HostPattern, Ledger, PathPrefix, Protocol, Rejection, Route, ServiceName,
     desired::{Policy, Serving},
@@ -21,11 +23,17 @@ pub(super) fn claims(
     if let Some(service) = policy.default_service.as_ref().filter(|s| standings.contains_key(*s)) {
         claims.insert(default_route(), Claim { service: service.clone(), node: None });
     }
-    claims.extend(named(standings, policy));
+    let named = named(standings, policy);
+    claims.retain(|route, claim| owner(&named, route).is_none_or(|owner| *owner == claim.service));
+    claims.extend(named.clone());
     for s in serving.iter().filter(|s| s.protocol() == Protocol::Http) {
         for route in asked(s) {
             if is_named(&route) {
                 refused.push(conflict(s, &route, "only the operator's --magic-domain gives such names".to_owned()));
+                continue;
+            }
+            if let Some(owner) = owner(&named, &route).filter(|owner| *owner != s.claimant()) {
+                refused.push(conflict(s, &route, format!("the operator's --magic-domain gives it to {owner}")));
                 continue;
             }
             let reserved = route == default_route() && policy.default_service.is_some();
@@ -88,6 +96,13 @@ fn named(standings: &BTreeMap<ServiceName, Standing>, policy: &Policy) -> BTreeM
         }
     }
     named
+}
+
+/// Whose name with an address in it a host is, spelled out: an exact host would come before the pattern.
+fn owner<'a>(named: &'a BTreeMap<Route, Claim>, route: &Route) -> Option<&'a ServiceName> {
+    let HostPattern::Exact(host) = &route.host else { return None };
+    let host = magic(host)?;
+    named.get(&Route { host, path: root() }).map(|claim| &claim.service)
 }
 
 fn is_named(route: &Route) -> bool {

@@ -10,6 +10,8 @@ use std::{
     str::FromStr,
 };
 
+use crate::policy::HeaderName;
+
 mod parse;
 
 /// Where a line a request goes, and what it says.
@@ -107,17 +109,6 @@ pub enum LogField {
     Service,
     /// `%{endpoint}x`: who answered: a name at HAProxy, elsewhere an address.
     Endpoint,
-}
-
-/// The name of a header: 1 to 64 of `A-Za-z0-9-`, in lower case.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct HeaderName(String);
-
-impl HeaderName {
-    /// The name.
-    pub fn as_str(&self) -> &str {
-        &self.0
-    }
 }
 
 /// Why a format is none.

@@ -17,7 +17,7 @@ pub mod paper;
 pub mod policy;
 mod view;
 
-pub use access::{AccessLog, HeaderName, LogField, LogFile, LogFormat, LogFormatError, LogPart};
+pub use access::{AccessLog, LogField, LogFile, LogFormat, LogFormatError, LogPart};
 pub use certificate::{Certificate, Fingerprint, KeyForm, LeafPrint, Pem};
 pub use change::{Action, Change, ChangeKind, ChangeStatus, Reason, diff, diff_by_way_of, sort, waiting, words};
 pub use desired::{Desired, Endpoint, EndpointId, EndpointState, Protocol, Route, Service};

@@ -1,6 +1,6 @@
 //! Whether a HAProxy speaks QUIC, and so HTTP/3: that is decided when it is built.
 
-use std::process::{Command, Stdio};
+use backchat_template::ask;
 
 /// What it was built with.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -17,8 +17,7 @@ pub enum Quic {
 impl Quic {
     /// Asks the program, which answers at once. One that does not speaks none.
     pub fn of(program: &str) -> Self {
-        let asked = Command::new(program).arg("-vv").stdin(Stdio::null()).output();
-        Self::read(&asked.map(|output| String::from_utf8_lossy(&output.stdout).into_owned()).unwrap_or_default())
+        Self::read(&ask(program, "-vv").unwrap_or_default())
     }
 
     fn read(said: &str) -> Self {

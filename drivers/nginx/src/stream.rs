@@ -1,46 +1,20 @@
 //! The part of nginx that passes bytes on: built in, or a module that lies beside it.
 
-use std::{
-    path::{Path, PathBuf},
-    process::{Command, Stdio},
-    thread,
-    time::{Duration, Instant},
-};
+use std::path::{Path, PathBuf};
 
 use backchat_contract::DriverError;
-
-/// How long `nginx -V` may take.
-const LIMIT: Duration = Duration::from_secs(5);
+use backchat_template::ask;
 
 /// The module to load for it; none where it is built in.
 ///
 /// # Errors
 /// Where this program has neither.
 pub fn module(program: &str) -> Result<Option<PathBuf>, DriverError> {
-    let said = version(program).map_err(|message| DriverError::Start { program: program.to_owned(), message })?;
+    let said = ask(program, "-V").map_err(|message| DriverError::Start { program: program.to_owned(), message })?;
     found(&said, Path::exists).ok_or_else(|| {
         let remedy = "install libnginx-mod-stream or nginx-full";
         DriverError::Unsupported(format!("listen for TCP: {program} has no stream module; {remedy}"))
     })
-}
-
-fn version(program: &str) -> Result<String, String> {
-    let said = |e: std::io::Error| e.to_string();
-    let mut command = Command::new(program);
-    command.arg("-V").stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped());
-    let mut child = command.spawn().map_err(said)?;
-    let begun = Instant::now();
-    // What it says fits into a pipe.
-    while child.try_wait().map_err(said)?.is_none() {
-        if begun.elapsed() > LIMIT {
-            // It may have ended this very moment.
-            let _ = child.kill();
-            return Err(format!("'{program} -V' did not end within {LIMIT:?}"));
-        }
-        thread::sleep(Duration::from_millis(1));
-    }
-    let output = child.wait_with_output().map_err(said)?;
-    Ok(String::from_utf8_lossy(&output.stderr).into_owned())
 }
 
 /// `None` where there is none; a path where it is to be loaded.

@@ -1,6 +1,6 @@
 //! What one nginx is told otherwise than another, by its version and by what it was built with.
 
-use std::process::{Command, Stdio};
+use backchat_template::ask;
 
 /// Since when HTTP/2 is a directive of its own, and a parameter of `listen` no more (nginx 1.25.1).
 const DIRECTIVE: (u32, u32, u32) = (1, 25, 1);
@@ -28,9 +28,7 @@ impl Speaks {
     /// Asks the program, which answers at once. One that does not is told the older way, which newer ones take with a
     /// warning.
     pub fn of(program: &str) -> Self {
-        let asked = Command::new(program).arg("-V").stdin(Stdio::null()).output();
-        let said = asked.map(|output| String::from_utf8_lossy(&output.stderr).into_owned()).unwrap_or_default();
-        Self::read(&said)
+        Self::read(&ask(program, "-V").unwrap_or_default())
     }
 
     fn read(said: &str) -> Self {

@@ -3,6 +3,7 @@
 //!
 //! It knows text, files and processes; no data plane's words, so that each driver brings its own.
 
+mod ask;
 mod command;
 #[cfg(any(test, feature = "documented"))]
 pub mod documented;
@@ -23,6 +24,7 @@ mod seal;
 mod set;
 mod stopped;
 
+pub use ask::ask;
 pub use command::{CommandError, Output, run};
 pub use follow::{Templates, read_template};
 pub use install::{Installed, LAST_GOOD, Staged, install, last_good, stage, stage_soon};

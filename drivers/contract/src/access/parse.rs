@@ -1,6 +1,7 @@
 //! A format's text as its parts. Pure.
 
-use super::{HeaderName, LogField, LogFormatError, LogPart, MAX};
+use super::{LogField, LogFormatError, LogPart, MAX};
+use crate::policy::HeaderName;
 
 /// The parts of a text; text beside text is one part.
 pub(super) fn parts(text: &str) -> Result<Vec<LogPart>, LogFormatError> {
@@ -106,12 +107,7 @@ fn named(name: &str, kind: &str) -> Option<Result<LogField, LogFormatError>> {
 }
 
 fn header(name: &str) -> Result<HeaderName, LogFormatError> {
-    let plain = name.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-');
-    if (1..=64).contains(&name.len()) && plain {
-        Ok(HeaderName(name.to_ascii_lowercase()))
-    } else {
-        Err(LogFormatError::Header(name.chars().take(80).collect()))
-    }
+    name.parse().map_err(|_| LogFormatError::Header(name.chars().take(80).collect()))
 }
 
 #[cfg(test)]

@@ -21,7 +21,7 @@ deserialized!(HeaderName, HeaderValue, CookieName, Network, Rate, Share);
 
 /// A header's name: letters, digits and inner hyphens, 1 to 64 bytes, kept in lower case. Less than RFC 9110 allows: nginx
 /// makes variables of it and drops those with an underscore.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct HeaderName(String);
 
 impl HeaderName {

@@ -16,6 +16,7 @@ use serde::Serialize;
 
 pub use canary::{Pool, pool};
 use location::location;
+pub(crate) use location::place;
 
 use crate::names::upstream;
 

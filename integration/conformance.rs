@@ -10,6 +10,7 @@ mod echo;
 mod endpoints;
 mod h3;
 mod haproxy;
+mod http2;
 mod life;
 mod magic;
 mod many;

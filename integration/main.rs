@@ -1,11 +1,13 @@
 //! The one integration test binary: each topic is a module, so that they link once and share their helpers.
 
 mod architecture;
+mod balanced;
 mod bench_figures;
 mod chaos_rules;
 mod cluster;
 mod commands;
 mod conformance;
+mod cookbook;
 mod demo;
 mod errors;
 mod laws;
@@ -13,6 +15,7 @@ mod layout;
 mod offline;
 mod packaging;
 mod quoting;
+mod readme;
 mod scenes;
 mod schema;
 mod signal;

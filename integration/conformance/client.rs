@@ -72,6 +72,13 @@ pub(crate) async fn get_h2(to: SocketAddr, host: &str, trusted: &Certificate) ->
     }
 }
 
+/// A connection that both sides have agreed to speak HTTP/2 on.
+pub(crate) async fn speaking_h2(to: SocketAddr, host: &str, trusted: &Certificate) -> TlsStream<TcpStream> {
+    let stream = connect(to, host, trusting(trusted, &[b"h2"])).await.unwrap();
+    assert_eq!(stream.get_ref().1.alpn_protocol(), Some(b"h2".as_slice()));
+    stream
+}
+
 fn frame(kind: u8, flags: u8, stream: u8, payload: &[u8]) -> Vec<u8> {
     let length = u32::try_from(payload.len()).unwrap().to_be_bytes();
     let mut frame = length[1..].to_vec();

@@ -223,8 +223,8 @@ impl fmt::Display for LogField {
             Self::Port => "%p",
             Self::Service => "%{service}x",
             Self::Endpoint => "%{endpoint}x",
-            Self::RequestHeader(name) => return write!(f, "%{{{}}}i", name.0),
-            Self::ResponseHeader(name) => return write!(f, "%{{{}}}o", name.0),
+            Self::RequestHeader(name) => return write!(f, "%{{{}}}i", name.as_str()),
+            Self::ResponseHeader(name) => return write!(f, "%{{{}}}o", name.as_str()),
         })
     }
 }

@@ -3,7 +3,7 @@
 //! What an operator wrote stands in double quotes: of what HAProxy reads there, `$`, `\` and `"` are in no value, and `%`
 //! is doubled.
 
-use std::time::Duration;
+use std::{num::NonZero, time::Duration};
 
 use backchat_contract::{
     Policies, Protocol, ServiceName, ServicePolicy,
@@ -19,8 +19,8 @@ pub fn options(policy: &ServicePolicy, base: &ServerOptions) -> ServerOptions {
         inter: check.interval.unwrap_or(base.inter),
         fastinter: check.interval.unwrap_or(base.fastinter).min(base.fastinter),
         downinter: check.interval.unwrap_or(base.downinter).min(base.downinter),
-        rise: check.rise.map_or(base.rise, |n| n.get()),
-        fall: check.fall.map_or(base.fall, |n| n.get()),
+        rise: check.rise.map_or(base.rise, NonZero::get),
+        fall: check.fall.map_or(base.fall, NonZero::get),
         maxconn: policy.maxconn,
         slow_start: policy.slow_start,
         http2: policy.http2,

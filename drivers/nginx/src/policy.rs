@@ -10,12 +10,13 @@ use std::time::Duration;
 
 use backchat_contract::{
     Policies, ServiceName, ServicePolicy,
-    policy::{Balance, Rate},
+    policy::{Balance, CookieName, Rate},
 };
 use serde::Serialize;
 
 pub use canary::{Pool, pool};
 use location::location;
+pub(crate) use location::place;
 
 use crate::names::upstream;
 
@@ -126,7 +127,7 @@ fn http(policy: &ServicePolicy, number: usize) -> Vec<String> {
         let unit = if per_minute { "m" } else { "s" };
         lines.push(format!("limit_req_zone $binary_remote_addr zone=bc-rate-{number}:10m rate={requests}r/{unit};"));
     }
-    if let Some(cookie) = policy.sticky.as_ref().map(|cookie| cookie.as_str()) {
+    if let Some(cookie) = policy.sticky.as_ref().map(CookieName::as_str) {
         // Who has no cookie yet is told apart by the request, and gets its number as one.
         lines.push(format!("map $cookie_{cookie} $bc_client_{number} {{ '' $request_id; default $cookie_{cookie}; }}"));
         let set = format!("\"{cookie}=$request_id; Path=/; HttpOnly\"");

@@ -10,7 +10,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use backchat_contract::AccessLog;
+use backchat_contract::{AccessLog, Policies};
 use backchat_nginx::{
     AttachedSettings, NginxDriver, Template, config::ConfigSettings, config::render, layout::Layout, paths::Paths,
     titles::is_master,
@@ -19,11 +19,19 @@ use rustix::process::{Signal, kill_process, kill_process_group};
 use tempfile::TempDir;
 
 use super::{edit, pid, program, serving, tamper};
-use crate::conformance::{access::Logs, conformance, haproxy::free_addr, rig::Rig, web::LONG};
+use crate::conformance::{
+    access::Logs,
+    conformance,
+    haproxy::free_addr,
+    rig::{Rig, Ruled},
+    web::LONG,
+};
 
 conformance!(Theirs:
     endpoints::{come_and_go, both_families, weigh, drain_without_loss, move_without_loss, only_listeners_get_requests, swap_without_a_gap},
     routes::{hosts_and_paths, no_host_no_route_no_endpoint, default_service, every_name_serves, hostile_words_are_no_names, move_at_once},
+    policies::{strip_prefix, headers, allowed_networks, rate_limit, sticky, balances, canaries, canary_share, response_timeout, upgrades},
+    http2::{servers_of_http_2},
     structure::{new_services_need_no_reload, more_services_than_spares, an_edited_file_blocks, held_structure_waits},
     life::{nothing_to_do_is_nothing_done, drift_is_repaired, a_foreign_reload_is_seen, another_driver_adopts, the_file_holds_the_set},
     many::{ten_thousand_hosts},
@@ -128,6 +136,14 @@ impl Drop for Theirs {
         // It fails where all have ended.
         let _ = kill_process_group(pid(self.child.id()), Signal::KILL);
         let _ = self.child.wait();
+    }
+}
+
+impl Ruled for Theirs {
+    fn ruled(&self, policies: Policies) -> NginxDriver {
+        let mut settings = settings(self.folder.path(), self.http);
+        settings.config.policies = policies;
+        NginxDriver::attached(settings)
     }
 }
 

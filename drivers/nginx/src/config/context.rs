@@ -17,7 +17,7 @@ use crate::{
     layout::{Layout, Server, Service},
     names::upstream,
     paths::Paths,
-    policy::{Pool, Words, pool, tcp_words, words},
+    policy::{Pool, Words, place, pool, tcp_words, words},
     routes::{Routes, Table, escaped},
     version::Http2,
 };
@@ -89,6 +89,9 @@ struct ServiceView<'a> {
     upstream: String,
     /// The same within a regular expression.
     pattern: String,
+    /// Where its location is found; none where it speaks bytes alone.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    location: Option<String>,
     /// The size of its shared memory, in KiB.
     zone: usize,
     /// How it is balanced.
@@ -204,7 +207,8 @@ fn view<'a>(settings: &ConfigSettings, name: &'a ServiceName, service: &'a Servi
     let servers = Rows::new(&SERVER, serve.map(|(name, server)| row(name, server)));
     let upstream = upstream(name);
     let policy = words(&settings.policies, name, &upstream, settings.tls_listen.first().map(SocketAddr::port));
-    ServiceView { name, pattern: escaped(&upstream), policy, upstream, zone: zone(servers.len()), servers }
+    let location = (service.protocol == Protocol::Http).then(|| place(settings.policies.get(name), &upstream));
+    ServiceView { name, pattern: escaped(&upstream), location, policy, upstream, zone: zone(servers.len()), servers }
 }
 
 fn row(name: &EndpointName, server: &Server) -> [Cell; 3] {

@@ -59,7 +59,7 @@ fn what_a_template_gets_is_documented() {
     let file = PathBuf::from("/var/log/backchat/access.log").try_into().unwrap();
     let access = Some(AccessLog { file, format: "%h %{service}x %B".parse().unwrap() });
     let tls_listen = vec!["0.0.0.0:443".parse().unwrap()];
-    check_documented("nginx", &ConfigSettings { access, tls_listen, ..settings }, "eu");
+    check_documented("nginx", &ConfigSettings { tls_listen, access, ..settings }, "eu");
 }
 
 #[test]

@@ -1,4 +1,5 @@
-//! Which requests of a service go to its canaries: maps from the service to the pool of servers that is asked.
+//! Which requests of a service go to its canaries: maps from the service to the pool of servers that is asked, and from
+//! there to its location.
 
 use backchat_contract::{
     Policies, ServiceName,
@@ -6,7 +7,7 @@ use backchat_contract::{
 };
 use serde::Serialize;
 
-use super::name;
+use super::{location::named, name};
 use crate::routes::key;
 
 /// The maps, and the variable that says the pool.
@@ -16,6 +17,8 @@ pub struct Pool {
     pub http: Vec<String>,
     /// `$bc_service` where no service has canaries that serve.
     pub variable: &'static str,
+    /// Says the location of a pool whose requests nothing may rewrite; none where there is none of these.
+    pub raw: Option<&'static str>,
 }
 
 /// The pools of these services, of which `serves` says whether somebody takes requests. Where one of a service and its
@@ -41,13 +44,29 @@ pub fn pool(policies: &Policies, serves: impl Fn(&ServiceName) -> bool) -> Pool 
         }
         decided.push(format!("    {} {to};", key(&name(service))));
     }
-    if decided.is_empty() {
-        return Pool { http, variable: "$bc_service" };
+    let variable = if decided.is_empty() { "$bc_service" } else { "$bc_pool" };
+    if !decided.is_empty() {
+        http.push("map $bc_service $bc_pool {".into());
+        http.extend(decided);
+        http.extend(["    default $bc_service;".into(), "}".into()]);
     }
-    http.push("map $bc_service $bc_pool {".into());
-    http.extend(decided);
-    http.extend(["    default $bc_service;".into(), "}".into()]);
-    Pool { http, variable: "$bc_pool" }
+    let raw = raw(policies, variable);
+    let has_raw = !raw.is_empty();
+    http.extend(raw);
+    Pool { http, variable, raw: has_raw.then_some(RAW) }
+}
+
+const RAW: &str = "$bc_raw";
+
+/// `grpc_pass` hands the path on as it came only where no `rewrite` was: a location without a path is found without one.
+fn raw(policies: &Policies, variable: &str) -> Vec<String> {
+    let services = policies.iter().filter(|(_, policy)| policy.http2).map(|(service, _)| name(service));
+    let mut lines: Vec<String> = services.map(|name| format!("    {} {};", key(&name), named(&name))).collect();
+    if !lines.is_empty() {
+        lines.insert(0, format!("map {variable} {RAW} {{"));
+        lines.extend(["    default '';".into(), "}".into()]);
+    }
+    lines
 }
 
 /// A text within a regular expression, whatever it holds: a map's own keys know neither case nor some words.

@@ -17,6 +17,24 @@ pub(super) const HEADERS: [(&str, &str); 5] = [
     ("X-Forwarded-Proto", "$scheme"),
 ];
 
+/// What the template's http block says of `proxy_pass` and `grpc_pass` has to be told too; not there, for an nginx may be
+/// built without it.
+const GRPC: [&str; 3] = [
+    "grpc_next_upstream error timeout invalid_header;",
+    "grpc_next_upstream_timeout 10s;",
+    "grpc_ignore_headers X-Accel-Redirect X-Accel-Charset X-Accel-Limit-Rate;",
+];
+
+/// Where nginx looks for the location of a service whose upstream is this.
+pub(crate) fn place(policy: &ServicePolicy, upstream: &str) -> String {
+    if policy.http2 { named(upstream) } else { format!("= /bc/{upstream}") }
+}
+
+/// The location that is found by no path.
+pub(super) fn named(upstream: &str) -> String {
+    format!("@{upstream}")
+}
+
 pub(super) fn location(policy: &ServicePolicy, number: usize, to: &str, https: Option<u16>) -> Vec<String> {
     // The modules that speak HTTP/1.1 and HTTP/2 to servers say the same by other names.
     let module = if policy.http2 { "grpc" } else { "proxy" };
@@ -33,11 +51,16 @@ pub(super) fn location(policy: &ServicePolicy, number: usize, to: &str, https: O
         lines.push(format!("limit_req zone=bc-rate-{number}{burst};"));
         lines.push("limit_req_status 429;".into());
     }
-    lines.extend(policy.timeouts.connect.map(|time| format!("{module}_connect_timeout {};", millis(time))));
+    if policy.http2 {
+        lines.extend(GRPC.map(str::to_owned));
+    }
+    let connect = policy.timeouts.connect.map(millis).or_else(|| policy.http2.then(|| "2s".into()));
+    lines.extend(connect.map(|time| format!("{module}_connect_timeout {time};")));
     let response = policy.timeouts.response.map(millis);
     let waits = ["read", "send"].map(|what| response.as_ref().map(|time| format!("{module}_{what}_timeout {time};")));
     lines.extend(waits.into_iter().flatten());
-    lines.extend(policy.retries.map(|retries| format!("{module}_next_upstream_tries {};", u16::from(retries) + 1)));
+    let tries = policy.retries.map(|retries| u16::from(retries) + 1).or_else(|| policy.http2.then_some(4));
+    lines.extend(tries.map(|tries| format!("{module}_next_upstream_tries {tries};")));
     lines.extend(request_headers(policy, number, module));
     for Header { name, value } in &policy.response_headers {
         let (name, value) = (name.as_str(), value.as_str());
@@ -82,8 +105,7 @@ fn request_headers(policy: &ServicePolicy, number: usize, module: &str) -> Vec<S
 
 fn pass(policy: &ServicePolicy, number: usize, to: &str) -> Vec<String> {
     if policy.http2 {
-        // grpc_pass sends the path that the location was found by.
-        return vec!["rewrite ^ $request_uri break;".into(), format!("grpc_pass grpc://{to};")];
+        return vec![format!("grpc_pass grpc://{to};")];
     }
     let uri = if policy.strip_prefix.is_some() { format!("$bc_uri_{number}") } else { "$request_uri".into() };
     vec![format!("proxy_pass http://{to}{uri};")]

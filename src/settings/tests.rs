@@ -157,7 +157,10 @@ fn tls_needs_a_certificate_and_the_other_way_round() {
         ("--tls-listen 0.0.0.0:443", "--tls-listen needs --cert PATH, or --self-signed to try it out"),
         ("--cert a.pem", "--cert and --self-signed need --tls-listen ADDR:PORT"),
         ("--self-signed", "--cert and --self-signed need --tls-listen ADDR:PORT"),
-        ("--listen 0.0.0.0:443 --tls-listen 0.0.0.0:443 --self-signed", "--tls-listen 0.0.0.0:443: --listen has it"),
+        (
+            "--listen 0.0.0.0:443 --tls-listen 0.0.0.0:443 --self-signed",
+            "--tls-listen 0.0.0.0:443: --listen 0.0.0.0:443 has it already",
+        ),
         (
             "--attach --haproxy-socket s --tls-listen 0.0.0.0:443 --self-signed",
             "--tls-listen, --cert and --self-signed: whom --attach names speaks TLS by its own configuration",

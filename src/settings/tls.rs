@@ -35,9 +35,6 @@ pub(super) fn tls(own: &config::LbOwn, common: &Common, host: &Host) -> Result<O
         (false, true) => return refuse("--tls-listen needs --cert PATH, or --self-signed to try it out"),
         (false, false) => {}
     }
-    if let Some(addr) = own.listen.as_ref().and_then(|plain| plain.iter().find(|a| listen.contains(&a.0.0))) {
-        return Err(Error::Flags(format!("--tls-listen {}: --listen has it", addr.0.0)));
-    }
     let own = self_signed.then(|| Own {
         folder: common.data_dir.clone().unwrap_or_else(|| common.run_dir.clone()),
         hosts: hosts(common, host),

@@ -4,6 +4,7 @@ use backchat_contract::{Desired, Route, ServicePolicy, policy::Balance};
 use backchat_template::Seal;
 
 use super::*;
+use crate::version::Http2;
 
 fn settings() -> ConfigSettings {
     let text = include_str!("../../../../templates/nginx.conf.jinja").into();
@@ -54,6 +55,7 @@ fn what_a_template_gets_is_documented() {
         temp: Some("/run/backchat/proxy/temp".into()),
         modules: vec!["/usr/lib/nginx/modules/ngx_stream_module.so".into()],
         tcp_listen: vec!["0.0.0.0:5432=db".parse().unwrap()],
+        speaks: Speaks { http2: Http2::Directive, http3: true },
         ..settings()
     };
     let file = PathBuf::from("/var/log/backchat/access.log").try_into().unwrap();

@@ -108,6 +108,7 @@ fn what_a_template_gets_is_documented() {
         temp: Some("/run/backchat/proxy/temp".into()),
         policies: policies(),
         tls_listen: vec!["0.0.0.0:443".parse().unwrap()],
+        speaks: Speaks { http3: true, ..Speaks::default() },
         certificates: certificates(),
         ..ours()
     };

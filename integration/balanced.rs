@@ -28,9 +28,11 @@ fn the_example_has_each_key_and_is_taken() {
     let text = readme::text();
     let example = blocks(readme::below(&text, HEADING)).into_iter().find(|block| block.language == "toml").unwrap();
     let document: toml::Table = toml::from_str(example.text).unwrap();
-    let web = document["services"]["web"].as_table().unwrap();
+    let services = document["services"].as_table().unwrap();
     let said = |table: &toml::Table| -> BTreeSet<String> { table.keys().cloned().collect() };
-    assert_eq!(said(web), keys(""));
+    let all: BTreeSet<String> = services.values().flat_map(|service| said(service.as_table().unwrap())).collect();
+    assert_eq!(all, keys(""));
+    let web = services["web"].as_table().unwrap();
     for within in ["check", "timeouts"] {
         assert_eq!(said(web[within].as_table().unwrap()), keys(within), "{within}");
     }
@@ -51,7 +53,7 @@ fn the_example_has_each_key_and_is_taken() {
 fn rows() -> Vec<(&'static str, ServicePolicy)> {
     let none = || ServicePolicy::DEFAULT;
     let time = Some(Duration::from_secs(1));
-    let header = || vec![Header { name: "x-team".parse().unwrap(), value: "a".parse().unwrap() }];
+    let header = |name: &str| vec![Header { name: name.parse().unwrap(), value: "a".parse().unwrap() }];
     let pick = Pick::Share("5%".parse().unwrap());
     let canary = Canary { service: "web.canary".parse().unwrap(), tag: ("version".into(), "2".into()), pick };
     let sticky = || Some("at".parse().unwrap());
@@ -71,8 +73,9 @@ fn rows() -> Vec<(&'static str, ServicePolicy)> {
         ("`sticky` beside `balance`", ServicePolicy { sticky: sticky(), balance: Balance::Random, ..none() }),
         ("`min-ready`", ServicePolicy { min_ready: 1, ..none() }),
         ("`strip-prefix`", ServicePolicy { strip_prefix: prefix(), ..none() }),
-        ("`request-headers`", ServicePolicy { request_headers: header(), ..none() }),
-        ("`response-headers`", ServicePolicy { response_headers: header(), ..none() }),
+        ("`request-headers`", ServicePolicy { request_headers: header("x-team"), ..none() }),
+        ("`response-headers`", ServicePolicy { response_headers: header("x-team"), ..none() }),
+        ("`response-headers` with `Server`", ServicePolicy { response_headers: header("server"), ..none() }),
         ("`redirect-https`", ServicePolicy { redirect_https: true, ..none() }),
         ("`slow-start`", ServicePolicy { slow_start: time, ..none() }),
         ("`allow`", ServicePolicy { allow: vec!["10.0.0.0/8".parse().unwrap()], ..none() }),

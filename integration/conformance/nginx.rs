@@ -75,6 +75,16 @@ pub(crate) fn program() -> String {
     std::env::var("BACKCHAT_NGINX").unwrap_or_else(|_| "nginx".into())
 }
 
+/// The module of this program: one out of a Debian tree (`integration/trees.sh`) names it by its place within that.
+fn of_its_tree(program: &str, module: PathBuf) -> PathBuf {
+    let tree = || {
+        let (bin, name) = (Path::new(program).parent()?, Path::new(program).file_name()?.to_str()?);
+        let within = bin.parent()?.join(name.strip_prefix("nginx-")?).join(module.strip_prefix("/").ok()?);
+        within.exists().then_some(within)
+    };
+    tree().unwrap_or(module)
+}
+
 /// An nginx of our own.
 pub(crate) struct NginxRig {
     folder: TempDir,
@@ -134,7 +144,8 @@ impl Ruled for NginxRig {
 
 impl Streams for NginxRig {
     fn streams(&self, policies: Policies, tcp_listen: Vec<TcpListen>) -> NginxDriver {
-        let modules = backchat_nginx::stream::module(&program()).unwrap().into_iter().collect();
+        let modules = backchat_nginx::stream::module(&program()).unwrap().map(|module| of_its_tree(&program(), module));
+        let modules = modules.into_iter().collect();
         NginxDriver::managed(self.settings(ConfigSettings { policies, tcp_listen, modules, ..self.plain() }))
     }
 }

@@ -190,6 +190,12 @@ impl World {
 
     /// Starts the agent of a web server that is there, at the gossip address it had.
     pub(super) fn restart_agent(&mut self, name: &str, more: &[&str]) {
+        // The one before has the socket as long as it runs.
+        let before = &mut self.agents.get_mut(name).expect("it was there").process;
+        while before.is_running() {
+            before.kill().expect("it is ours to end");
+            std::thread::sleep(Duration::from_millis(1));
+        }
         let (gossip, addr) = (self.agents[name].gossip, self.agents[name].addr);
         let process = self.agent(name, gossip, addr.port(), more);
         self.agents.get_mut(name).expect("it was there").process = process;

@@ -100,7 +100,10 @@ impl Rig for Theirs {
         command.args(["-g", "daemon off;"]).process_group(0);
         let child = command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
         let (socket, deadline) = (folder.join("run/nginx.sock"), Instant::now() + LONG);
-        while std::os::unix::net::UnixStream::connect(&socket).is_err() || !is_master(child.id()) {
+        // It listens before it has written who it is.
+        let says_who = || std::fs::read_to_string(folder.join("nginx.pid")).is_ok_and(|pid| !pid.is_empty());
+        let answers = || std::os::unix::net::UnixStream::connect(&socket).is_ok() && is_master(child.id());
+        while !(answers() && says_who()) {
             assert!(Instant::now() < deadline, "their openresty does not start");
             std::thread::sleep(Duration::from_millis(5));
         }

@@ -94,7 +94,7 @@ impl NginxRig {
         ConfigSettings { tls_listen, speaks, ..ConfigSettings::new(template, self.paths(), vec![self.http]) }
     }
 
-    fn settings(&self, config: ConfigSettings) -> ManagedSettings {
+    fn settings(config: ConfigSettings) -> ManagedSettings {
         ManagedSettings { program: program(), ..ManagedSettings::new(config) }
     }
 
@@ -118,7 +118,7 @@ impl Logs for NginxRig {
     }
 
     fn logging(&self, access: AccessLog) -> NginxDriver {
-        NginxDriver::managed(self.settings(ConfigSettings { access: Some(access), ..self.plain() }))
+        NginxDriver::managed(Self::settings(ConfigSettings { access: Some(access), ..self.plain() }))
     }
 }
 
@@ -128,14 +128,14 @@ fn number(pid: Pid) -> u32 {
 
 impl Ruled for NginxRig {
     fn ruled(&self, policies: Policies) -> NginxDriver {
-        NginxDriver::managed(self.settings(ConfigSettings { policies, ..self.plain() }))
+        NginxDriver::managed(Self::settings(ConfigSettings { policies, ..self.plain() }))
     }
 }
 
 impl Streams for NginxRig {
     fn streams(&self, policies: Policies, tcp_listen: Vec<TcpListen>) -> NginxDriver {
         let modules = backchat_nginx::stream::module(&program()).unwrap().into_iter().collect();
-        NginxDriver::managed(self.settings(ConfigSettings { policies, tcp_listen, modules, ..self.plain() }))
+        NginxDriver::managed(Self::settings(ConfigSettings { policies, tcp_listen, modules, ..self.plain() }))
     }
 }
 
@@ -150,7 +150,7 @@ impl Rig for NginxRig {
     }
 
     fn driver(&self) -> NginxDriver {
-        NginxDriver::managed(self.settings(self.plain()))
+        NginxDriver::managed(Self::settings(self.plain()))
     }
 
     fn http(&self) -> SocketAddr {

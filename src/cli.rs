@@ -99,8 +99,8 @@ pub struct Job {
 }
 
 enum Work {
-    Agent(settings::Agent),
-    Lb(settings::Lb),
+    Agent(Box<settings::Agent>),
+    Lb(Box<settings::Lb>),
     Keep(keep::Flags),
     Other(Command),
 }
@@ -133,8 +133,8 @@ pub fn job(args: impl IntoIterator<Item = OsString>) -> Result<Job, Exit> {
     let command = cli.map_err(|error| usage::say(&error, &args))?.command;
     let name = command.name();
     let work = match command {
-        Command::Agent(flags) => flags.settings().map(Work::Agent),
-        Command::Lb(flags) => flags.settings().map(Work::Lb),
+        Command::Agent(flags) => flags.settings().map(Box::new).map(Work::Agent),
+        Command::Lb(flags) => flags.settings().map(Box::new).map(Work::Lb),
         Command::Keep(flags) => Ok(Work::Keep(flags)),
         other => Ok(Work::Other(other)),
     };
@@ -184,8 +184,8 @@ impl Job {
             return Ok(init::run().await?);
         }
         match self.work {
-            Work::Agent(settings) => agent::run(settings).await,
-            Work::Lb(settings) => lb::run(settings).await,
+            Work::Agent(settings) => agent::run(*settings).await,
+            Work::Lb(settings) => lb::run(*settings).await,
             Work::Keep(flags) => keep::run(flags).await,
             Work::Other(command) => command.run().await.map(ExitCode::from),
         }

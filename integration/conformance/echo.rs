@@ -123,7 +123,8 @@ fn find<'a>(head: &'a str, name: &str) -> Option<&'a str> {
 
 /// Asks on a connection of its own, with these headers too.
 pub(crate) async fn ask(to: SocketAddr, host: &str, path: &str, headers: &[(&str, &str)]) -> Answer {
-    let more: String = headers.iter().map(|(name, value)| format!("{name}: {value}\r\n")).collect();
+    let more: Vec<String> = headers.iter().map(|(name, value)| format!("{name}: {value}\r\n")).collect();
+    let more = more.concat();
     let request = format!("GET {path} HTTP/1.1\r\nHost: {host}\r\n{more}Connection: close\r\n\r\n");
     let exchange = async {
         let mut stream = TcpStream::connect(to).await?;
@@ -149,9 +150,9 @@ pub(crate) async fn upgraded(to: SocketAddr, host: &str, said: &str) -> String {
         let head = head(&mut stream).await.unwrap();
         assert!(head.starts_with("HTTP/1.1 101 "), "{head}");
         stream.write_all(said.as_bytes()).await.unwrap();
-        let mut heard = vec![0; said.len()];
-        stream.read_exact(&mut heard).await.unwrap();
-        String::from_utf8(heard).unwrap()
+        let mut back = vec![0; said.len()];
+        stream.read_exact(&mut back).await.unwrap();
+        String::from_utf8(back).unwrap()
     };
     timeout(LONG, exchange).await.expect("an answer in time")
 }

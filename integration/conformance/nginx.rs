@@ -104,7 +104,7 @@ impl NginxRig {
         ConfigSettings { tls_listen, speaks, ..ConfigSettings::new(template, self.paths(), vec![self.http]) }
     }
 
-    fn settings(&self, config: ConfigSettings) -> ManagedSettings {
+    fn settings(config: ConfigSettings) -> ManagedSettings {
         ManagedSettings { program: program(), ..ManagedSettings::new(config) }
     }
 
@@ -128,7 +128,7 @@ impl Logs for NginxRig {
     }
 
     fn logging(&self, access: AccessLog) -> NginxDriver {
-        NginxDriver::managed(self.settings(ConfigSettings { access: Some(access), ..self.plain() }))
+        NginxDriver::managed(Self::settings(ConfigSettings { access: Some(access), ..self.plain() }))
     }
 }
 
@@ -138,7 +138,7 @@ fn number(pid: Pid) -> u32 {
 
 impl Ruled for NginxRig {
     fn ruled(&self, policies: Policies) -> NginxDriver {
-        NginxDriver::managed(self.settings(ConfigSettings { policies, ..self.plain() }))
+        NginxDriver::managed(Self::settings(ConfigSettings { policies, ..self.plain() }))
     }
 }
 
@@ -146,7 +146,7 @@ impl Streams for NginxRig {
     fn streams(&self, policies: Policies, tcp_listen: Vec<TcpListen>) -> NginxDriver {
         let modules = backchat_nginx::stream::module(&program()).unwrap().map(|module| of_its_tree(&program(), module));
         let modules = modules.into_iter().collect();
-        NginxDriver::managed(self.settings(ConfigSettings { policies, tcp_listen, modules, ..self.plain() }))
+        NginxDriver::managed(Self::settings(ConfigSettings { policies, tcp_listen, modules, ..self.plain() }))
     }
 }
 
@@ -161,7 +161,7 @@ impl Rig for NginxRig {
     }
 
     fn driver(&self) -> NginxDriver {
-        NginxDriver::managed(self.settings(self.plain()))
+        NginxDriver::managed(Self::settings(self.plain()))
     }
 
     fn http(&self) -> SocketAddr {

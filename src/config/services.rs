@@ -93,7 +93,7 @@ pub struct CheckTable {
 }
 
 /// How long is waited for what.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct TimeoutsTable {
     /// For a connection to an endpoint.

@@ -84,8 +84,10 @@ fn describe(service: &ServiceName, endpoints: Vec<EndpointId>, live: &Desired, e
     let why = match evidence.cut {
         Cut::No => format!("they do not answer us, and min-ready is {}", evidence.floors.get(service).unwrap_or(&0)),
         Cut::Healing(_) => "enough others are back; it may be on its way back too".to_owned(),
-        _ if living <= 1 => format!("{silent} of {} members do not answer us; nobody else is heard", silent + living),
-        _ => format!("{silent} of {} members do not answer us; limit half", silent + living),
+        Cut::Likely if living <= 1 => {
+            format!("{silent} of {} members do not answer us; nobody else is heard", silent + living)
+        }
+        Cut::Likely => format!("{silent} of {} members do not answer us; limit half", silent + living),
     };
     Held {
         why: format!("{} of {all} endpoints of {service}: {why}", endpoints.len()),

@@ -69,7 +69,7 @@ fn refusals() {
     ];
     let errors = errors.map(|result| result.unwrap_err().to_string());
     insta::assert_snapshot!("agent_refusals", errors.join("\n"));
-    let errors = [
+    let errors = vec![
         lb("--bind 127.0.0.1:0 --driver openresty --attach"),
         lb("--bind 127.0.0.1:0 --driver openresty --spares 3"),
         lb("--bind 127.0.0.1:0 --openresty-mode reload"),
@@ -89,7 +89,7 @@ fn refusals() {
         lb("--bind 127.0.0.1:0 --attach --haproxy-socket /s --access-log a"),
         lb("--bind 127.0.0.1:0 --driver nginx --attach --nginx-include i --nginx-conf c --pid-file p --access-log a"),
     ];
-    let errors = errors.map(|result| result.unwrap_err().to_string());
+    let errors: Vec<_> = errors.into_iter().map(|result| result.unwrap_err().to_string()).collect();
     insta::assert_snapshot!("lb_refusals", errors.join("\n"));
 }
 

@@ -9,7 +9,7 @@ use super::{
     find::{Findings, Found, find},
     read::read,
 };
-use crate::model::Shelf;
+use crate::model::{SOON, Shelf};
 
 /// The most of one file: a chain and its key take a few thousand bytes.
 const MOST: u64 = 1 << 20;
@@ -73,10 +73,37 @@ impl Loader {
         self.known = known;
         let good = |(name, known): (&CertName, &Known)| Some((name.clone(), known.good.clone()?));
         let mut certificates: BTreeMap<_, _> = self.known.iter().filter_map(good).collect();
+        self.retire(&mut certificates, &mut troubles, now);
         self.sign(&mut certificates, &mut troubles, now);
         self.mark_default(&mut certificates, first);
         troubles.sort();
         Shelf { certificates, troubles }
+    }
+
+    /// One that ends soon makes way for another that is for its hosts and ends later: of two for a host HAProxy and nginx
+    /// show the first, however long it holds.
+    fn retire(
+        &mut self,
+        certificates: &mut BTreeMap<CertName, Certificate>,
+        troubles: &mut Vec<String>,
+        now: SystemTime,
+    ) {
+        let soon = (now + SOON).duration_since(SystemTime::UNIX_EPOCH).map_or(0, |since| since.as_secs());
+        let ending = certificates.iter().filter(|(_, old)| old.not_after < soon && !old.names.is_empty());
+        let replaced = ending.filter_map(|(name, old)| {
+            let instead = |new: &Certificate| new.not_after > old.not_after && new.names.is_superset(&old.names);
+            let (new, _) = certificates.iter().filter(|(_, new)| instead(new)).max_by_key(|(_, new)| new.not_after)?;
+            Some((name.clone(), new.clone()))
+        });
+        for (old, new) in replaced.collect::<Vec<_>>() {
+            troubles.push(format!(
+                "{old}: it ends soon, and {new}, which is for its hosts and ends later, is shown instead"
+            ));
+            certificates.remove(&old);
+            if self.default.as_ref() == Some(&old) {
+                self.default = Some(new);
+            }
+        }
     }
 
     fn sign(&self, certificates: &mut BTreeMap<CertName, Certificate>, troubles: &mut Vec<String>, now: SystemTime) {

@@ -215,3 +215,20 @@ async fn files_are_followed() {
     stop.cancel();
     task.await.unwrap();
 }
+
+/// Of two for the same hosts the one that goes on is shown, whatever their files are called.
+#[test]
+fn one_that_ends_makes_way_for_its_successor() {
+    let folder = Folder::new();
+    folder.put("a.pem", signed_ago("a.example", 390));
+    let mut loader = folder.loader();
+    let now = SystemTime::now();
+    assert_eq!(folder.shows(&loader.load(now)), ["a!"]);
+    folder.put("b.pem", signed("b.example"));
+    folder.put("c.pem", signed("a.example"));
+    let told = "a: it ends soon, and c, which is for its hosts and ends later, is shown instead";
+    assert_eq!(folder.shows(&loader.load(now)), ["b", "c!", told]);
+    // Two that hold long are the operator's to tell apart.
+    folder.put("d.pem", signed_ago("a.example", 100));
+    assert_eq!(folder.shows(&loader.load(now)), ["b", "c!", "d", told]);
+}

@@ -308,7 +308,22 @@ fn access(wanted: Option<(&Path, &LogFormat)>) -> Result<Option<AccessLog>, Driv
         let (file, folder) = (file.path().display(), folder.display());
         return Err(DriverError::Unsupported(format!("write the access log {file}: make the folder {folder} first")));
     }
+    if let Some(why) = unwritable(file.path()) {
+        let file = file.path().display();
+        return Err(DriverError::Unsupported(format!(
+            "write the access log {file}: {why}; choose another --access-log"
+        )));
+    }
     Ok(Some(AccessLog { file, format: format.clone() }))
+}
+
+/// Why nothing can be written to a file that is there; nothing is written, and none is made.
+fn unwritable(path: &Path) -> Option<String> {
+    if path.is_dir() {
+        return Some("it is a folder".into());
+    }
+    let opened = std::fs::OpenOptions::new().append(true).open(path);
+    opened.err().filter(|error| error.kind() != std::io::ErrorKind::NotFound).map(|error| error.to_string())
 }
 
 fn absolute(path: &Path) -> Result<PathBuf, DriverError> {

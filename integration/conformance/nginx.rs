@@ -36,7 +36,7 @@ use super::{
 conformance!(NginxRig:
     endpoints::{come_and_go, both_families, weigh, drain_without_loss, move_without_loss, only_listeners_get_requests, swap_without_a_gap},
     routes::{hosts_and_paths, no_host_no_route_no_endpoint, one_host_a_request, default_service, every_name_serves, hostile_words_are_no_names, move_at_once},
-    policies::{strip_prefix, headers, allowed_networks, rate_limit, rate_limit_goes_on, sticky, balances, canaries, canary_share, response_timeout, upgrades, redirect_https},
+    policies::{strip_prefix, headers, allowed_networks, rate_limit, rate_limit_goes_on, sticky, balances, canaries, canary_share, response_timeout, upgrades, redirect_https, no_more_than_maxconn},
     http2::{servers_of_http_2, calls_of_grpc},
     tcp::{listeners_of_their_own},
     structure::{new_services_need_no_reload, more_services_than_spares, an_edited_file_blocks, held_structure_waits},

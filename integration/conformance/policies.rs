@@ -13,7 +13,7 @@ use super::{
     echo::{Answer, Echo, ask, upgraded},
     rig::Ruled,
     tls::certificate,
-    web::Web,
+    web::{self, Web},
     words::Wanted,
 };
 
@@ -309,4 +309,23 @@ pub(crate) async fn redirect_https<R: Ruled>() {
     }
     let (status, body) = client::get(https, HOST, "/x", &own).await;
     assert_eq!((status, body.lines().next()), (200, Some("one")));
+}
+
+/// An endpoint that has as many requests as it may gets no more until one has ended.
+pub(crate) async fn no_more_than_maxconn<R: Ruled>() {
+    let timeouts = Timeouts { queue: R::QUEUES.then_some(Duration::from_millis(300)), ..Timeouts::default() };
+    let maxconn = std::num::NonZeroU32::new(1);
+    let policy = ServicePolicy { maxconn, timeouts, retries: Some(0), ..ServicePolicy::DEFAULT };
+    let server = Web::start("one").await;
+    let mut bench = Bench::<R>::ruled(policies([("web", policy)])).await;
+    bench.converge(&Wanted::default().ready("web", "one", server.addr).route(HOST, "/", "web")).await;
+    bench.comes_to(HOST, "/", 200, "one").await;
+    let to = bench.rig.http();
+    let held = tokio::spawn(async move { web::get(to, HOST, "/hold").await });
+    server.holds(1).await;
+    let (status, _) = bench.get(HOST, "/").await;
+    assert!(status == 503 || status == 502, "{status}");
+    server.release();
+    assert_eq!(held.await.unwrap().0, 200);
+    bench.comes_to(HOST, "/", 200, "one").await;
 }

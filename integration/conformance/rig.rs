@@ -54,6 +54,9 @@ pub(crate) trait Rig: Send + Sync {
 
 /// One that is told how services are balanced.
 pub(crate) trait Ruled: Rig {
+    /// Whether a request waits for an endpoint that has as many as it may.
+    const QUEUES: bool = false;
+
     /// The driver, with these policies.
     fn ruled(&self, policies: Policies) -> Self::Driver;
 }

@@ -13,13 +13,13 @@ use tokio::{
 use super::{bench::Bench, haproxy::free_addr, policies::policies, rig::Streams, web::LONG, words::Wanted};
 
 /// A server that says its name first, and then all that it hears.
-struct Parrot {
-    addr: SocketAddr,
+pub(super) struct Parrot {
+    pub(super) addr: SocketAddr,
     task: JoinHandle<()>,
 }
 
 impl Parrot {
-    async fn start(name: &str) -> Self {
+    pub(super) async fn start(name: &str) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let addr = listener.local_addr().unwrap();
         let name = format!("{name}\n");

@@ -17,8 +17,13 @@ const OTHER: usize = 11;
 
 /// A balancer on host 0, and ten web servers, each on the host of its number; all of them serve.
 async fn world(tag: &str) -> Option<Hosts> {
+    told(tag, &[]).await
+}
+
+/// The same with more arguments for the balancer.
+async fn told(tag: &str, more: &[&str]) -> Option<Hosts> {
     let mut hosts = Hosts::on_a_switch(tag, OTHER + 1)?;
-    hosts.start_lb();
+    hosts.start_lb_told(more);
     ALL.for_each(|nth| hosts.start_web(usize::from(nth), nth));
     until(&hosts, "proxy", [10, 0, 0]).await;
     Some(hosts)
@@ -117,6 +122,23 @@ async fn check_killed(tag: &str, dead: u16) {
     (dead + 1..=10).for_each(|nth| hosts.crash(&format!("web{nth}")));
     until(&hosts, "proxy", [0, 0, 0]).await;
     never_held(&hosts, "proxy");
+}
+
+/// A minority goes, but for so many as the operator wants to stay; they may go when they prove dead.
+#[tokio::test(flavor = "multi_thread")]
+async fn of_a_silent_minority_as_many_stay_as_min_ready_says() {
+    let folder = tempfile::tempdir().unwrap();
+    let config = folder.path().join("lb.toml");
+    std::fs::write(&config, "[services.web]\nmin-ready = 9\n").unwrap();
+    let Some(hosts) = told("mr", &["--config", config.to_str().unwrap()]).await else { return };
+    let client = hosts.client(0, false);
+    none_failed(&hosts, &client).await;
+    silence(&hosts, 1..=2);
+    let status = until(&hosts, "proxy", [8, 0, 1]).await;
+    let why = status["held"][0]["why"].as_str().unwrap_or_default();
+    assert!(why.contains("1 of 9 endpoints of web") || why.contains("1 of 10 endpoints of web"), "{status:#}");
+    assert!(why.contains("min-ready is 9"), "{status:#}");
+    none_fails(&hosts, &client).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

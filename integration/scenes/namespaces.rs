@@ -92,20 +92,26 @@ impl Hosts {
 
     /// The same with a data plane of its own kind.
     pub(super) fn start_lb_driving(&mut self, driver: Driver) {
-        self.start_lb_of(driver, 0, "proxy");
+        self.start_lb_of(driver, 0, "proxy", &[]);
+    }
+
+    /// The same with more arguments.
+    pub(super) fn start_lb_told(&mut self, more: &[&str]) {
+        self.start_lb_of(ANY, 0, "proxy", more);
     }
 
     /// A balancer on a host, joined by that on host 0.
     pub(super) fn start_lb_on(&mut self, host: usize, name: &str) {
-        self.start_lb_of(ANY, host, name);
+        self.start_lb_of(ANY, host, name, &[]);
     }
 
-    fn start_lb_of(&mut self, driver: Driver, host: usize, name: &str) {
+    fn start_lb_of(&mut self, driver: Driver, host: usize, name: &str, more: &[&str]) {
         let [gossip, http] = [7946, 8080].map(|port| format!("{}:{port}", address(host)));
         let mut lb = vec!["lb", "--bind", &gossip, "--listen", &http];
         if host != 0 {
             lb.extend(["--join", "10.77.0.1:7946"]);
         }
+        lb.extend(more);
         let flags = driver.flags();
         lb.extend(flags.iter().map(|flag| flag.to_str().expect("a program's name is text")));
         self.start(host, name, &lb);

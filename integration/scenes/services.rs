@@ -25,6 +25,7 @@ pub(super) async fn a_tag_makes_a_canary(driver: Driver) {
         &world,
         r#"
         [services.web]
+        allow = ["127.0.0.0/8"]
         response-headers = { X-Served-By = "backchat" }
         [[services.web.canary]]
         tag = "version=2"
@@ -34,6 +35,9 @@ pub(super) async fn a_tag_makes_a_canary(driver: Driver) {
     world.start_balancer("proxy", &["--config", &config]).await;
     world.start_agent("web1", &["--tag", "version=1"]).await;
     world.serves(&["web1"]).await;
+    world.converges().await;
+    let (text, _) = world.status_text().await;
+    assert!(text.contains("web.canary: no endpoint answers, so its requests go to its service"), "{text}");
     world.start_agent("web2", &["--tag", "version=2"]).await;
     let http = world.proxy().http;
     let tries = async || asked(http, &[("X-Try", "canary")]).await;
@@ -56,6 +60,7 @@ pub(super) async fn a_tag_makes_a_canary(driver: Driver) {
         "{told:#}"
     );
     assert_eq!(canary["by"][0]["name"], "web2", "{told:#}");
+    assert_eq!(told["request"]["rules"][0], "others than 127.0.0.0/8 are answered 403", "{told:#}");
 
     // It leaves while it is asked.
     let load = tokio::spawn(async move {

@@ -43,8 +43,7 @@ pub struct ServiceTable {
     /// How long a new endpoint takes to get its full share.
     pub slow_start: Option<Text<Span>>,
     /// Who may ask; everybody if left out.
-    #[serde(default)]
-    pub allow: Vec<Network>,
+    pub allow: Option<Vec<Network>>,
     /// How often one client address may ask.
     pub rate_limit: Option<Rate>,
     /// Whether endpoints are spoken to in HTTP/2 without TLS.

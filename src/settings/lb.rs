@@ -192,7 +192,7 @@ impl Lb {
         let common = Common::new(raw.common, host, gossip)?;
         let sources = sources(plain(own.source.clone()).unwrap_or_default(), gossip)?;
         let run = run(&own, &common)?;
-        listeners(&own)?;
+        listeners(&own, &common)?;
         let span = |given: Option<Text<config::Span>>, default| given.map_or(default, |Text(span)| span.0);
         Ok(Self {
             run,
@@ -230,11 +230,14 @@ fn run(own: &config::LbOwn, common: &Common) -> Result<Run, Error> {
 }
 
 /// Two listeners at one address: the data plane would take both, and give each the other's connections.
-fn listeners(own: &config::LbOwn) -> Result<(), Error> {
+fn listeners(own: &config::LbOwn, common: &Common) -> Result<(), Error> {
     let http = own.listen.iter().flatten().map(|Text(Bind(addr))| ("--listen", *addr));
     let tls = own.tls_listen.iter().flatten().map(|Text(Bind(addr))| ("--tls-listen", *addr));
     let tcp = own.tcp_listen.iter().flatten().map(|Text(tcp)| ("--tcp-listen", tcp.addr));
     let mut seen: Vec<(&str, SocketAddr)> = Vec::new();
+    if common.gossip {
+        seen.push(("--bind", common.bind));
+    }
     for (flag, addr) in http.chain(tls).chain(tcp) {
         let covers =
             |a: SocketAddr, b: SocketAddr| a.ip() == b.ip() || a.ip().is_unspecified() && a.is_ipv4() == b.is_ipv4();

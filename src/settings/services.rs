@@ -46,6 +46,9 @@ fn policy(name: &ServiceName, table: ServiceTable) -> Result<ServicePolicy, Stri
     if let Some(retries) = table.retries.filter(|retries| *retries > 10) {
         return Err(format!("retries = {retries}: use 0 to 10"));
     }
+    if table.allow.as_ref().is_some_and(Vec::is_empty) {
+        return Err("allow: an empty list would let nobody in: leave it out for everybody, or name a network".into());
+    }
     if table.strip_prefix.as_ref().is_some_and(|prefix| prefix.as_str() == "/") {
         return Err("strip-prefix: '/' is in front of every path: leave it out".into());
     }
@@ -71,7 +74,7 @@ fn policy(name: &ServiceName, table: ServiceTable) -> Result<ServicePolicy, Stri
         response_headers: headers(table.response_headers),
         redirect_https: table.redirect_https.unwrap_or(false),
         slow_start: span("slow-start", table.slow_start)?,
-        allow: table.allow,
+        allow: table.allow.unwrap_or_default(),
         rate_limit: table.rate_limit,
         http2: table.http2.unwrap_or(false),
         canaries,
@@ -162,6 +165,12 @@ mod tests {
             "[[web.canary]]\ntag = 'a=b'\nshare = '1%'\n['web.canary']",
             "services.web: canary: 'web.canary' is a service of its own: choose another name",
         );
+    }
+
+    #[test]
+    fn an_empty_list_is_not_everybody() {
+        let why = "allow: an empty list would let nobody in: leave it out for everybody, or name a network";
+        check("[web]\nallow = []", &format!("services.web: {why}"));
     }
 
     #[test]

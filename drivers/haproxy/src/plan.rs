@@ -183,6 +183,12 @@ impl Planner<'_> {
         policy::options(self.policies.get(backend.service()), self.options)
     }
 
+    /// Whether HAProxy's check of its servers wants an answer.
+    fn asks_path(&self, backend: &BackendName) -> bool {
+        let check = self.policies.get(backend.service()).check.as_ref();
+        check.is_some_and(|check| check.path.is_some())
+    }
+
     /// Whether clients stay at its servers by a cookie, as long as those are not in maintenance.
     fn is_sticky(&self, backend: &BackendName) -> bool {
         self.policies.get(backend.service()).sticky.is_some()

@@ -64,6 +64,9 @@ pub struct Status {
     pub reloads: u64,
     /// Services that no endpoint answers for.
     pub services_down: Vec<String>,
+    /// Canaries that nobody answers for: their requests go to their service.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub canaries_down: Vec<String>,
     /// What the guard holds back.
     pub held: Vec<Hold>,
     /// Members that come and go, and are held down for it.
@@ -214,6 +217,7 @@ impl Status {
             approval: None,
             reloads: 0,
             services_down: Vec::new(),
+            canaries_down: Vec::new(),
             held: Vec::new(),
             flapping: Vec::new(),
             rejections: Vec::new(),
@@ -233,6 +237,7 @@ impl Status {
     /// A balancer's status: an agent's, and what its loop published last.
     #[must_use]
     pub fn with_plane(self, s: &model::Status, now: SystemTime) -> Self {
+        let (services_down, canaries_down) = down(s);
         Self {
             kind: Kind::Balancer,
             synced: self.synced && s.synced,
@@ -249,7 +254,8 @@ impl Status {
             template: s.plane.template.clone(),
             access_log: s.plane.access_log.clone(),
             approval: s.approval.as_ref().map(|approval| Approval::new(approval, now)),
-            services_down: down(s),
+            services_down,
+            canaries_down,
             reloads: s.reloads,
             held: s.held.iter().map(Hold::from).collect(),
             flapping: s.flapping.iter().map(Flapping::from).collect(),
@@ -311,9 +317,15 @@ fn drained(members: &Snapshot) -> Vec<String> {
     living.flat_map(of).collect()
 }
 
-fn down(s: &model::Status) -> Vec<String> {
-    let services = Services::new(s).services.into_iter();
-    services.filter(|service| service.state == ServiceState::Down).map(|service| service.name).collect()
+/// Services without anybody who answers, and canaries, those that no member ever was among them.
+fn down(s: &model::Status) -> (Vec<String>, Vec<String>) {
+    let services = Services::new(s).services;
+    let (down, up): (Vec<_>, Vec<_>) = services.into_iter().partition(|service| service.state == ServiceState::Down);
+    let answers = |name: &String| up.iter().any(|service| service.name == *name);
+    let canaries = s.services.iter().flat_map(|(_, policy)| policy.canaries.iter().map(|c| c.service.to_string()));
+    let canaries: Vec<String> = canaries.filter(|name| !answers(name)).collect();
+    let services = down.into_iter().map(|service| service.name).filter(|name| !canaries.contains(name));
+    (services.collect(), canaries)
 }
 
 fn by_liveness(snapshot: &Snapshot) -> BTreeMap<Liveness, usize> {

@@ -55,6 +55,10 @@ pub(in crate::cli) fn lines(s: &Status) -> Vec<Line> {
     lines.extend(s.checks.iter().filter_map(check));
     let down = |name: &String| Line::new(Mark::Warn, "service", format!("{name}: no endpoint answers, so it is 503"));
     lines.extend(s.services_down.iter().map(down));
+    let canary = |name: &String| {
+        Line::new(Mark::Warn, "canary", format!("{name}: no endpoint answers, so its requests go to its service"))
+    };
+    lines.extend(s.canaries_down.iter().map(canary));
     if !s.drained.is_empty() {
         lines.push(Line::new(
             Mark::Warn,

@@ -42,7 +42,10 @@ pub(super) fn opening(
             }
             let stays = || now.is_some_and(|live| stays_ready(live, server));
             match look_up(&observed.newcomers, backend, endpoint).filter(|_| stays()) {
-                Some(newcomer) if newcomer.listens => commands.push(Command::HealthUp(path())),
+                // A path is HAProxy's to ask: that somebody listens is not enough there.
+                Some(newcomer) if newcomer.listens && !planner.asks_path(backend) => {
+                    commands.push(Command::HealthUp(path()))
+                }
                 Some(newcomer) => waits.push(not_up(backend, endpoint, *newcomer)),
                 None => {}
             }
@@ -160,7 +163,8 @@ fn stays_ready(live: &Server, wanted: &Server) -> bool {
 }
 
 fn not_up(backend: &BackendName, endpoint: &EndpointName, newcomer: Newcomer) -> Wait {
-    let why = format!("{backend}/{endpoint} does not listen yet");
+    let what = if newcomer.listens { "has not passed its check" } else { "does not listen" };
+    let why = format!("{backend}/{endpoint} {what} yet");
     Wait { why, recheck: gently(newcomer.lasted) }
 }
 

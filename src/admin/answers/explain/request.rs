@@ -1,5 +1,6 @@
 //! A request: which route it takes and over what, who could answer it, and what the answer is.
 
+use backchat_contract::ServicePolicy;
 use serde::{Deserialize, Serialize};
 
 use super::{ExplainedEndpoint, Known};
@@ -27,6 +28,9 @@ pub struct ExplainedRequest {
     pub drift: Option<String>,
     /// The endpoints of the service, those that are gone a short while included.
     pub pool: Vec<ExplainedEndpoint>,
+    /// What the operator says of such requests before anybody answers: `others than 10.0.0.0/8 are answered 403`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub rules: Vec<String>,
     /// The canaries of the service, in the order in which they are tried.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub canaries: Vec<ExplainedCanary>,
@@ -96,6 +100,7 @@ impl ExplainedRequest {
             passes: routing.passed.into_iter().map(host).collect(),
             near: near.into_iter().map(HostPattern::to_string).collect(),
             drift: (drift != service).then(|| drift.map_or_else(|| "-".into(), ServiceName::to_string)),
+            rules: service.map(|name| rules(status.services.get(name))).unwrap_or_default(),
             canaries,
             pool: fates.iter().map(|fate| ExplainedEndpoint::new(fate, known.wall)).collect(),
             answer: if theirs {
@@ -105,6 +110,16 @@ impl ExplainedRequest {
             },
         }
     }
+}
+
+fn rules(policy: &ServicePolicy) -> Vec<String> {
+    let networks: Vec<String> = policy.allow.iter().map(ToString::to_string).collect();
+    let allow = (!networks.is_empty()).then(|| format!("others than {} are answered 403", networks.join(", ")));
+    let https = policy.redirect_https.then(|| "without TLS it is answered 308, to the same over https".to_owned());
+    let rate = policy.rate_limit.map(|rate| format!("beyond {rate} of one address it is answered 429"));
+    let sticky =
+        policy.sticky.as_ref().map(|cookie| format!("who has the cookie {} stays where it was", cookie.as_str()));
+    [https, allow, rate, sticky].into_iter().flatten().collect()
 }
 
 fn canaries(service: &ServiceName, status: &model::Status, known: Known<'_>) -> Vec<ExplainedCanary> {

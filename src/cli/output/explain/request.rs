@@ -17,6 +17,7 @@ pub(super) fn facts(told: &ExplainedRequest) -> Vec<Fact> {
         let nobody = || "empty".to_owned();
         facts.push(line("pool", if told.pool.is_empty() { nobody() } else { pool::words(&told.pool) }));
     }
+    facts.extend(told.rules.iter().map(|rule| line("rule", rule.clone())));
     for canary in &told.canaries {
         let names: Vec<_> = canary.by.iter().map(|share| share.name.clone()).collect();
         let who = if names.is_empty() { "nobody: the service itself answers".to_owned() } else { some(&names) };

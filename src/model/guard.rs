@@ -6,7 +6,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::{
-    Cut, Desired, EndpointId, EndpointState, Evidence, Held, NodeName, Service, ServiceName, owner::node_of, short_id,
+    Cut, Desired, Endpoint, EndpointId, EndpointState, Evidence, Held, NodeName, Service, ServiceName, owner::node_of,
+    short_id,
 };
 
 /// What may be applied now of `next`, and what is held back and why.
@@ -32,7 +33,9 @@ pub fn guard(live: &Desired, next: Desired, evidence: &Evidence) -> (Desired, Ve
             let protocol = live.services.get(&id.service).map_or_else(Default::default, |s| s.protocol);
             let service = out.services.entry(id.service.clone());
             let service = service.or_insert_with(|| Service { protocol, ..Service::default() });
-            service.endpoints.insert(id.endpoint.clone(), endpoint.clone());
+            // One that a suspicion drained serves by its own word: it is to count among those that stay.
+            let state = if keep && evidence.serving.contains(&id) { EndpointState::Ready } else { endpoint.state };
+            service.endpoints.insert(id.endpoint.clone(), Endpoint { state, ..endpoint.clone() });
             kept.insert(id.service);
         }
     }

@@ -241,9 +241,9 @@ fn listeners(own: &config::LbOwn, common: &Common) -> Result<(), Error> {
     for (flag, addr) in http.chain(tls).chain(tcp) {
         let covers =
             |a: SocketAddr, b: SocketAddr| a.ip() == b.ip() || a.ip().is_unspecified() && a.is_ipv4() == b.is_ipv4();
-        let other = seen
-            .iter()
-            .find(|(_, there)| there.port() == addr.port() && (covers(*there, addr) || covers(addr, *there)));
+        let other = seen.iter().find(|(_, there)| {
+            addr.port() != 0 && there.port() == addr.port() && (covers(*there, addr) || covers(addr, *there))
+        });
         if let Some((before, there)) = other {
             return Err(Error::Flags(format!("{flag} {addr}: {before} {there} has it already")));
         }

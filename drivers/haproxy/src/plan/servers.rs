@@ -44,7 +44,7 @@ pub(super) fn opening(
             match look_up(&observed.newcomers, backend, endpoint).filter(|_| stays()) {
                 // A path is HAProxy's to ask: that somebody listens is not enough there.
                 Some(newcomer) if newcomer.listens && !planner.asks_path(backend) => {
-                    commands.push(Command::HealthUp(path()))
+                    commands.push(Command::HealthUp(path()));
                 }
                 Some(newcomer) => waits.push(not_up(backend, endpoint, *newcomer)),
                 None => {}

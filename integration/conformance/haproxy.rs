@@ -23,7 +23,7 @@ use tokio::{
 use super::{
     access::Logs,
     conformance,
-    rig::{Rig, Ruled, Streams},
+    rig::{Rig, Ruled, Streams, Tls},
     web::LONG,
 };
 
@@ -85,7 +85,6 @@ impl Rig for HaproxyRig {
     type Driver = HaproxyDriver;
     const SPARE_SERVICES: usize = 32;
     const ENDPOINTS_WITHOUT_RELOAD: bool = true;
-    const CERTIFICATES_WITHOUT_RELOAD: bool = true;
 
     fn new() -> Self {
         let folder = tempfile::Builder::new().prefix("bc").tempdir().unwrap();
@@ -98,10 +97,6 @@ impl Rig for HaproxyRig {
 
     fn http(&self) -> SocketAddr {
         self.http
-    }
-
-    fn https(&self) -> SocketAddr {
-        self.https
     }
 
     fn kill(&self) {
@@ -156,6 +151,14 @@ impl Rig for HaproxyRig {
                 ask(&socket, &format!("set server {backend}/{gone} state {state}")).await;
             }
         }
+    }
+}
+
+impl Tls for HaproxyRig {
+    const CERTIFICATES_WITHOUT_RELOAD: bool = true;
+
+    fn https(&self) -> SocketAddr {
+        self.https
     }
 }
 

@@ -13,7 +13,14 @@ use tokio::{
 };
 
 use super::{
-    bench::Bench, client, echo::ask, policies::policies, rig::Ruled, tls::certificate, web::LONG, words::Wanted,
+    bench::Bench,
+    client,
+    echo::ask,
+    policies::policies,
+    rig::{Ruled, Tls},
+    tls::certificate,
+    web::LONG,
+    words::Wanted,
 };
 
 const HOST: &str = "grpc.example";
@@ -120,7 +127,7 @@ pub(crate) async fn servers_of_http_2<R: Ruled>() {
 }
 
 /// A call of gRPC, from a client over TLS: messages go both ways while the call lasts, and its status comes last.
-pub(crate) async fn calls_of_grpc<R: Ruled>() {
+pub(crate) async fn calls_of_grpc<R: Ruled + Tls>() {
     let server = Server::start("one").await;
     let shown = certificate(&[HOST]);
     let mut bench = Bench::<R>::ruled(spoken()).await;

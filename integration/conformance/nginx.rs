@@ -27,7 +27,7 @@ use super::{
     bench::Bench,
     client, conformance, h3,
     haproxy::free_addr,
-    rig::{Rig, Ruled, Streams},
+    rig::{Rig, Ruled, Streams, Tls},
     tls::certificate,
     web::{LONG, Web},
     words::Wanted,
@@ -136,6 +136,14 @@ fn number(pid: Pid) -> u32 {
     u32::try_from(pid.as_raw_nonzero().get()).unwrap()
 }
 
+impl Tls for NginxRig {
+    const CERTIFICATES_WITHOUT_RELOAD: bool = false;
+
+    fn https(&self) -> SocketAddr {
+        self.https
+    }
+}
+
 impl Ruled for NginxRig {
     fn ruled(&self, policies: Policies) -> NginxDriver {
         NginxDriver::managed(Self::settings(ConfigSettings { policies, ..self.plain() }))
@@ -166,10 +174,6 @@ impl Rig for NginxRig {
 
     fn http(&self) -> SocketAddr {
         self.http
-    }
-
-    fn https(&self) -> SocketAddr {
-        self.https
     }
 
     fn kill(&self) {

@@ -25,7 +25,7 @@ use super::{
     conformance,
     haproxy::free_addr,
     nginx::{pid, serving},
-    rig::{Rig, Ruled},
+    rig::{Rig, Ruled, Tls},
 };
 
 mod attached;
@@ -94,6 +94,14 @@ impl OpenrestyRig {
     }
 }
 
+impl Tls for OpenrestyRig {
+    const CERTIFICATES_WITHOUT_RELOAD: bool = false;
+
+    fn https(&self) -> SocketAddr {
+        self.https
+    }
+}
+
 impl Ruled for OpenrestyRig {
     fn ruled(&self, policies: Policies) -> OpenrestyDriver {
         let mut settings = self.settings();
@@ -119,10 +127,6 @@ impl Rig for OpenrestyRig {
 
     fn http(&self) -> SocketAddr {
         self.http
-    }
-
-    fn https(&self) -> SocketAddr {
-        self.https
     }
 
     fn kill(&self) {

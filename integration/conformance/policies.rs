@@ -11,7 +11,7 @@ use super::{
     bench::Bench,
     client,
     echo::{Answer, Echo, ask, upgraded},
-    rig::Ruled,
+    rig::{Ruled, Tls},
     tls::certificate,
     web::{self, Web},
     words::Wanted,
@@ -293,7 +293,7 @@ pub(crate) async fn upgrades<R: Ruled>() {
 }
 
 /// Without TLS a request is sent to where there is, with the path that it asked for; with it, it is answered.
-pub(crate) async fn redirect_https<R: Ruled>() {
+pub(crate) async fn redirect_https<R: Ruled + Tls>() {
     let own = certificate(&[HOST]);
     let server = Echo::start("one").await;
     let policy = ServicePolicy { redirect_https: true, ..ServicePolicy::DEFAULT };

@@ -25,14 +25,6 @@ pub(crate) trait Rig: Send + Sync {
     /// Where it takes HTTP.
     fn http(&self) -> SocketAddr;
 
-    /// Whether certificates come, change and go without a reload, once there is one.
-    const CERTIFICATES_WITHOUT_RELOAD: bool = false;
-
-    /// Where it takes HTTPS.
-    fn https(&self) -> SocketAddr {
-        unimplemented!("this one speaks no TLS of ours")
-    }
-
     /// Ends the data plane as `kill -9` does, all of its processes.
     fn kill(&self);
 
@@ -50,6 +42,15 @@ pub(crate) trait Rig: Send + Sync {
 
     /// Takes this server out of the live data plane behind the driver's back, and changes the weight of that one.
     fn tamper(&self, service: &str, gone: &str, reweighted: &str) -> impl Future<Output = ()> + Send;
+}
+
+/// One that speaks TLS by certificates of ours.
+pub(crate) trait Tls: Rig {
+    /// Whether certificates come, change and go without a reload, once there is one.
+    const CERTIFICATES_WITHOUT_RELOAD: bool;
+
+    /// Where it takes HTTPS.
+    fn https(&self) -> SocketAddr;
 }
 
 /// One that is told how services are balanced.

@@ -14,7 +14,7 @@ use backchat_contract::{Certificate, Driver, Mode, Step};
 use super::{
     bench::Bench,
     client::{self, Shown},
-    rig::Rig,
+    rig::Tls,
     web::Web,
     words::Wanted,
 };
@@ -34,7 +34,7 @@ async fn web(default: &Certificate) -> (Web, Wanted) {
     (one, wanted)
 }
 
-async fn shows<R: Rig>(bench: &Bench<R>, sni: &str, expected: &Certificate) {
+async fn shows<R: Tls>(bench: &Bench<R>, sni: &str, expected: &Certificate) {
     bench
         .eventually(&format!("{sni} is shown its certificate"), async || {
             client::shown(bench.rig.https(), sni).await.is_some_and(|shown| shown.is(expected))
@@ -43,7 +43,7 @@ async fn shows<R: Rig>(bench: &Bench<R>, sni: &str, expected: &Certificate) {
 }
 
 /// A client that trusts the certificate is answered, and the server behind knows how it was asked.
-pub(crate) async fn requests_over_tls<R: Rig>() {
+pub(crate) async fn requests_over_tls<R: Tls>() {
     let first = certificate(&["localhost", "a.example"]);
     let (_one, wanted) = web(&first).await;
     let mut bench = Bench::<R>::start().await;
@@ -64,7 +64,7 @@ pub(crate) async fn requests_over_tls<R: Rig>() {
 }
 
 /// HTTP/2 where the client speaks it.
-pub(crate) async fn http_2<R: Rig>() {
+pub(crate) async fn http_2<R: Tls>() {
     let first = certificate(&["a.example"]);
     let (_one, wanted) = web(&first).await;
     let mut bench = Bench::<R>::start().await;
@@ -74,7 +74,7 @@ pub(crate) async fn http_2<R: Rig>() {
 }
 
 /// The greeting's name picks the certificate; whoever names none that is there gets the default.
-pub(crate) async fn names_pick_certificates<R: Rig>() {
+pub(crate) async fn names_pick_certificates<R: Tls>() {
     let (first, second) = (certificate(&["a.example"]), certificate(&["b.example", "*.b.example"]));
     let (_one, wanted) = web(&first).await;
     let wanted = wanted.certificate("second", &second);
@@ -93,7 +93,7 @@ pub(crate) async fn names_pick_certificates<R: Rig>() {
 }
 
 /// Certificates come, change and go without a request lost; at run time where the data plane can.
-pub(crate) async fn certificates_change<R: Rig>() {
+pub(crate) async fn certificates_change<R: Tls>() {
     let (first, old, new) = (certificate(&["a.example"]), certificate(&["b.example"]), certificate(&["b.example"]));
     let (_one, wanted) = web(&first).await;
     let mut bench = Bench::<R>::start().await;
@@ -129,7 +129,7 @@ pub(crate) async fn certificates_change<R: Rig>() {
 }
 
 /// Nothing that people or programs read of a plan has a byte of a key in it, nor has the file that is shown.
-pub(crate) async fn keys_are_secret<R: Rig>() {
+pub(crate) async fn keys_are_secret<R: Tls>() {
     let first = certificate(&["a.example"]);
     let (_one, wanted) = web(&first).await;
     let mut bench = Bench::<R>::start().await;
@@ -156,7 +156,7 @@ struct Load {
 }
 
 impl Load {
-    fn start<R: Rig>(bench: &Bench<R>, trusted: &Certificate) -> Self {
+    fn start<R: Tls>(bench: &Bench<R>, trusted: &Certificate) -> Self {
         let (stop, asked) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicUsize::new(0)));
         let (to, trusted) = (bench.rig.https(), trusted.clone());
         let (stopped, count) = (Arc::clone(&stop), Arc::clone(&asked));

@@ -5,7 +5,14 @@ use backchat_contract::{Certificate, Mode, Step};
 use backchat_haproxy::quic::Quic;
 
 use super::{HaproxyRig, program};
-use crate::conformance::{bench::Bench, client, h3, rig::Rig, tls::certificate, web::Web, words::Wanted};
+use crate::conformance::{
+    bench::Bench,
+    client, h3,
+    rig::{Rig, Tls},
+    tls::certificate,
+    web::Web,
+    words::Wanted,
+};
 
 async fn shows(bench: &Bench<HaproxyRig>, sni: &str, expected: &Certificate) {
     let shown = async || client::shown(bench.rig.https(), sni).await.is_some_and(|shown| shown.is(expected));

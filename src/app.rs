@@ -27,7 +27,7 @@ use crate::{
     lifecycle::signals::Stop,
     model::Kind,
     settings::{Common, KeySource},
-    source::file::Unread,
+    source::Unread,
 };
 
 /// How long tasks may take to end once they were told to.
@@ -51,7 +51,7 @@ pub enum Error {
     /// The admin API's token.
     #[error(transparent)]
     Token(#[from] TokenError),
-    /// A file that lists services.
+    /// A file that lists services, or a store.
     #[error(transparent)]
     Source(#[from] Unread),
     /// The data plane.

@@ -45,7 +45,7 @@ pub use health::Health;
 pub use histogram::Histogram;
 use ids::short_id;
 pub use ledger::Ledger;
-pub use listed::{Listed, ListedEndpoint};
+pub use listed::{FRONTEND, Listed, ListedEndpoint, Place};
 pub use member::{Liveness, Member, Moment, Snapshot, SourceName, Verdict};
 pub use proposal::{Applied, Assumption, NoProposal, Proposal, Ready, Unapplied};
 pub use record::{Kind, RawOffer, RawRecord, State};

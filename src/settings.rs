@@ -9,6 +9,7 @@ mod common;
 mod host;
 mod lb;
 mod services;
+mod sources;
 #[cfg(test)]
 mod tests;
 mod tls;
@@ -20,6 +21,7 @@ pub use agent::Agent;
 pub use common::{Common, KeySource, Log};
 pub use host::Host;
 pub use lb::{AttachedNginx, Lb, Managed, OnExit, OpenrestyMode, PlanFormat, Plane, Run};
+pub use sources::Sources;
 pub use tls::Tls;
 
 use crate::{

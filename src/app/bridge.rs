@@ -8,7 +8,7 @@ use super::Daemon;
 use crate::{
     admin::{self, Joined, Me, Sources},
     cluster::{DrainQuestion, Handle, JoinAddr, View},
-    model::{Checks, Kind, Snapshot, Status},
+    model::{Checks, EndpointId, Kind, Snapshot, Status},
     reconcile::Question,
     settings::Common,
 };
@@ -50,6 +50,23 @@ pub(super) fn questions(daemon: &Daemon) -> mpsc::Receiver<Question> {
             }
         });
     }
+    receiver
+}
+
+/// The endpoints that the data plane finds failing, as they come and go.
+pub(super) fn down(
+    daemon: &Daemon,
+    mut status: watch::Receiver<Arc<Status>>,
+) -> watch::Receiver<Arc<BTreeSet<EndpointId>>> {
+    let (sender, receiver) = watch::channel(Arc::default());
+    daemon.tasks.spawn(async move {
+        while status.changed().await.is_ok() {
+            let down = Arc::clone(&status.borrow_and_update().down);
+            if **sender.borrow() != *down {
+                sender.send_replace(down);
+            }
+        }
+    });
     receiver
 }
 

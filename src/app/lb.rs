@@ -22,6 +22,7 @@ use crate::{
         keeper::{self, Store},
     },
     settings::{AttachedNginx, Lb, Managed, OnExit, OpenrestyMode, Plane, Run},
+    source::Writes,
 };
 
 /// How long the data plane may take to end what it serves when its daemon ends: with the goodbye before it, less than
@@ -32,7 +33,7 @@ const STOP_LIMIT: Duration = Duration::from_secs(6);
 pub async fn lb(settings: Lb) -> Result<(), Error> {
     if settings.run == Run::Once {
         // Who runs it once will not wait until a file is mended.
-        rehearsal::loaded(&settings.sources)?;
+        rehearsal::loaded(&settings.sources.uris).await?;
     }
     // One match picks the driver; nothing behind it knows which it is.
     match &settings.plane {
@@ -174,7 +175,7 @@ impl<D: Driver + 'static> Loop<D> {
         let start = daemon.handle.started();
         let store = settings.common.data_dir.as_deref().map(Store::new);
         let inbox = Inbox {
-            snapshots: Snapshots::new(sources(settings, daemon)),
+            snapshots: Snapshots::new(sources(settings, daemon, status.clone())),
             questions: bridge::questions(daemon),
             queries: asked,
             kept: store.as_ref().map_or_else(Ledger::default, |store| store.recall(start.elapsed())),
@@ -206,10 +207,17 @@ impl<D: Driver + 'static> Loop<D> {
     }
 }
 
-/// Who says who is there, in the order in which they count: gossip, then the files as they were named.
-fn sources(settings: &Lb, daemon: &Daemon) -> Vec<watch::Receiver<Arc<Snapshot>>> {
-    let files = rehearsal::watched(&settings.sources, &daemon.tasks, &daemon.stop);
-    settings.common.gossip.then(|| bridge::snapshots(daemon)).into_iter().chain(files).collect()
+/// Who says who is there, in the order in which they count: gossip, then the others as they were named.
+fn sources(
+    settings: &Lb,
+    daemon: &Daemon,
+    status: watch::Receiver<Arc<Status>>,
+) -> Vec<watch::Receiver<Arc<Snapshot>>> {
+    let sources = &settings.sources;
+    let down = sources.mark_dead.then(|| bridge::down(daemon, status));
+    let writes = Writes { notify: sources.redis_notify, down };
+    let others = rehearsal::watched(&sources.uris, &writes, (&daemon.tasks, &daemon.stop));
+    settings.common.gossip.then(|| bridge::snapshots(daemon)).into_iter().chain(others).collect()
 }
 
 pub(super) fn loop_settings(settings: &Lb) -> reconcile::Settings {

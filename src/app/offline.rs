@@ -12,6 +12,7 @@ use crate::{
     drivers::{self, offline},
     model::{Ledger, Moment, Rejection, desired},
     settings::{Common, KeySource, Lb, OpenrestyMode, Plane},
+    source::Uri,
 };
 
 /// A set that has a bit of everything: what a template must be able to say.
@@ -28,12 +29,25 @@ pub fn example() -> Desired {
     toml::from_str(EXAMPLE).expect("the example is one of ours")
 }
 
-/// What the files list, as one set; and what of it is not taken.
+/// What the sources but gossip list, as one set; and what of it is not taken. Stores are asked.
 ///
 /// # Errors
 /// Where one cannot be read, or something in it cannot be meant.
-pub fn listed(settings: &Lb) -> Result<(Desired, Vec<Rejection>), Error> {
-    let snapshots = rehearsal::loaded(&settings.sources)?;
+pub async fn listed(settings: &Lb) -> Result<(Desired, Vec<Rejection>), Error> {
+    listed_by(settings, &settings.sources.uris).await
+}
+
+/// The same of the files alone: nobody is asked.
+///
+/// # Errors
+/// Where one cannot be read, or something in it cannot be meant.
+pub async fn listed_in_files(settings: &Lb) -> Result<(Desired, Vec<Rejection>), Error> {
+    let files: Vec<_> = settings.sources.uris.iter().filter(|uri| matches!(uri, Uri::File(..))).cloned().collect();
+    listed_by(settings, &files).await
+}
+
+async fn listed_by(settings: &Lb, sources: &[Uri]) -> Result<(Desired, Vec<Rejection>), Error> {
+    let snapshots = rehearsal::loaded(sources).await?;
     let policy = lb::loop_settings(settings).policy;
     let (set, _, refused) = desired(&snapshots, &policy, &Ledger::default(), Moment::ZERO);
     Ok((set, refused))

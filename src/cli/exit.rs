@@ -5,7 +5,9 @@ use std::process::ExitCode;
 use backchat_contract::DriverError;
 
 use super::{apply::BadPlan, client::ClientError, output};
-use crate::{app, cluster::keyring::KeyFileError, config::FileError, model::words::without_errno, settings};
+use crate::{
+    app, cluster::keyring::KeyFileError, config::FileError, model::words::without_errno, settings, source::Unread,
+};
 
 /// The statuses; INTERFACE of every command.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -90,10 +92,12 @@ fn of(error: &(dyn std::error::Error + 'static)) -> Option<Exit> {
             app::Error::Held(_) => Some(Exit::Held),
             app::Error::Key(_)
             | app::Error::Token(_)
-            | app::Error::Source(_)
+            | app::Error::Source(Unread::File(_))
             | app::Error::Certificate(_)
             | app::Error::NotReached { config: true, .. } => Some(Exit::Config),
-            app::Error::NotReached { config: false, .. } | app::Error::Unheard(_) => Some(Exit::Unreachable),
+            app::Error::NotReached { config: false, .. }
+            | app::Error::Unheard(_)
+            | app::Error::Source(Unread::Store(_)) => Some(Exit::Unreachable),
             app::Error::Driver(error) => driver(error),
             _ => None,
         };

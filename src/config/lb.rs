@@ -177,9 +177,22 @@ pub struct Own {
     #[arg(long, short = 'o', env = "BACKCHAT_FORMAT", value_name = "FORMAT")]
     pub format: Option<PlanFormat>,
 
-    /// A file that lists services, in TOML, JSON or YAML, watched [repeatable]
-    #[arg(long, env = "BACKCHAT_SOURCE", value_name = "file:PATH", value_delimiter = ',', help_heading = "Sources")]
+    /// Who else says who is there, followed: a file that lists services, in TOML, JSON or YAML (file:PATH), or Hipache's
+    /// keys in a Redis (redis://HOST, rediss:// over TLS) or an etcd (etcd://HOST, etcds://) [repeatable]
+    #[arg(long, env = "BACKCHAT_SOURCE", value_name = "URI", value_delimiter = ',', help_heading = "Sources")]
     pub source: Option<Vec<Text<Uri>>>,
+
+    /// Switch a Redis's keyspace notifications on (CONFIG SET notify-keyspace-events), where they are off: else its keys
+    /// are read every 2 seconds
+    #[arg(long, env = "BACKCHAT_REDIS_NOTIFY", value_name = "BOOL", num_args = 0..=1, require_equals = true,
+          default_missing_value = "true", hide_possible_values = true, help_heading = "Sources")]
+    pub redis_notify: Option<bool>,
+
+    /// Mark backends of Hipache's keys that the data plane finds failing: in dead:HOST for 30 seconds, for all who read
+    /// the same keys
+    #[arg(long, env = "BACKCHAT_HIPACHE_MARK_DEAD", value_name = "BOOL", num_args = 0..=1, require_equals = true,
+          default_missing_value = "true", hide_possible_values = true, help_heading = "Sources")]
+    pub hipache_mark_dead: Option<bool>,
 
     /// Take part in no cluster: the sources alone say who is there
     #[arg(long, env = "BACKCHAT_NO_GOSSIP", value_name = "BOOL", num_args = 0..=1, require_equals = true,
@@ -225,7 +238,8 @@ impl Own {
     fn over(self, below: Self) -> Self {
         lay!(self over below: driver, listen, tcp_listen, tls_listen, cert, self_signed, haproxy, nginx, openresty,
             openresty_mode, attach, haproxy_socket, nginx_include, nginx_conf, pid_file, template, access_log,
-            access_log_format, spares, on_exit, force, approve, dry_run, format, source, no_gossip, once, default_service,
+            access_log_format, spares, on_exit, force, approve, dry_run, format, source, redis_notify,
+            hipache_mark_dead, no_gossip, once, default_service,
             magic_domain, allow_loopback, empty_service, guard_window, hold_down, services)
     }
 }

@@ -9,7 +9,7 @@ use std::{
     time::Duration,
 };
 
-pub(super) use self::serving::{Serving, place};
+pub(super) use self::serving::Serving;
 use backchat_contract::Policies;
 
 use self::{

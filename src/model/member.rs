@@ -4,15 +4,15 @@ use std::{collections::BTreeMap, fmt, net::SocketAddr, sync::Arc, time::Duration
 
 use serde::{Deserialize, Serialize};
 
-use super::{Kind, Listed, NodeName, RawRecord, ServiceName};
+use super::{Kind, Listed, NodeName, RawRecord, Rejection, ServiceName};
 
 /// A point on the monotonic clock: the time since this process began. Never the wall clock, which jumps.
 pub type Moment = Duration;
 
-/// Where a snapshot comes from: `gossip`, `file:/etc/backchat.toml`.
+/// Where a snapshot comes from: `gossip`, `file:/etc/backchat.toml`, `redis://10.0.0.5`.
 pub type SourceName = Arc<str>;
 
-/// What one source knows now: gossip knows members, a file lists services.
+/// What one source knows now: gossip knows members, a file or a store lists services.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Snapshot {
     /// Which source.
@@ -24,7 +24,9 @@ pub struct Snapshot {
     /// The members by name, those that failed or left a short while ago included.
     pub members: BTreeMap<NodeName, Member>,
     /// The services that it lists.
-    pub services: BTreeMap<ServiceName, Listed>,
+    pub services: BTreeMap<ServiceName, Arc<Listed>>,
+    /// What it lists that cannot be taken.
+    pub refused: Vec<Rejection>,
     /// Why what it says now cannot be taken; all else here is what it said before. `None` while all is well.
     pub trouble: Option<String>,
 }

@@ -7,7 +7,9 @@ use std::{
 
 use backchat_contract::Policies;
 
-use super::{HostPattern, NameError, PathPrefix, Protocol, RawOffer, RawRecord, Rejection, ServiceName, Weight};
+use super::{
+    FRONTEND, HostPattern, NameError, PathPrefix, Protocol, RawOffer, RawRecord, Rejection, ServiceName, Weight,
+};
 
 /// Offers a member may make; those beyond are refused.
 pub const MAX_OFFERS: usize = 64;
@@ -113,6 +115,12 @@ impl RawOffer {
     pub fn validated(&self) -> Result<Offer, (&'static str, String)> {
         let because = |code| move |e: NameError| (code, e.to_string());
         let service: ServiceName = self.name.parse().map_err(because("name"))?;
+        if service.as_str().starts_with(FRONTEND) {
+            return Err((
+                "name",
+                format!("{:.64?} begins with {FRONTEND}, which is a store's frontend", service.as_str()),
+            ));
+        }
         if service.as_str().starts_with("bc-") {
             return Err(("name", format!("{:?} begins with bc-, which is backchat's own", service.as_str())));
         }

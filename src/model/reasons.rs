@@ -9,7 +9,6 @@ pub(in crate::model) use self::said::said;
 use self::texts::{drift, member, operator, unknown};
 use super::{
     Assumption, EndpointId, Flapping, Held, Ledger, Member, Moment, NodeName, Rejection, Route, ServiceName, Snapshot,
-    desired::place,
     ledger::Claim,
     owner::{node_of, node_of_name},
 };
@@ -69,8 +68,8 @@ impl Known<'_> {
         let source = self.ledger.listed.get(id)?;
         let snapshot = self.snapshots.iter().find(|snapshot| snapshot.source == *source);
         let service = snapshot.and_then(|snapshot| snapshot.services.get(&id.service));
-        let line = service.and_then(|service| service.endpoints.get(&id.endpoint)).map(|endpoint| endpoint.line);
-        let text = line.map_or_else(|| format!("no longer in {source}"), |line| place(source, line));
+        let said = service.and_then(|service| service.endpoints.get(&id.endpoint)).map(|endpoint| &endpoint.place);
+        let text = said.map_or_else(|| format!("no longer in {source}"), |said| said.of(source));
         Some(Reason { code: "listed", node: Some(source.to_string()), ago: None, text })
     }
 
@@ -108,7 +107,7 @@ impl Known<'_> {
             code: if listed.is_some() { "listed" } else { "claim" },
             node: Some(holder.clone()),
             ago: member.map(|member| self.now.saturating_sub(member.since)),
-            text: listed.map_or_else(|| holder.clone(), |listed| place(holder, listed.line)),
+            text: listed.map_or_else(|| holder.clone(), |listed| listed.place.of(holder)),
         }
     }
 

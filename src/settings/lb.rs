@@ -11,14 +11,13 @@ pub use crate::config::{OnExit, OpenrestyMode, PlanFormat};
 use backchat_contract::{Policies, TcpListen};
 
 use super::{
-    Access, Common, Error, Host,
+    Access, Common, Error, Host, Sources,
     services::policies,
     tls::{self, Tls},
 };
 use crate::{
     config::{self, Bind, DriverName, Text, plain},
     model::{MagicDomain, ServiceName},
-    source::Uri,
 };
 
 /// What a balancer runs by.
@@ -26,8 +25,8 @@ use crate::{
 pub struct Lb {
     /// What both daemons run by.
     pub common: Common,
-    /// The files that list services, beside gossip, in the order in which they count.
-    pub sources: Vec<Uri>,
+    /// Who says who is there, beside gossip.
+    pub sources: Sources,
     /// The data plane.
     pub plane: Plane,
     /// Where the data plane writes a line a request, if anywhere.
@@ -190,7 +189,7 @@ impl Lb {
         let own = raw.own;
         let gossip = !own.no_gossip.unwrap_or(false);
         let common = Common::new(raw.common, host, gossip)?;
-        let sources = sources(plain(own.source.clone()).unwrap_or_default(), gossip)?;
+        let sources = Sources::new(&own, gossip)?;
         let run = run(&own, &common)?;
         listeners(&own, &common)?;
         let span = |given: Option<Text<config::Span>>, default| given.map_or(default, |Text(span)| span.0);
@@ -266,18 +265,6 @@ fn services(own: &config::LbOwn) -> Result<Policies, Error> {
         return Err(Error::Service(service.clone(), "redirect-https needs --tls-listen ADDR:PORT".into()));
     }
     Ok(policies)
-}
-
-/// Somebody must say who is there, and each but once.
-fn sources(sources: Vec<Uri>, gossip: bool) -> Result<Vec<Uri>, Error> {
-    if sources.is_empty() && !gossip {
-        return Err(Error::Flags("--no-gossip needs --source file:PATH: nobody would say who is there".into()));
-    }
-    let twice = sources.iter().enumerate().find(|(at, uri)| sources.iter().take(*at).any(|other| other == *uri));
-    match twice {
-        Some((_, uri)) => Err(Error::Flags(format!("--source {uri}: given twice"))),
-        None => Ok(sources),
-    }
 }
 
 /// Where another driver's program is says nothing of this one: an environment may name them all.

@@ -9,7 +9,7 @@ mod toml;
 mod watch;
 mod yaml;
 
-use std::{collections::BTreeMap, path::Path};
+use std::{collections::BTreeMap, path::Path, sync::Arc};
 
 use document::{Node, Wrong};
 pub use watch::watch;
@@ -54,7 +54,7 @@ pub fn load(path: &Path, format: Format, name: SourceName) -> Result<Snapshot, U
 }
 
 /// What these bytes of the file list.
-fn parse(path: &Path, format: Format, bytes: &[u8]) -> Result<BTreeMap<ServiceName, Listed>, Unread> {
+fn parse(path: &Path, format: Format, bytes: &[u8]) -> Result<BTreeMap<ServiceName, Arc<Listed>>, Unread> {
     let wrong = |wrong: Vec<Wrong>| unread(path, wrong);
     let text = std::str::from_utf8(bytes).map_err(|e| wrong(vec![Wrong::no_text(bytes, e.valid_up_to())]))?;
     let text = text.strip_prefix('\u{feff}').unwrap_or(text);

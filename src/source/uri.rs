@@ -1,8 +1,12 @@
-//! A source as flags name it: `file:PATH`.
+//! A source as flags name it: `file:PATH`, `redis://HOST:PORT/DATABASE#PREFIX`, `etcd://HOST:PORT#PREFIX`.
 
 use std::{fmt, path::PathBuf, str::FromStr};
 
-use super::file::Format;
+use super::{
+    file::Format,
+    redis,
+    store::{Shape, Store},
+};
 use crate::model::SourceName;
 
 /// A source as flags name it.
@@ -10,6 +14,8 @@ use crate::model::SourceName;
 pub enum Uri {
     /// A file that lists services.
     File(PathBuf, Format),
+    /// A Redis with Hipache's keys.
+    Redis(Box<Store>),
 }
 
 /// Why a text names no source. Says what to write instead.
@@ -18,7 +24,7 @@ pub enum Uri {
 pub struct UriError(String);
 
 impl Uri {
-    /// The source's name among all: what was written.
+    /// The source's name among all: what was written, without what is secret in it.
     pub fn name(&self) -> SourceName {
         self.to_string().into()
     }
@@ -29,6 +35,7 @@ impl FromStr for Uri {
 
     fn from_str(text: &str) -> Result<Self, UriError> {
         let wrong = |why: &str| Err(UriError(why.to_owned()));
+        let store = |shape: &Shape| Store::parse(text, shape).map(Box::new).map_err(UriError);
         match text.split_once(':').map_or((text, ""), |(scheme, rest)| (scheme, rest)) {
             ("file", "") => wrong("use file:PATH"),
             ("file", path) => {
@@ -38,16 +45,19 @@ impl FromStr for Uri {
                 })?;
                 Ok(Self::File(path, format))
             }
-            ("redis" | "rediss" | "docker" | "serf", _) => wrong("not yet: only file:PATH"),
-            _ => wrong("use file:PATH"),
+            ("redis" | "rediss", _) => store(&redis::SHAPE).map(Self::Redis),
+            ("docker" | "serf", _) => wrong("not yet: use file:PATH, redis://HOST"),
+            _ => wrong("use file:PATH, redis://HOST"),
         }
     }
 }
 
 impl fmt::Display for Uri {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self::File(path, _) = self;
-        write!(f, "file:{}", path.display())
+        match self {
+            Self::File(path, _) => write!(f, "file:{}", path.display()),
+            Self::Redis(store) => store.fmt(f),
+        }
     }
 }
 
@@ -66,7 +76,43 @@ mod tests {
         check("file:a:b.json", "file:a:b.json File(\"a:b.json\", Json)");
         check("file:s.conf", "the name says what it is written in: use .toml, .json, .yaml or .yml");
         check("file:", "use file:PATH");
-        check("/etc/s.toml", "use file:PATH");
-        check("redis://localhost", "not yet: only file:PATH");
+        check("/etc/s.toml", "use file:PATH, redis://HOST");
+        check("docker:", "not yet: use file:PATH, redis://HOST");
+    }
+
+    /// What a store's URL says; nowhere its password.
+    #[test]
+    fn stores() {
+        let check = |text: &str, expected: &str| {
+            let said = text.parse::<Uri>().map_or_else(|e| e.to_string(), |uri| format!("{uri:?}"));
+            assert_eq!(said, expected, "{text}");
+            assert!(!said.contains("s3cret"), "{said}");
+        };
+        let plain = "user=None password= file=None others=[] primary=None ca=None cert=None)";
+        check("redis://10.0.0.5", &format!("Redis(redis://10.0.0.5:6379 {plain}"));
+        check("redis:", &format!("Redis(redis://127.0.0.1:6379 {plain}"));
+        check("redis:///1", &format!("Redis(redis://127.0.0.1:6379/1 {plain}"));
+        check("redis://[::1]:7000/2#my%20app:", &format!("Redis(redis://[::1]:7000/2#my app: {plain}"));
+        check(
+            "rediss://me:s3cret@r?primary=p:7001&ca=/ca.pem&cert=/c.pem&key=/k.pem",
+            "Redis(rediss://r:6379 user=Some(\"me\") password=*** file=None others=[] primary=Some(Server { host: \"p\", \
+             port: 7001 }) ca=Some(\"/ca.pem\") cert=Some((\"/c.pem\", \"/k.pem\")))",
+        );
+        check(
+            "etcds://e1?also=e2:3379&also=e3&password-file=/run/secrets/e",
+            "Etcd(etcds://e1:2379 user=None password= file=Some(\"/run/secrets/e\") others=[Server { host: \"e2\", port: \
+             3379 }, Server { host: \"e3\", port: 2379 }] primary=None ca=None cert=None)",
+        );
+        check("redis://:s3cret@r?password-file=/p", "two passwords: in the URL, and password-file");
+        check("redis://r?ca=/p", "ca, cert and key go with TLS: rediss://");
+        check("rediss://r?cert=/p", "cert and key go together");
+        check("redis://r?primary=a/b", "\"a/b\" is no server: use HOST:PORT");
+        check(
+            "redis://r?pasword=x",
+            "unknown option \"pasword\": the options are password-file, primary, ca, cert, key",
+        );
+        let usage = "redis://[USER:PASSWORD@]HOST[:PORT][/DATABASE][?OPTION=VALUE&…][#PREFIX]";
+        check("redis://r/x", &format!("\"x\" is no number of a database: use {usage}"));
+        check("redis://r:99999", &format!("invalid port number: use {usage}"));
     }
 }

@@ -14,13 +14,13 @@ use crate::{
     model::{Kind, Snapshot},
     reconcile::inbox::Snapshots,
     settings::{Common, Lb},
-    source::{Uri, file},
+    source::{self, Uri, Writes},
 };
 
 /// What every source says now.
 pub(super) async fn once(settings: &Lb, start: Instant) -> Result<Vec<Snapshot>, Error> {
     // Before anybody is asked: a mistake in a file is soon mended.
-    let files = loaded(&settings.sources)?;
+    let files = loaded(&settings.sources.uris).await?;
     let told = match observer(&settings.common, start)? {
         Some(mut observer) => Some(observer.look().await?),
         None => None,
@@ -52,7 +52,8 @@ struct Cluster {
 impl Sources {
     pub(super) fn follow(settings: &Lb, start: Instant) -> Result<Self, Error> {
         let stop = CancellationToken::new();
-        let files = watched(&settings.sources, &TaskTracker::new(), &stop);
+        // Who only looks on writes nothing.
+        let files = watched(&settings.sources.uris, &Writes::default(), (&TaskTracker::new(), &stop));
         let cluster = observer(&settings.common, start)?.map(|observer| Cluster {
             newest: observer.before(),
             observer,
@@ -98,24 +99,23 @@ impl Cluster {
     }
 }
 
-/// What each file lists now.
-pub(in crate::app) fn loaded(sources: &[Uri]) -> Result<Vec<Snapshot>, Error> {
-    let load = |uri: &Uri| {
-        let Uri::File(path, format) = uri;
-        Ok(file::load(path, *format, uri.name())?)
-    };
-    sources.iter().map(load).collect()
+/// What each source but gossip lists now.
+pub(in crate::app) async fn loaded(sources: &[Uri]) -> Result<Vec<Snapshot>, Error> {
+    let mut loaded = Vec::new();
+    for uri in sources {
+        loaded.push(source::load(uri).await?);
+    }
+    Ok(loaded)
 }
 
-/// Follows each file until the token is cancelled.
+/// Follows each source but gossip until the token is cancelled.
 pub(in crate::app) fn watched(
     sources: &[Uri],
-    tasks: &TaskTracker,
-    stop: &CancellationToken,
+    writes: &Writes,
+    (tasks, stop): (&TaskTracker, &CancellationToken),
 ) -> Vec<watch::Receiver<Arc<Snapshot>>> {
     let follow = |uri: &Uri| {
-        let Uri::File(path, format) = uri;
-        let (snapshots, following) = file::watch(path.clone(), *format, uri.name(), stop.clone());
+        let (snapshots, following) = source::follow(uri, writes, stop.clone());
         tasks.spawn(following);
         snapshots
     };

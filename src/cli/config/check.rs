@@ -77,8 +77,8 @@ async fn lb(flags: &Flags) -> anyhow::Result<Vec<Fact>> {
     let mut facts = vec![("settings", summary(&settings))];
     let example = offline::example();
     let mut sets = vec![("an example", example)];
-    if !settings.sources.is_empty() {
-        let (set, refused) = offline::listed(&settings)?;
+    if !settings.sources.uris.is_empty() {
+        let (set, refused) = offline::listed_in_files(&settings).await?;
         facts.push(("sources", sum(&set)));
         facts.extend(refused.iter().map(|r| ("refused", format!("{}: {}: {}", r.node, r.subject, r.why))));
         sets.push(("what is listed", set));

@@ -69,7 +69,7 @@ pub(super) struct Flags {
 pub(super) async fn run(flags: Flags) -> anyhow::Result<()> {
     let only = flags.file.clone();
     let settings = flags.settings()?;
-    let (set, refused) = offline::listed(&settings)?;
+    let (set, refused) = offline::listed(&settings).await?;
     for r in &refused {
         output::note(&format!("template: {}: {}: not taken: {}", r.node, r.subject, r.why));
     }

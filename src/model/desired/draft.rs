@@ -5,7 +5,7 @@ use std::{cmp::Reverse, collections::BTreeMap};
 use super::serving::{By, Serving};
 use crate::model::{
     Endpoint, EndpointAddr, EndpointId, EndpointName, EndpointState, Listed, Liveness, Member, Moment, NodeName,
-    Rejection, Service, ServiceName, SourceName, Verdict, desired::place, flaps::Flaps, owner::node_of_name,
+    Rejection, Service, ServiceName, SourceName, Verdict, flaps::Flaps, owner::node_of_name,
 };
 
 /// A service on its way, with what decides which suspects drain.
@@ -90,7 +90,7 @@ impl<'a> Draft<'a> {
             let endpoint = Endpoint { addr: e.addr, weight: e.weight, state: e.state };
             if let Err(why) = self.take(name, endpoint, origin) {
                 let subject = format!("endpoint {}/{name}", s.service());
-                let (node, service) = (place(s.source, e.line), Some(s.service().clone()));
+                let (node, service) = (e.place.of(s.source), Some(s.service().clone()));
                 refused.push(Rejection { node, subject, service, why, code: "duplicate" });
             }
         }

@@ -97,15 +97,10 @@ impl<'a> Serving<'a> {
     pub(in crate::model) fn rejection(&self, subject: String, code: &'static str, why: String) -> Rejection {
         let node = match &self.by {
             By::Member { member, .. } => member.name.to_string(),
-            By::List { listed, .. } => place(self.source, listed.line),
+            By::List { listed, .. } => listed.place.of(self.source),
         };
         Rejection { node, subject, service: Some(self.service().clone()), why, code }
     }
-}
-
-/// A line of a file, as compilers write it: `/etc/services.toml:12`.
-pub(in crate::model) fn place(source: &str, line: usize) -> String {
-    format!("{}:{line}", source.strip_prefix("file:").unwrap_or(source))
 }
 
 /// All that is served by the word of these sources. Total: what cannot be taken is a rejection.
@@ -116,6 +111,7 @@ pub(super) fn serving<'a>(
 ) -> Vec<Serving<'a>> {
     let mut all = Vec::new();
     for (order, snapshot) in snapshots.iter().enumerate() {
+        refused.extend(snapshot.refused.iter().cloned());
         let source = &snapshot.source;
         let word = |by: By<'a>| {
             let service = match &by {

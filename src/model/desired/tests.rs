@@ -2,7 +2,7 @@
 
 use proptest::prelude::*;
 
-use std::net::SocketAddr;
+use std::{net::SocketAddr, sync::Arc};
 
 use backchat_contract::{
     ServicePolicy,
@@ -11,8 +11,8 @@ use backchat_contract::{
 
 use super::*;
 use crate::model::{
-    Endpoint, EndpointState, Kind, Listed, ListedEndpoint, Liveness, Protocol, RawOffer, RawRecord, Route, State,
-    Verdict, Weight,
+    Endpoint, EndpointState, Kind, Listed, ListedEndpoint, Liveness, Place, Protocol, RawOffer, RawRecord, Route,
+    State, Verdict, Weight,
 };
 
 const SECOND: Moment = Duration::from_secs(1);
@@ -416,7 +416,8 @@ fn file(name: &str, lines: &[&str]) -> Snapshot {
         let (name, addr) = text.split_once('=').unwrap();
         let state = if addr.ends_with('!') { EndpointState::Drain } else { EndpointState::Ready };
         let addr: SocketAddr = addr.trim_end_matches('!').parse().unwrap();
-        let endpoint = ListedEndpoint { line, addr: addr.try_into().unwrap(), weight: Weight::DEFAULT, state };
+        let endpoint =
+            ListedEndpoint { place: Place::Line(line), addr: addr.try_into().unwrap(), weight: Weight::DEFAULT, state };
         (name.parse().unwrap(), endpoint)
     };
     let service = |(line, text): (usize, &&str)| {
@@ -431,7 +432,8 @@ fn file(name: &str, lines: &[&str]) -> Snapshot {
             }
         }
         let endpoints = endpoints.split_whitespace().map(|e| endpoint((e, line + 1))).collect();
-        (name, Listed { line: line + 1, hosts, path: "/".parse().unwrap(), protocol, endpoints })
+        let place = Place::Line(line + 1);
+        (name, Arc::new(Listed { place, hosts, path: "/".parse().unwrap(), protocol, endpoints }))
     };
     let services = lines.iter().enumerate().map(service).collect();
     Snapshot { source: format!("file:{name}").into(), synced: true, services, ..Snapshot::default() }

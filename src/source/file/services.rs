@@ -1,12 +1,12 @@
 //! From a document to services in newtypes. Everything that is wrong is found in one go, each with its place; where
 //! anything is, nothing is taken. Pure.
 
-use std::{collections::BTreeMap, net::SocketAddr};
+use std::{collections::BTreeMap, net::SocketAddr, sync::Arc};
 
 use super::document::{Key, Node, Position, Value, Wrong};
 use crate::model::{
-    EndpointAddr, EndpointName, EndpointState, HostPattern, Listed, ListedEndpoint, NameError, PathPrefix, Protocol,
-    ServiceName, Weight, words::nearest,
+    EndpointAddr, EndpointName, EndpointState, HostPattern, Listed, ListedEndpoint, NameError, PathPrefix, Place,
+    Protocol, ServiceName, Weight, words::nearest,
 };
 
 const ROOT: &[&str] = &["services"];
@@ -14,13 +14,13 @@ const SERVICE: &[&str] = &["hosts", "path", "protocol", "endpoints"];
 const ENDPOINT: &[&str] = &["name", "addr", "weight", "drain"];
 
 /// The services that the document lists, or all that is wrong with it, at least one.
-pub(super) fn services(root: &Node) -> Result<BTreeMap<ServiceName, Listed>, Vec<Wrong>> {
+pub(super) fn services(root: &Node) -> Result<BTreeMap<ServiceName, Arc<Listed>>, Vec<Wrong>> {
     let mut wrong = Vec::new();
     let services = read(root, &mut wrong);
     if wrong.is_empty() { Ok(services) } else { Err(wrong) }
 }
 
-fn read(root: &Node, wrong: &mut Vec<Wrong>) -> BTreeMap<ServiceName, Listed> {
+fn read(root: &Node, wrong: &mut Vec<Wrong>) -> BTreeMap<ServiceName, Arc<Listed>> {
     let mut services = BTreeMap::new();
     let Some(fields) = Fields::of(root, "the file", ROOT, wrong) else { return services };
     let Some((_, listed)) = fields.get("services") else {
@@ -50,18 +50,18 @@ fn service_name(text: &str) -> Result<ServiceName, String> {
     Ok(name)
 }
 
-fn service(key: &Key, node: &Node, wrong: &mut Vec<Wrong>) -> Option<Listed> {
+fn service(key: &Key, node: &Node, wrong: &mut Vec<Wrong>) -> Option<Arc<Listed>> {
     let what = format!("service {}", key.name);
     let fields = Fields::of(node, &what, SERVICE, wrong)?;
     let protocol = fields.text("protocol", wrong).and_then(|(at, text)| taken(at, protocol(text), wrong));
     let path = fields.text("path", wrong).and_then(|(at, text)| taken(at, parsed::<PathPrefix>(text), wrong));
-    Some(Listed {
-        line: key.at.line,
+    Some(Arc::new(Listed {
+        place: Place::Line(key.at.line),
         hosts: hosts(&fields, wrong),
         path: path.or_else(|| "/".parse().ok())?,
         protocol: protocol.unwrap_or_default(),
         endpoints: endpoints(&what, &fields, wrong),
-    })
+    }))
 }
 
 fn protocol(text: &str) -> Result<Protocol, String> {
@@ -87,15 +87,17 @@ fn hosts(fields: &Fields<'_>, wrong: &mut Vec<Wrong>) -> Vec<HostPattern> {
 fn endpoints(what: &str, fields: &Fields<'_>, wrong: &mut Vec<Wrong>) -> BTreeMap<EndpointName, ListedEndpoint> {
     let mut endpoints = BTreeMap::new();
     let mut addrs: BTreeMap<EndpointAddr, (EndpointName, usize)> = BTreeMap::new();
+    let mut lines: BTreeMap<EndpointName, usize> = BTreeMap::new();
     for node in fields.list("endpoints", wrong) {
         let Some((name, endpoint)) = endpoint(what, node, wrong) else { continue };
         if let Some((other, line)) = addrs.get(&endpoint.addr) {
             let why = format!("{} is the address of {other} too, in line {line}", endpoint.addr);
             wrong.push(Wrong::new(node.at, why));
         }
-        addrs.insert(endpoint.addr, (name.clone(), endpoint.line));
-        if let Some(before) = endpoints.insert(name.clone(), endpoint) {
-            let why = format!("{what} has an endpoint {name} already, in line {}", before.line);
+        addrs.insert(endpoint.addr, (name.clone(), node.at.line));
+        endpoints.insert(name.clone(), endpoint);
+        if let Some(line) = lines.insert(name.clone(), node.at.line) {
+            let why = format!("{what} has an endpoint {name} already, in line {line}");
             wrong.push(Wrong::new(node.at, why));
         }
     }
@@ -110,7 +112,7 @@ fn endpoint(service: &str, node: &Node, wrong: &mut Vec<Wrong>) -> Option<(Endpo
     let weight = fields.weight(wrong);
     let drains = fields.flag("drain", wrong);
     let state = if drains { EndpointState::Drain } else { EndpointState::Ready };
-    Some((name?, ListedEndpoint { line: node.at.line, addr: addr?, weight, state }))
+    Some((name?, ListedEndpoint { place: Place::Line(node.at.line), addr: addr?, weight, state }))
 }
 
 fn addr(text: &str) -> Result<EndpointAddr, String> {

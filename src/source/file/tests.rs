@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use proptest::prelude::*;
 
 use super::*;
-use crate::model::EndpointState;
+use crate::model::{EndpointState, Place};
 
 const TOML: &str = r#"
 [services.web]
@@ -37,20 +37,24 @@ const JSON: &str = "{\n\t\"services\": {\n\t\t\"web\": {\n\t\t\t\"hosts\": [\"ww
     \t\t\t\t{\"name\": \"web2\", \"addr\": \"[2001:db8::8]:8080\", \"drain\": true}\n\t\t\t]\n\t\t},\n\
     \t\t\"db\": {\"protocol\": \"tcp\", \"endpoints\": []}\n\t}\n}\n";
 
-fn read(format: Format, text: &str) -> Result<BTreeMap<ServiceName, Listed>, Unread> {
+fn read(format: Format, text: &str) -> Result<BTreeMap<ServiceName, Arc<Listed>>, Unread> {
     parse(Path::new("s"), format, text.as_bytes())
 }
 
+fn line(place: &Place) -> String {
+    place.of("s").split_off(2)
+}
+
 /// What is listed, line by line.
-fn lines(listed: &BTreeMap<ServiceName, Listed>) -> String {
+fn lines(listed: &BTreeMap<ServiceName, Arc<Listed>>) -> String {
     let mut text = String::new();
     for (name, s) in listed {
         let hosts: Vec<_> = s.hosts.iter().map(ToString::to_string).collect();
-        let (line, hosts) = (s.line, hosts.join(" "));
-        writeln!(text, "{line} {name} {:?} {} [{hosts}]", s.protocol, s.path).unwrap();
+        let (at, hosts) = (line(&s.place), hosts.join(" "));
+        writeln!(text, "{at} {name} {:?} {} [{hosts}]", s.protocol, s.path).unwrap();
         for (name, e) in &s.endpoints {
             let drain = if e.state == EndpointState::Drain { " drain" } else { "" };
-            writeln!(text, "{}   {name} {} {}{drain}", e.line, e.addr, e.weight).unwrap();
+            writeln!(text, "{}   {name} {} {}{drain}", line(&e.place), e.addr, e.weight).unwrap();
         }
     }
     text

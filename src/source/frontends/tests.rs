@@ -1,0 +1,198 @@
+//! What keys come to: services, hosts of others' services, marks, rejections.
+
+use proptest::prelude::*;
+
+use super::*;
+use crate::model::EndpointState;
+
+/// Keys written `HOST: NAME BACKEND …`, and marks written `!HOST 0 2`; a key without a list is gone.
+fn read(keys: &[&str]) -> Read {
+    let mut read = Read::default();
+    for key in keys {
+        if let Some(marks) = key.strip_prefix('!') {
+            let mut words = marks.split(' ');
+            let host = words.next().unwrap().to_owned();
+            read.dead.push((host, words.map(|id| id.parse().unwrap()).collect()));
+        } else {
+            let (host, list) = key.split_once(": ").unwrap_or((key.trim_end_matches(':'), ""));
+            let list: Vec<String> = list.split_whitespace().map(ToOwned::to_owned).collect();
+            let holds = match list.first().map(String::as_str) {
+                None => Holds::Nothing,
+                Some("unfit") => Holds::Unfit("it holds no list".into()),
+                Some(_) => Holds::List(list),
+            };
+            read.lists.push((host.to_owned(), holds));
+        }
+    }
+    read
+}
+
+fn lines(frontends: &Frontends) -> Vec<String> {
+    let snapshot = frontends.snapshot();
+    let service = |(name, listed): (&ServiceName, &Arc<Listed>)| {
+        let hosts: Vec<_> = listed.hosts.iter().map(ToString::to_string).collect();
+        let endpoints = listed.endpoints.values().map(|e| {
+            let dead = if e.state == EndpointState::Drain { "!" } else { "" };
+            format!(" {}{dead}/{}", e.addr, e.weight)
+        });
+        format!("{name} [{}]{}", hosts.join(" "), endpoints.collect::<String>())
+    };
+    let refused = snapshot.refused.iter().map(|r| format!("{}: {}: {}", r.node, r.subject, r.why));
+    snapshot.services.iter().map(service).chain(refused).collect()
+}
+
+fn check(steps: &[&[&str]], expected: &[&str]) {
+    let mut frontends = Frontends::new("redis://r".into(), "p:");
+    for step in steps {
+        frontends.apply(read(step));
+    }
+    assert_eq!(lines(&frontends), expected);
+}
+
+#[test]
+fn a_frontend_is_a_service() {
+    check(
+        &[&[
+            "www.example.com: site http://10.0.0.1:80 http://10.0.0.2",
+            "*.x.io: x http://10.0.0.3",
+            "*: any",
+            "one: o",
+        ]],
+        &[
+            "hipache._ [*]",
+            "hipache._.x.io [*.x.io] 10.0.0.3:80/100",
+            "hipache.one [one]",
+            "hipache.www.example.com [www.example.com] 10.0.0.1:80/100 10.0.0.2:80/100",
+        ],
+    );
+    // What stands there twice gets twice as much.
+    check(
+        &[&["a: a http://10.0.0.1 http://10.0.0.2 http://10.0.0.1"]],
+        &["hipache.a [a] 10.0.0.1:80/256 10.0.0.2:80/128"],
+    );
+}
+
+#[test]
+fn keys_come_and_go() {
+    check(&[&["a: a http://10.0.0.1", "b: b"], &["a:"], &["b: b http://10.0.0.2"]], &["hipache.b [b] 10.0.0.2:80/100"]);
+    let mut frontends = Frontends::new("redis://r".into(), "");
+    frontends.apply(read(&["a: a http://10.0.0.1 http://10.0.0.2", "b: b", "!a 1"]));
+    frontends.replace(read(&["a: a http://10.0.0.1 http://10.0.0.2"]));
+    assert_eq!(lines(&frontends), ["hipache.a [a] 10.0.0.1:80/100 10.0.0.2:80/100"]);
+    assert_eq!(frontends.len(), 1);
+}
+
+#[test]
+fn a_host_of_a_service_that_others_offer() {
+    let two: &[&str] = &["a: a backchat:web", "b.io: b backchat:web", "c: c backchat:api"];
+    check(&[two], &["api [c]", "web [a b.io]"]);
+    check(&[two, &["a: a http://10.0.0.1", "c:"]], &["hipache.a [a] 10.0.0.1:80/100", "web [b.io]"]);
+    check(
+        &[&["a: a http://10.0.0.1 backchat:web"]],
+        &[
+            "hipache.a [a] 10.0.0.1:80/100",
+            "redis://r: p:frontend:a: backchat:SERVICE stands alone: requests go to it, or to the addresses of the list",
+        ],
+    );
+}
+
+#[test]
+fn what_cannot_be_taken_leaves_the_others() {
+    check(
+        &[&["a: a http://app:80 http://10.0.0.1", "b_c: b http://10.0.0.2", "*.a.b.c.d.e.f: six http://10.0.0.3"]],
+        &[
+            "hipache.a [a] 10.0.0.1:80/100",
+            "redis://r: p:frontend:*.a.b.c.d.e.f: a wildcard of more than 5 labels matches no host",
+            "redis://r: p:frontend:a: \"http://app:80\" is no backend: use the IP in place of a name, and a port from 1 to \
+             65535",
+            "redis://r: p:frontend:b_c: \"b_c\" is no host: use labels of letters, digits and inner hyphens, at most 253 \
+             bytes; or *.domain; or *",
+        ],
+    );
+    // Mended, it is refused no more; gone, neither.
+    check(&[&["a: a http://app:80"], &["a: a http://10.0.0.1"]], &["hipache.a [a] 10.0.0.1:80/100"]);
+    check(&[&["b_c: b"], &["b_c:"]], &[]);
+    // What was a list and is none any more is no frontend.
+    check(&[&["a: a http://10.0.0.1"], &["a: unfit"]], &["redis://r: p:frontend:a: it holds no list"]);
+    check(&[&["a: unfit"], &["a: a http://10.0.0.1"]], &["hipache.a [a] 10.0.0.1:80/100"]);
+}
+
+#[test]
+fn two_spellings_of_a_host() {
+    let two: &[&str] = &["WWW.io: a http://10.0.0.1", "www.io: b http://10.0.0.2"];
+    check(
+        &[two],
+        &[
+            "hipache.www.io [www.io] 10.0.0.2:80/100",
+            "redis://r: p:frontend:WWW.io: p:frontend:www.io names the same host, and has it",
+        ],
+    );
+    check(&[two, &["www.io:"]], &["hipache.www.io [www.io] 10.0.0.1:80/100"]);
+}
+
+#[test]
+fn marks() {
+    let lists: &[&str] = &["a.x.io: a http://10.0.0.1 http://10.0.0.2", "*.x.io: x http://10.0.0.3 http://10.0.0.4"];
+    let a = |state: &str| format!("hipache.a.x.io [a.x.io] {state}");
+    let x = |state: &str| format!("hipache._.x.io [*.x.io] {state}");
+    let sound = (x("10.0.0.3:80/100 10.0.0.4:80/100"), a("10.0.0.1:80/100 10.0.0.2:80/100"));
+    check(&[lists, &["!a.x.io 1"]], &[&sound.0, &a("10.0.0.1:80/100 10.0.0.2:80!/100")]);
+    // Named after the host that was asked for, whichever frontend answers it.
+    check(&[lists, &["!deep.b.x.io 0 7"]], &[&x("10.0.0.3:80!/100 10.0.0.4:80/100"), &sound.1]);
+    check(&[lists, &["!x.io 0", "!A.X.io 0"], &["!a.x.io"]], &[&sound.0, &sound.1]);
+    // The only one is never marked.
+    check(&[&["a: a http://10.0.0.1"], &["!a 0"]], &["hipache.a [a] 10.0.0.1:80/100"]);
+    // A frontend that comes takes over the marks of its host.
+    check(
+        &[&["!a.io 0"], &["a.io: a http://10.0.0.1 http://10.0.0.2"]],
+        &["hipache.a.io [a.io] 10.0.0.1:80!/100 10.0.0.2:80/100"],
+    );
+}
+
+#[test]
+fn the_backend_of_an_endpoint() {
+    let mut frontends = Frontends::new("redis://r".into(), "p:");
+    frontends.apply(read(&[
+        "A.io: a http://app http://10.0.0.1",
+        "b: b http://10.0.0.1",
+        "*: c http://10.0.0.1 http://10.0.0.2",
+        "!a.io 1",
+    ]));
+    let backend = |service: &str| {
+        let id = EndpointId { service: service.parse().unwrap(), endpoint: "10.0.0.1:80".parse().unwrap() };
+        frontends.backend(&id).map(|b| (format!("{};{};{};{}", b.host, b.url, b.id, b.len), frontends.is_marked(&b)))
+    };
+    assert_eq!(backend("hipache.a.io"), Some(("a.io;http://10.0.0.1;1;2".into(), true)));
+    assert_eq!([backend("hipache.b"), backend("hipache._"), backend("web")], [None, None, None]);
+}
+
+/// Different hosts have different services, however long they are.
+#[test]
+fn the_longest_hosts() {
+    let label = "a".repeat(63);
+    let long = |n: usize| service_name(&format!("{label}.{label}.{n}.io").parse().unwrap());
+    assert_eq!(long(1).as_str().len(), 64);
+    assert_ne!(long(1), long(2));
+}
+
+proptest! {
+    /// Whatever comes when: it comes to the same as if all had been read at once.
+    #[test]
+    fn read_key_by_key_or_at_once(keys in proptest::collection::vec((0..4_usize, 0..7_usize), 0..12)) {
+        let hosts = ["a.io", "A.io", "*.io", "*"];
+        let lists = ["", "n", "n http://10.0.0.1", "n http://10.0.0.1 http://10.0.0.2", "n backchat:web", "n http://x", "unfit"];
+        let mut one_by_one = Frontends::new("redis://r".into(), "");
+        one_by_one.apply(read(&["!a.io 0", "!b.io 1"]));
+        let mut last = BTreeMap::new();
+        for (host, list) in keys {
+            let (host, list) = (hosts[host], lists[list]);
+            one_by_one.apply(read(&[&format!("{host}: {list}")]));
+            last.insert(host, list);
+        }
+        let mut at_once = Frontends::new("redis://r".into(), "");
+        let all: Vec<_> = last.iter().map(|(host, list)| format!("{host}: {list}")).collect();
+        let all: Vec<_> = all.iter().map(String::as_str).chain(["!a.io 0", "!b.io 1"]).collect();
+        at_once.replace(read(&all));
+        prop_assert_eq!(lines(&one_by_one), lines(&at_once));
+    }
+}

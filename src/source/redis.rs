@@ -1,0 +1,60 @@
+//! Hipache's keys in a Redis, followed live: told by keyspace notifications where Redis sends them, else looked at every
+//! few seconds. What was known stays while Redis cannot be asked.
+
+mod connect;
+mod follow;
+mod keys;
+mod mark;
+mod notices;
+mod read;
+
+use std::sync::Arc;
+
+use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
+
+use self::{connect::Connector, follow::Follower, keys::Keys};
+use super::{
+    Following, Writes,
+    frontends::Frontends,
+    store::{Shape, Store},
+};
+use crate::model::{Snapshot, SourceName};
+
+/// What a Redis's URL looks like.
+pub(super) const SHAPE: Shape = Shape {
+    schemes: ["redis", "rediss"],
+    port: 6379,
+    databases: true,
+    options: &["password-file", "primary", "ca", "cert", "key"],
+    usage: "redis://[USER:PASSWORD@]HOST[:PORT][/DATABASE][?OPTION=VALUE&…][#PREFIX]",
+};
+
+/// Follows the keys until the token is cancelled.
+pub(super) fn follow(
+    store: Store,
+    name: SourceName,
+    writes: Writes,
+    stop: CancellationToken,
+) -> (watch::Receiver<Arc<Snapshot>>, Following) {
+    let first = Snapshot { source: name, ..Snapshot::default() };
+    let (sender, receiver) = watch::channel(Arc::new(first));
+    let follower = Follower::new(store, writes, sender);
+    let following = async move {
+        // Cut off anywhere it leaves what it published last.
+        let _stopped = stop.run_until_cancelled(follower.run()).await;
+    };
+    (receiver, Box::pin(following))
+}
+
+/// What the keys hold now.
+///
+/// # Errors
+/// Where Redis cannot be asked.
+pub(super) async fn load(store: &Store, name: SourceName) -> Result<Snapshot, String> {
+    let keys = Keys::of(store);
+    let mut frontends = Frontends::new(name, &store.prefix);
+    let mut connection = Connector::reader(store.clone()).connection().await?;
+    frontends.replace(read::all(&mut connection, &keys).await?.keys);
+    Ok(frontends.snapshot())
+}

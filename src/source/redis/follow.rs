@@ -1,0 +1,298 @@
+//! Follows the keys for ever. A session subscribes first and lists then, so that nothing happens unseen in between; from
+//! then on it reads each key that something happened to. All keys are read again from time to time, for Redis says
+//! nothing of a database that is emptied, and drops what it has to say to one who is too slow.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+    time::Duration,
+};
+
+use futures_util::{FutureExt, StreamExt};
+use redis::{
+    Msg,
+    aio::{MultiplexedConnection, PubSubSink, PubSubStream},
+};
+use tokio::{
+    sync::watch,
+    time::{Instant, sleep, sleep_until, timeout},
+};
+
+use super::{
+    connect::Connector,
+    keys::{Key, Keys},
+    mark::Marker,
+    notices::{Notices, notices},
+    read::{self, Found},
+};
+use crate::{
+    model::{EndpointId, Snapshot, SourceName},
+    source::{Store, Writes, frontends::Frontends},
+};
+
+/// How often all keys are read where Redis says what changes.
+const RESYNC: Duration = Duration::from_secs(60);
+/// How often they are where it does not: at most so often, and so that it takes at most a tenth of the time.
+const LOOK: Duration = Duration::from_secs(2);
+/// How often it is asked whether it still speaks, and how long it may think about it.
+const PING: Duration = Duration::from_secs(10);
+const PONG: Duration = Duration::from_secs(5);
+/// How long it is waited before the next session, the first time and at most.
+const AGAIN: Duration = Duration::from_millis(100);
+const AGAIN_MAX: Duration = Duration::from_secs(5);
+
+/// Hipache's channel on which marks are told, whatever the settings.
+const DEAD: &str = "dead";
+
+/// Follows one Redis.
+pub(super) struct Follower {
+    reader: Connector,
+    keys: Keys,
+    frontends: Frontends,
+    sender: watch::Sender<Arc<Snapshot>>,
+    notify: bool,
+    down: Option<watch::Receiver<Arc<BTreeSet<EndpointId>>>>,
+    marker: Marker,
+    /// When the marks of a host are gone.
+    expiries: BTreeMap<String, Instant>,
+    /// What was said of the notifications last.
+    said: Option<Notices>,
+}
+
+/// What is connected.
+struct Session {
+    commands: MultiplexedConnection,
+    sink: PubSubSink,
+    told: PubSubStream,
+    is_told: bool,
+    resync_at: Instant,
+    ping_at: Instant,
+}
+
+/// Why the session has something to do.
+enum Wake {
+    Told(Option<Msg>),
+    Resync,
+    Expired,
+    Ping,
+    Down,
+}
+
+impl Follower {
+    pub(super) fn new(store: Store, writes: Writes, sender: watch::Sender<Arc<Snapshot>>) -> Self {
+        let source = SourceName::clone(&sender.borrow().source);
+        Self {
+            keys: Keys::of(&store),
+            frontends: Frontends::new(source, &store.prefix),
+            marker: Marker::new(Connector::writer(store.clone())),
+            reader: Connector::reader(store),
+            sender,
+            notify: writes.notify,
+            down: writes.down,
+            expiries: BTreeMap::new(),
+            said: None,
+        }
+    }
+
+    /// Never ends by itself.
+    pub(super) async fn run(mut self) {
+        let mut wait = AGAIN;
+        loop {
+            let began = Instant::now();
+            let Err(why) = self.session().await;
+            self.publish(Some(why));
+            if began.elapsed() > AGAIN_MAX {
+                wait = AGAIN;
+            }
+            sleep(wait).await;
+            wait = (wait * 2).min(AGAIN_MAX);
+        }
+    }
+
+    async fn session(&mut self) -> Result<std::convert::Infallible, String> {
+        let mut session = self.connect().await?;
+        loop {
+            let wake = self.wait(&mut session).await;
+            let dirty = match wake {
+                Wake::Told(None) => return Err("the connection is lost".into()),
+                Wake::Told(Some(message)) => self.told(&mut session, &message),
+                Wake::Expired => self.expired(),
+                Wake::Resync => {
+                    self.resync(&mut session).await?;
+                    BTreeSet::new()
+                }
+                Wake::Ping => {
+                    session.ping().await?;
+                    BTreeSet::new()
+                }
+                Wake::Down => BTreeSet::new(),
+            };
+            self.read(&mut session, &dirty).await?;
+            let marked = self.mark().await;
+            self.read(&mut session, &marked).await?;
+        }
+    }
+
+    /// Subscribes, and lists then.
+    async fn connect(&mut self) -> Result<Session, String> {
+        let commands = self.reader.connection().await?;
+        let (mut sink, told) = self.reader.told().await?.split();
+        for channel in self.keys.channels() {
+            sink.psubscribe(channel).await.map_err(|e| self.reader.said(&e))?;
+        }
+        sink.subscribe(DEAD).await.map_err(|e| self.reader.said(&e))?;
+        let now = Instant::now();
+        let mut session = Session { commands, sink, told, is_told: false, resync_at: now, ping_at: now + PING };
+        self.resync(&mut session).await?;
+        Ok(session)
+    }
+
+    /// Cancel-safe: what was not taken stays where it is.
+    async fn wait(&mut self, session: &mut Session) -> Wake {
+        let expiry = self.expiries.values().min().copied();
+        let expired = async {
+            match expiry {
+                Some(at) => sleep_until(at).await,
+                None => std::future::pending().await,
+            }
+        };
+        let down = async {
+            if let Some(down) = &mut self.down
+                && down.changed().await.is_ok()
+            {
+                return;
+            }
+            std::future::pending().await
+        };
+        tokio::select! {
+            message = session.told.next() => Wake::Told(message),
+            () = sleep_until(session.resync_at) => Wake::Resync,
+            () = sleep_until(session.ping_at) => Wake::Ping,
+            () = expired => Wake::Expired,
+            () = down => Wake::Down,
+        }
+    }
+
+    /// The keys that this message and those behind it are about: read together, each once.
+    fn told(&self, session: &mut Session, first: &Msg) -> BTreeSet<Key> {
+        let mut dirty = BTreeSet::new();
+        dirty.extend(self.about(first));
+        while let Some(Some(message)) = session.told.next().now_or_never() {
+            dirty.extend(self.about(&message));
+        }
+        dirty
+    }
+
+    fn about(&self, message: &Msg) -> Option<Key> {
+        let channel = message.get_channel_name();
+        if channel == DEAD {
+            // frontend;url;id;len
+            let payload = String::from_utf8_lossy(message.get_payload_bytes());
+            return payload.split(';').next().map(|host| Key::Dead(host.to_owned()));
+        }
+        self.keys.of_channel(channel)
+    }
+
+    /// The hosts whose marks have had their time.
+    fn expired(&mut self) -> BTreeSet<Key> {
+        let now = Instant::now();
+        let gone = self.expiries.iter().filter(|(_, at)| **at <= now);
+        gone.map(|(host, _)| Key::Dead(host.clone())).collect()
+    }
+
+    async fn read(&mut self, session: &mut Session, dirty: &BTreeSet<Key>) -> Result<(), String> {
+        if dirty.is_empty() {
+            return Ok(());
+        }
+        let found = read::these(&mut session.commands, &self.keys, dirty).await?;
+        for (host, _) in &found.keys.dead {
+            self.expiries.remove(host);
+        }
+        let found = self.timed(found);
+        self.frontends.apply(found.keys);
+        self.publish(None);
+        Ok(())
+    }
+
+    /// Reads all keys. An emptied database is what a Redis without its disk comes back with: where several frontends were
+    /// known, that there is none is not taken.
+    async fn resync(&mut self, session: &mut Session) -> Result<(), String> {
+        let now = notices(&mut session.commands, self.notify).await;
+        session.is_told = now == Notices::On;
+        self.say(now);
+        let began = Instant::now();
+        let found = read::all(&mut session.commands, &self.keys).await?;
+        let known = self.frontends.len();
+        if found.keys.lists.is_empty() && known > 1 {
+            self.publish(Some(format!("there is no key {} any more", self.keys.frontends())));
+        } else {
+            self.expiries.clear();
+            let found = self.timed(found);
+            self.frontends.replace(found.keys);
+            self.publish(None);
+        }
+        let wait = if session.is_told { RESYNC } else { LOOK.max(began.elapsed() * 10) };
+        session.resync_at = Instant::now() + wait;
+        Ok(())
+    }
+
+    fn timed(&mut self, found: Found) -> Found {
+        // Redis counts whole milliseconds: a little later it is gone there too.
+        let at = |left: Duration| Instant::now() + left + Duration::from_millis(20);
+        self.expiries.extend(found.marked_for.iter().map(|(host, left)| (host.clone(), at(*left))));
+        found
+    }
+
+    /// Marks what the data plane knows to fail and nobody has marked yet; the marks to be read back.
+    async fn mark(&mut self) -> BTreeSet<Key> {
+        let Some(down) = &self.down else { return BTreeSet::new() };
+        let ids: Vec<EndpointId> = down.borrow().iter().cloned().collect();
+        let backends: Vec<_> = ids.iter().filter_map(|id| self.frontends.backend(id)).collect();
+        let unmarked: Vec<_> = backends.into_iter().filter(|backend| !self.frontends.is_marked(backend)).collect();
+        if unmarked.is_empty() || !self.marker.mark(&self.keys, &unmarked).await {
+            return BTreeSet::new();
+        }
+        unmarked.into_iter().map(|backend| Key::Dead(backend.host)).collect()
+    }
+
+    /// Says aloud where Redis does not say what changes, once.
+    fn say(&mut self, now: Notices) {
+        if self.said.as_ref() == Some(&now) {
+            return;
+        }
+        let every = LOOK.as_secs();
+        let source = self.reader.server();
+        match &now {
+            Notices::On => tracing::info!("{source}: keyspace notifications are on: changes are followed at once"),
+            Notices::Off(flags) => tracing::warn!(
+                "{source}: notify-keyspace-events is {flags:?}: the keys are read every {every} s; --redis-notify switches \
+                 it on"
+            ),
+            Notices::Unknown(why) => tracing::warn!(
+                "{source}: whether it says what changes is not known ({why}): the keys are read every {every} s too"
+            ),
+        }
+        self.said = Some(now);
+    }
+
+    /// What is known, and what keeps it from being what there is now.
+    fn publish(&self, trouble: Option<String>) {
+        let known = Arc::clone(&self.sender.borrow());
+        let next = match trouble {
+            Some(_) => Snapshot { trouble, ..Snapshot::clone(&known) },
+            None => self.frontends.snapshot(),
+        };
+        if next != *known {
+            self.sender.send_replace(Arc::new(next));
+        }
+    }
+}
+
+impl Session {
+    /// Whether the side on which nothing need ever come still lives.
+    async fn ping(&mut self) -> Result<(), String> {
+        let pong = timeout(PONG, self.sink.ping::<redis::Value>()).await;
+        self.ping_at = Instant::now() + PING;
+        pong.map_err(|_| "it does not answer".to_owned())?.map(drop).map_err(|e| super::connect::said(&e))
+    }
+}

@@ -1,0 +1,140 @@
+//! Reading keys, a few hundred at a time: no command takes Redis long, however many keys there are.
+
+use std::{collections::BTreeSet, time::Duration};
+
+use redis::{RedisError, RedisResult, aio::MultiplexedConnection};
+
+use super::{
+    connect::said,
+    keys::{Key, Keys},
+};
+use crate::source::frontends::{Holds, Read};
+
+/// Keys that are looked at by one SCAN.
+const SCAN: usize = 1000;
+/// Commands in one pipeline.
+const PIPELINE: usize = 500;
+/// The most that a list may hold.
+const LIST_MAX: usize = 1000;
+
+/// What keys hold, and for how long their marks do.
+#[derive(Debug, Default)]
+pub(super) struct Found {
+    /// What they hold.
+    pub(super) keys: Read,
+    /// How long the marks of a host are still to be there.
+    pub(super) marked_for: Vec<(String, Duration)>,
+}
+
+/// What all keys hold.
+pub(super) async fn all(connection: &mut MultiplexedConnection, keys: &Keys) -> Result<Found, String> {
+    let mut there = BTreeSet::new();
+    for pattern in [keys.frontends(), keys.deads()] {
+        scan(connection, &pattern, keys, &mut there).await.map_err(|e| said(&e))?;
+    }
+    these(connection, keys, &there).await
+}
+
+/// What these keys hold.
+pub(super) async fn these(
+    connection: &mut MultiplexedConnection,
+    keys: &Keys,
+    wanted: &BTreeSet<Key>,
+) -> Result<Found, String> {
+    let mut found = Found::default();
+    let (mut lists, mut dead) = (Vec::new(), Vec::new());
+    for key in wanted {
+        match key {
+            Key::Frontend(host) => lists.push(host.as_str()),
+            Key::Dead(host) => dead.push(host.as_str()),
+        }
+    }
+    for hosts in lists.chunks(PIPELINE) {
+        found.keys.lists.extend(read_lists(connection, keys, hosts).await.map_err(|e| said(&e))?);
+    }
+    for hosts in dead.chunks(PIPELINE) {
+        read_marks(connection, keys, hosts, &mut found).await.map_err(|e| said(&e))?;
+    }
+    Ok(found)
+}
+
+/// Collects the keys that match. One that is there all the while is found, perhaps twice; of one that comes or goes
+/// meanwhile Redis says nothing here.
+async fn scan(
+    connection: &mut MultiplexedConnection,
+    pattern: &str,
+    keys: &Keys,
+    there: &mut BTreeSet<Key>,
+) -> RedisResult<()> {
+    let mut cursor = 0_u64;
+    loop {
+        let mut scan = redis::cmd("SCAN");
+        scan.arg(cursor).arg("MATCH").arg(pattern).arg("COUNT").arg(SCAN);
+        let (next, found): (u64, Vec<Vec<u8>>) = scan.query_async(connection).await?;
+        there.extend(found.iter().filter_map(|key| keys.parse(&String::from_utf8_lossy(key))));
+        if next == 0 {
+            return Ok(());
+        }
+        cursor = next;
+    }
+}
+
+async fn read_lists(
+    connection: &mut MultiplexedConnection,
+    keys: &Keys,
+    hosts: &[&str],
+) -> RedisResult<Vec<(String, Holds)>> {
+    let mut pipeline = redis::pipe();
+    for host in hosts {
+        pipeline.cmd("LRANGE").arg(keys.frontend(host)).arg(0).arg(LIST_MAX);
+    }
+    let answers: Vec<RedisResult<Vec<Vec<u8>>>> = pipeline.ignore_errors().query_async(connection).await?;
+    hosts.iter().zip(answers).map(|(host, answer)| Ok(((*host).to_owned(), holds(answer)?))).collect()
+}
+
+/// What a key holds by this answer; an error that is not about what it holds is nobody's to guess at.
+fn holds(answer: RedisResult<Vec<Vec<u8>>>) -> RedisResult<Holds> {
+    match answer {
+        Ok(list) if list.is_empty() => Ok(Holds::Nothing),
+        Ok(list) if list.len() > LIST_MAX => Ok(Holds::Unfit(format!("it lists more than {LIST_MAX} backends"))),
+        Ok(list) => Ok(Holds::List(list.iter().map(|text| String::from_utf8_lossy(text).into_owned()).collect())),
+        Err(error) if is_another_kind(&error) => Ok(Holds::Unfit("it holds no list".into())),
+        Err(error) => Err(error),
+    }
+}
+
+async fn read_marks(
+    connection: &mut MultiplexedConnection,
+    keys: &Keys,
+    hosts: &[&str],
+    found: &mut Found,
+) -> RedisResult<()> {
+    let mut pipeline = redis::pipe();
+    for host in hosts {
+        pipeline.cmd("SMEMBERS").arg(keys.dead(host));
+    }
+    let members: Vec<RedisResult<Vec<Vec<u8>>>> = pipeline.ignore_errors().query_async(connection).await?;
+    let mut pipeline = redis::pipe();
+    for host in hosts {
+        pipeline.cmd("PTTL").arg(keys.dead(host));
+    }
+    let left: Vec<i64> = pipeline.query_async(connection).await?;
+    for ((host, members), left) in hosts.iter().zip(members).zip(left) {
+        let members = match members {
+            Err(error) if !is_another_kind(&error) => return Err(error),
+            members => members.unwrap_or_default(),
+        };
+        // What is no number names no place.
+        let ids = members.iter().filter_map(|id| std::str::from_utf8(id).ok()?.parse().ok()).collect();
+        found.keys.dead.push(((*host).to_owned(), ids));
+        // Without a limit of time it is negative.
+        if let Ok(left) = u64::try_from(left) {
+            found.marked_for.push(((*host).to_owned(), Duration::from_millis(left)));
+        }
+    }
+    Ok(())
+}
+
+fn is_another_kind(error: &RedisError) -> bool {
+    error.code() == Some("WRONGTYPE")
+}

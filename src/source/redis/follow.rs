@@ -19,10 +19,11 @@ use tokio::{
 };
 
 use super::{
-    connect::Connector,
+    connect::{Connector, SILENT, said},
     keys::{Key, Keys},
     mark::Marker,
     notices::{Notices, notices},
+    pulse::Pulse,
     read::{self, Found},
 };
 use crate::{
@@ -34,8 +35,8 @@ use crate::{
 const RESYNC: Duration = Duration::from_secs(60);
 /// How often they are where it does not: at most so often, and so that it takes at most a tenth of the time.
 const LOOK: Duration = Duration::from_secs(2);
-/// How often it is asked whether it still speaks, and how long it may think about it.
-const PING: Duration = Duration::from_secs(10);
+/// How often it is asked whether it is still the same and speaks, and how long it may think about it.
+const PULSE: Duration = Duration::from_secs(2);
 const PONG: Duration = Duration::from_secs(5);
 /// How long it is waited before the next session, the first time and at most.
 const AGAIN: Duration = Duration::from_millis(100);
@@ -66,7 +67,10 @@ struct Session {
     told: PubSubStream,
     is_told: bool,
     resync_at: Instant,
-    ping_at: Instant,
+    pulse_at: Instant,
+    pulse: Pulse,
+    /// Whether it was told of anything since that was felt.
+    heard: bool,
 }
 
 /// Why the session has something to do.
@@ -74,7 +78,7 @@ enum Wake {
     Told(Option<Msg>),
     Resync,
     Expired,
-    Ping,
+    Pulse,
     Down,
 }
 
@@ -121,8 +125,8 @@ impl Follower {
                     self.resync(&mut session).await?;
                     BTreeSet::new()
                 }
-                Wake::Ping => {
-                    session.ping().await?;
+                Wake::Pulse => {
+                    session.feel().await?;
                     BTreeSet::new()
                 }
                 Wake::Down => BTreeSet::new(),
@@ -135,14 +139,24 @@ impl Follower {
 
     /// Subscribes, and lists then.
     async fn connect(&mut self) -> Result<Session, String> {
-        let commands = self.reader.connection().await?;
+        let mut commands = self.reader.connection().await?;
         let (mut sink, told) = self.reader.told().await?.split();
         for channel in self.keys.channels() {
-            sink.psubscribe(channel).await.map_err(|e| self.reader.said(&e))?;
+            sink.psubscribe(channel).await.map_err(|e| said(&e))?;
         }
-        sink.subscribe(DEAD).await.map_err(|e| self.reader.said(&e))?;
+        sink.subscribe(DEAD).await.map_err(|e| said(&e))?;
+        let pulse = Pulse::of(&mut commands).await?;
         let now = Instant::now();
-        let mut session = Session { commands, sink, told, is_told: false, resync_at: now, ping_at: now + PING };
+        let mut session = Session {
+            commands,
+            sink,
+            told,
+            is_told: false,
+            resync_at: now,
+            pulse_at: now + PULSE,
+            pulse,
+            heard: false,
+        };
         self.resync(&mut session).await?;
         Ok(session)
     }
@@ -167,7 +181,7 @@ impl Follower {
         tokio::select! {
             message = session.told.next() => Wake::Told(message),
             () = sleep_until(session.resync_at) => Wake::Resync,
-            () = sleep_until(session.ping_at) => Wake::Ping,
+            () = sleep_until(session.pulse_at) => Wake::Pulse,
             () = expired => Wake::Expired,
             () = down => Wake::Down,
         }
@@ -176,6 +190,7 @@ impl Follower {
     /// The keys that this message and those behind it are about: read together, each once.
     fn told(&self, session: &mut Session, first: &Msg) -> BTreeSet<Key> {
         let mut dirty = BTreeSet::new();
+        session.heard = true;
         dirty.extend(self.about(first));
         while let Some(Some(message)) = session.told.next().now_or_never() {
             dirty.extend(self.about(&message));
@@ -224,7 +239,10 @@ impl Follower {
         let found = read::all(&mut session.commands, &self.keys).await?;
         let known = self.frontends.len();
         if found.keys.lists.is_empty() && known > 1 {
-            self.publish(Some(format!("there is no key {} any more", self.keys.frontends())));
+            self.publish(Some(format!(
+                "there is no key {} any more, of {known} that there were",
+                self.keys.frontend("*")
+            )));
         } else {
             self.expiries.clear();
             let found = self.timed(found);
@@ -261,7 +279,7 @@ impl Follower {
             return;
         }
         let every = LOOK.as_secs();
-        let source = self.reader.server();
+        let source = SourceName::clone(&self.sender.borrow().source);
         match &now {
             Notices::On => tracing::info!("{source}: keyspace notifications are on: changes are followed at once"),
             Notices::Off(flags) => tracing::warn!(
@@ -279,7 +297,7 @@ impl Follower {
     fn publish(&self, trouble: Option<String>) {
         let known = Arc::clone(&self.sender.borrow());
         let next = match trouble {
-            Some(_) => Snapshot { trouble, ..Snapshot::clone(&known) },
+            Some(why) => Snapshot { trouble: Some(format!("{}: {why}", known.source)), ..Snapshot::clone(&known) },
             None => self.frontends.snapshot(),
         };
         if next != *known {
@@ -289,10 +307,16 @@ impl Follower {
 }
 
 impl Session {
-    /// Whether the side on which nothing need ever come still lives.
-    async fn ping(&mut self) -> Result<(), String> {
+    /// Whether the side on which nothing need ever come still lives; and whether something happened of which nothing is
+    /// said: all keys are read then.
+    async fn feel(&mut self) -> Result<(), String> {
         let pong = timeout(PONG, self.sink.ping::<redis::Value>()).await;
-        self.ping_at = Instant::now() + PING;
-        pong.map_err(|_| "it does not answer".to_owned())?.map(drop).map_err(|e| super::connect::said(&e))
+        pong.map_err(|_| SILENT.to_owned())?.map_err(|e| said(&e))?;
+        let pulse = Pulse::of(&mut self.commands).await?;
+        if pulse.is_another(&self.pulse, self.heard) {
+            self.resync_at = Instant::now();
+        }
+        (self.pulse, self.heard, self.pulse_at) = (pulse, false, Instant::now() + PULSE);
+        Ok(())
     }
 }

@@ -38,7 +38,7 @@ impl Marker {
             Err(why) => {
                 self.connection = None;
                 if self.said.as_ref() != Some(&why) {
-                    tracing::warn!("cannot mark a dead backend: {why}");
+                    tracing::warn!("cannot mark a dead backend at {}: {why}", self.connector.server());
                     self.said = Some(why);
                 }
                 false

@@ -9,7 +9,7 @@ use std::{net::SocketAddr, time::Duration};
 use backchat::demo::{Driver, Web};
 
 use self::rig::{Redis, answers, web};
-use super::world::{World, free, get, none_failed};
+use super::world::{World, free, get, none_failed, reached};
 
 /// The flags of a balancer that only follows this Redis.
 fn flags<'a>(uri: &'a str, more: &[&'a str]) -> Vec<&'a str> {
@@ -135,8 +135,12 @@ pub(super) async fn a_backend_that_fails_is_marked(driver: Driver) {
     world.serves(&["a"]).await;
 
     let back = Web::start(addr, "b").await.expect("its port is free again");
-    redis.run(&["DEL", "dead:any.example"]).await;
-    world.serves(&["a", "b"]).await;
+    // Until it passes a check again, it is marked anew.
+    let serves = || async {
+        redis.run(&["DEL", "dead:any.example"]).await;
+        reached(http, 6).await.len() == 2
+    };
+    world.eventually("both serve again", serves).await;
     drop(back);
 }
 

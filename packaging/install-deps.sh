@@ -81,6 +81,7 @@ need_for() {
         need_for demo
         need serf serf "what backchat is compared with"
         need wrk wrk "the keep-alive clients"
+        need redis-server redis-server "a store of Hipache's keys"
         need nginx nginx-light "the other load balancer"
         need_lua
         ;;

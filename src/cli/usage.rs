@@ -120,7 +120,6 @@ mod tests {
         insta::assert_snapshot!(check(&[
             "agent --event-handler x",
             "lb --event-handler x",
-            "lb --hipache",
             "event x",
             "keys list",
         ]));

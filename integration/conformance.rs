@@ -37,4 +37,12 @@ macro_rules! conformance {
     };
 }
 use conformance;
-pub(crate) use echo::{Answer, ask};
+pub(crate) use bench::Bench;
+pub(crate) use echo::{Answer, Echo, ask};
+pub(crate) use haproxy::HaproxyRig;
+pub(crate) use nginx::NginxRig;
+pub(crate) use openresty::OpenrestyRig;
+pub(crate) use policies::{header, policies};
+pub(crate) use rig::Rig;
+pub(crate) use web::{LONG, Reserved, Web, send};
+pub(crate) use words::Wanted;

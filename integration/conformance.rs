@@ -36,12 +36,12 @@ macro_rules! conformance {
         })*
     };
 }
-use conformance;
 pub(crate) use bench::Bench;
+use conformance;
 pub(crate) use echo::{Answer, Echo, ask};
 pub(crate) use haproxy::HaproxyRig;
-pub(crate) use nginx::NginxRig;
-pub(crate) use openresty::OpenrestyRig;
+pub(crate) use nginx::{NginxRig, attached::Theirs as AttachedNginx};
+pub(crate) use openresty::{OpenrestyRig, attached::Theirs as AttachedOpenresty};
 pub(crate) use policies::{header, policies};
 pub(crate) use rig::Rig;
 pub(crate) use web::{LONG, Reserved, Web, send};

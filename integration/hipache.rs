@@ -21,6 +21,8 @@ macro_rules! cases {
         cases!(@plane haproxy HaproxyRig $($module $case $title)*);
         cases!(@plane nginx NginxRig $($module $case $title)*);
         cases!(@plane openresty OpenrestyRig $($module $case $title)*);
+        cases!(@plane attached_nginx AttachedNginx $($module $case $title)*);
+        cases!(@plane attached_openresty AttachedOpenresty $($module $case $title)*);
     };
     (@plane $plane:ident $rig:ident $($module:ident $case:ident $title:literal)*) => {
         mod $plane {

@@ -19,7 +19,8 @@ static HAPROXY: LazyLock<Regex> = LazyLock::new(|| {
 });
 
 /// The one that nginx's template is given.
-static NGINX: LazyLock<Regex> = LazyLock::new(|| Regex::new(Routes::of(&Layout::default(), Table::Ours, Manners::Ours).name).unwrap());
+static NGINX: LazyLock<Regex> =
+    LazyLock::new(|| Regex::new(Routes::of(&Layout::default(), Table::Ours, Manners::Ours).name).unwrap());
 
 fn check(host: &str) {
     let named = magic(host).map(|pattern| pattern.to_string());

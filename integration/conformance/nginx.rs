@@ -20,7 +20,7 @@ use backchat_template::Seal;
 use rustix::process::{Pid, Signal, kill_process, kill_process_group};
 use tempfile::TempDir;
 
-mod attached;
+pub(crate) mod attached;
 
 use super::{
     access::Logs,

@@ -29,7 +29,7 @@ use super::{
 };
 use crate::hipache::Hipache;
 
-mod attached;
+pub(crate) mod attached;
 mod processes;
 mod room;
 

@@ -29,11 +29,12 @@ pub(super) async fn nobody<R: Hipache>() -> String {
     let wanted = one_service(&[&late]).service("empty").route("empty.example", "/", "empty");
     let wanted = wanted.ready("gone", "g", gone.addr()).route("gone.example", "/", "gone");
     let bench = ruled::<R>(&wanted, hurried()).await;
-    bench.eventually("the late one is asked", async || {
-        bench.get("a.example", "/").await;
-        late.asked().requests > 0
-    })
-    .await;
+    bench
+        .eventually("the late one is asked", async || {
+            bench.get("a.example", "/").await;
+            late.asked().requests > 0
+        })
+        .await;
     for host in ["empty.example", "gone.example", "a.example"] {
         let (begun, answer) = (Instant::now(), ask(bench.rig.http(), host, "/", &[]).await);
         assert_eq!(answer.status, 502, "{host}: {answer:?}");

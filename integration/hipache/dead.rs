@@ -110,11 +110,12 @@ pub(super) async fn retry_after<R: Hipache>() -> String {
 pub(super) async fn the_only_one<R: Hipache>() -> String {
     let server = Seen::status("502 Mine").await;
     let bench = with::<R>(&one_service(&[&server])).await;
-    bench.eventually("it is asked", async || {
-        bench.get("a.example", "/").await;
-        server.asked().requests > 0
-    })
-    .await;
+    bench
+        .eventually("it is asked", async || {
+            bench.get("a.example", "/").await;
+            server.asked().requests > 0
+        })
+        .await;
     let before = server.asked().requests;
     for _ in 0..20 {
         assert_eq!(send(bench.rig.http(), POST).await.0, 502);

@@ -149,8 +149,7 @@ const COMMON: &str = r#"%h %l %u %t "%r" %>s %b"#;
 const COMBINED: &str = r#"%h %l %u %t "%r" %>s %b "%{Referer}i" "%{User-Agent}i""#;
 
 /// Hipache's: `combined`, the service, and how long all of it and its server took.
-const HIPACHE: &str =
-    r#"%h %l %u %t "%r" %>s %b "%{Referer}i" "%{User-Agent}i" "%{service}x" %{total}x %{backend}x"#;
+const HIPACHE: &str = r#"%h %l %u %t "%r" %>s %b "%{Referer}i" "%{User-Agent}i" "%{service}x" %{total}x %{backend}x"#;
 
 /// One object a line. Times in milliseconds.
 const JSON: &str = concat!(

@@ -90,12 +90,9 @@ fn map(field: &LogField, at: usize) -> Option<Map> {
         LogField::Endpoint => number("$upstream_addr", &[("(?<@>[^, ]+)$", "$@")], "-"),
         // The location of the service sets it; a request that is none comes into no location.
         LogField::Service => number("$bc_log_service", &[("^(?<@>.+)$", "$@")], "-"),
-        LogField::Client
-        | LogField::Time
-        | LogField::TimeIso
-        | LogField::Bytes
-        | LogField::Total
-        | LogField::Port => None,
+        LogField::Client | LogField::Time | LogField::TimeIso | LogField::Bytes | LogField::Total | LogField::Port => {
+            None
+        }
     }
 }
 

@@ -65,8 +65,6 @@ pub(super) struct Context<'a> {
     pool: Pool,
     routes: Routes,
     hashes: Hashes,
-    /// Headers of an answer for who asks with `X-Debug`: names and variables.
-    debug_headers: Vec<[&'static str; 2]>,
 }
 
 /// Sizes of nginx's own tables.
@@ -116,7 +114,8 @@ impl<'a> Context<'a> {
         generation: Generation,
         structure: &'a str,
     ) -> Self {
-        let routes = Routes::of(layout, if settings.is_include { Table::Theirs } else { Table::Ours }, settings.manners);
+        let routes =
+            Routes::of(layout, if settings.is_include { Table::Theirs } else { Table::Ours }, settings.manners);
         let sites = if settings.is_include {
             Vec::new()
         } else {
@@ -153,7 +152,6 @@ impl<'a> Context<'a> {
             pool: pool(&settings.policies, serves),
             access: settings.access.as_ref().map(Access::new),
             hashes: Hashes::of(&routes, &sites),
-            debug_headers: if settings.manners.is_hipache() { debug::HEADERS.to_vec() } else { Vec::new() },
             sites,
             routes,
         }

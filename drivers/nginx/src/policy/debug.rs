@@ -2,7 +2,7 @@
 //! are; which endpoint an address is, nginx does not know.
 
 /// Names, and the variables that are empty where nobody asks.
-pub(crate) const HEADERS: [[&str; 2]; 5] = [
+const HEADERS: [[&str; 2]; 5] = [
     ["x-debug-backend-url", "$bc_debug_url"],
     ["x-debug-vhost", "$bc_debug_vhost"],
     ["x-debug-frontend-key", "$bc_debug_key"],
@@ -21,6 +21,18 @@ pub(crate) fn keep(location: &mut Vec<String>) {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_headers_are_the_templates() {
+        for template in [
+            include_str!("../../../../templates/nginx.conf.jinja"),
+            include_str!("../../../../templates/nginx-include.conf.jinja"),
+        ] {
+            let said = template.lines().map(str::trim).filter(|line| line.starts_with("add_header x-debug-"));
+            let ours = HEADERS.map(|[name, variable]| format!("add_header {name} {variable} always;"));
+            assert_eq!(said.collect::<Vec<_>>(), ours);
+        }
+    }
 
     #[test]
     fn a_location_with_headers_of_its_own_says_them_again() {

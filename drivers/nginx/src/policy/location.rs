@@ -13,8 +13,7 @@ const HEADERS: [(&str, &str); 3] =
     [("Host", "$bc_host"), ("Connection", "$bc_connection"), ("Upgrade", "$http_upgrade")];
 
 /// Beside these: who asks and how, whatever the client says of it.
-const OURS: [(&str, &str); 2] =
-    [("X-Forwarded-For", "$proxy_add_x_forwarded_for"), ("X-Forwarded-Proto", "$scheme")];
+const OURS: [(&str, &str); 2] = [("X-Forwarded-For", "$proxy_add_x_forwarded_for"), ("X-Forwarded-Proto", "$scheme")];
 
 /// The same as Hipache says it: only where nobody in front of this one has. The variables are the template's.
 const HIPACHE: [(&str, &str); 5] = [

@@ -9,9 +9,7 @@ use clap::{
 const BOTH: &[&str] = &["agent", "lb"];
 
 /// Flags by the commands they will belong to, and what to do meanwhile.
-const FLAGS: &[(&[&str], &[&str], &str)] = &[
-    (BOTH, &["--event-handler"], "ask 'backchat members --format json'"),
-];
+const FLAGS: &[(&[&str], &[&str], &str)] = &[(BOTH, &["--event-handler"], "ask 'backchat members --format json'")];
 
 /// Commands, and what to do meanwhile.
 const COMMANDS: &[(&str, &str)] = &[

@@ -117,6 +117,7 @@ macro_rules! promises {
             },
             explained::{
                 requests_go_where_it_is_said,
+                requests_go_where_it_is_said_under_hipache,
                 what_became_of_each_endpoint_is_said,
             },
             failpoints::{

@@ -43,6 +43,6 @@ pub(crate) use haproxy::HaproxyRig;
 pub(crate) use nginx::{NginxRig, attached::Theirs as AttachedNginx};
 pub(crate) use openresty::{OpenrestyRig, attached::Theirs as AttachedOpenresty};
 pub(crate) use policies::{header, policies};
-pub(crate) use rig::Rig;
+pub(crate) use rig::{Rig, Tls};
 pub(crate) use web::{LONG, Reserved, Web, send};
 pub(crate) use words::Wanted;

@@ -3,7 +3,9 @@
 use backchat_contract::{AccessLog, LogFormat, Manners, Policies};
 
 use super::rigs::{Hipache, ruled, started};
-use crate::conformance::{Bench, Echo, LONG, Wanted, ask, policies};
+use crate::conformance::{
+    Bench, Echo, HaproxyRig, LONG, NginxRig, OpenrestyRig, Tls, Wanted, ask, client, policies, tls::certificate,
+};
 
 /// One server behind `a.example` that answers with what it was asked.
 async fn echo() -> (Echo, Wanted) {
@@ -54,7 +56,10 @@ pub(super) async fn forwarded<R: Hipache>() -> String {
 }
 
 pub(super) async fn debug<R: Hipache>() -> String {
+    let six = Echo::on("six", "[::1]:0").await;
     let (echo, wanted) = echo().await;
+    let wanted = wanted.ready("six", "six", six.addr).route("six.example", "/", "six");
+    let six = format!("http://{}", six.addr);
     let own = backchat_contract::ServicePolicy {
         response_headers: vec![crate::conformance::header("X-Own", "own")],
         ..Default::default()
@@ -83,6 +88,9 @@ pub(super) async fn debug<R: Hipache>() -> String {
             let millis = told.header(name).map(str::parse::<u128>);
             assert!(matches!(millis, Some(Ok(millis)) if millis < LONG.as_millis()), "{name}: {told:?}");
         }
+        let asks =
+            async || ask(to, "six.example", "/", &[("X-Debug", "1")]).await.header("x-debug-backend-url") == Some(&six);
+        bench.eventually("an address with colons", asks).await;
         // Where nobody answers there is nobody to name.
         let unknown = ask(to, "b.example", "/", &[("X-Debug", "1")]).await;
         assert_eq!(unknown.header("x-debug-backend-url"), None, "{unknown:?}");
@@ -129,4 +137,34 @@ fn split(line: &str) -> (String, [String; 3]) {
     let mut next = || words.next().unwrap();
     let (backend, total, service) = (next(), next(), next());
     (next(), [service, total, backend])
+}
+
+/// Over TLS it is that which is told, and its port.
+async fn over_tls<R: Hipache + Tls>() {
+    let (_echo, wanted) = echo().await;
+    let wanted = wanted.default_certificate("first", &certificate(&["a.example"]));
+    let bench = ruled::<R>(&wanted, Policies::default()).await;
+    let (https, port) = (bench.rig.https(), bench.rig.https().port());
+    let lines = ["proto: https".into(), "protocol: https".into(), format!("port: {port}")];
+    let asks = async || {
+        let (status, body) = client::ask(https, "a.example", "/").await;
+        let body = body.to_ascii_lowercase();
+        status == 200 && lines.iter().all(|line| body.contains(&format!("\r\nx-forwarded-{line}\r\n")))
+    };
+    bench.eventually("it is told of TLS", asks).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn tls_is_told_by_haproxy() {
+    over_tls::<HaproxyRig>().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn tls_is_told_by_nginx() {
+    over_tls::<NginxRig>().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn tls_is_told_by_openresty() {
+    over_tls::<OpenrestyRig>().await;
 }

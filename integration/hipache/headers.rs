@@ -156,15 +156,15 @@ async fn over_tls<R: Hipache + Tls>() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn tls_is_told_by_haproxy() {
-    over_tls::<HaproxyRig>().await;
+    Box::pin(over_tls::<HaproxyRig>()).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn tls_is_told_by_nginx() {
-    over_tls::<NginxRig>().await;
+    Box::pin(over_tls::<NginxRig>()).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn tls_is_told_by_openresty() {
-    over_tls::<OpenrestyRig>().await;
+    Box::pin(over_tls::<OpenrestyRig>()).await;
 }

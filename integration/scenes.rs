@@ -118,6 +118,7 @@ macro_rules! promises {
             },
             explained::{
                 requests_go_where_it_is_said,
+                requests_go_where_it_is_said_under_hipache,
                 what_became_of_each_endpoint_is_said,
             },
             failpoints::{
@@ -156,6 +157,7 @@ macro_rules! promises {
             },
             redis::{
                 the_scene_of_2014,
+                a_frontend_without_backends_answers_for_itself,
                 keys_are_followed_and_no_request_is_lost,
                 marks_are_honoured_for_their_time,
                 a_host_of_a_service_that_gossips,

@@ -23,7 +23,7 @@ pub(super) async fn the_scene_of_2014(driver: Driver) {
     let (https, sinatra) = (free(), web("hello from sinatra1").await);
     let listen = https.to_string();
     let (uri, host) = (redis.uri(""), "sinatra1.10.1.2.164.xip.io");
-    let more = ["--redis-notify", "--tls-listen", &listen, "--self-signed"];
+    let more = ["--redis-notify", "--tls-listen", &listen, "--self-signed", "--hipache"];
     world.start_balancer("proxy", &flags(&uri, &more)).await;
 
     redis.cli(&["rpush", &format!("frontend:{host}"), "sinatra1"]).await;
@@ -117,7 +117,7 @@ pub(super) async fn a_backend_that_fails_is_marked(driver: Driver) {
     redis.frontend("any.example", &[&a, &b]).await;
     redis.frontend("*.wild.example", &[&a, &b]).await;
     let uri = redis.uri("");
-    world.start_balancer("proxy", &flags(&uri, &["--hipache-mark-dead"])).await;
+    world.start_balancer("proxy", &flags(&uri, &["--hipache", "--hipache-mark-dead"])).await;
     world.serves(&["a", "b"]).await;
     let addr = b.addr();
     drop(b);

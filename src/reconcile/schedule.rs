@@ -59,13 +59,23 @@ pub struct Schedule {
     /// The first and the latest change that no step has seen.
     pending: Option<(Moment, Moment)>,
     last: Option<(Moment, Outcome)>,
+    /// How long that step took.
+    took: Duration,
     failures: u32,
 }
+
+/// A look takes at most this part of the time: one at ten thousand services takes a tenth of a second, of the data plane's
+/// time too.
+const LOOKS: u32 = 20;
+/// What takes longer than this is not begun anew as soon as it has ended.
+const LONG: Duration = Duration::from_millis(50);
+/// And is never put off longer than this.
+const LOOK_MOST: Duration = Duration::from_secs(30);
 
 impl Schedule {
     /// A schedule whose first step is due at once.
     pub fn new(pace: Pace) -> Self {
-        Self { pace, pending: None, last: None, failures: 0 }
+        Self { pace, pending: None, last: None, took: Duration::ZERO, failures: 0 }
     }
 
     /// Something changed: what does not matter, the step reads it all.
@@ -79,6 +89,7 @@ impl Schedule {
         self.pending = self.pending.filter(|(_, latest)| *latest > began).map(|(_, latest)| (latest, latest));
         self.failures = if outcome == Outcome::Failed { self.failures.saturating_add(1) } else { 0 };
         self.last = Some((now, outcome));
+        self.took = now.saturating_sub(began);
     }
 
     /// When the next step is due; a moment in the past means now.
@@ -86,7 +97,8 @@ impl Schedule {
         let Some((ended, outcome)) = self.last else { return Moment::ZERO };
         let wait = match outcome {
             Outcome::Failed => self.backoff(),
-            Outcome::Converged => self.pace.resync,
+            Outcome::Converged => self.resync(),
+            Outcome::Recheck(after) if self.took > LONG => after.max(self.took).min(self.resync()),
             Outcome::Recheck(after) => after.min(self.pace.resync),
         };
         let gathered = |(first, latest): (Moment, Moment)| {
@@ -100,6 +112,10 @@ impl Schedule {
         // After a failure a change may be the cure, or have nothing to do with it; but it is no reason for haste.
         let earliest = if outcome == Outcome::Failed { ended + self.pace.backoff } else { ended };
         self.pending.map_or(ended + wait, |pending| gathered(pending).max(earliest).min(ended + wait))
+    }
+
+    fn resync(&self) -> Duration {
+        self.pace.resync.max((self.took * LOOKS).min(LOOK_MOST))
     }
 
     fn backoff(&self) -> Duration {
@@ -124,6 +140,24 @@ mod tests {
             schedule.changed(ms(*at));
         }
         assert_eq!(schedule.due(), ms(due), "{outcome:?} {changes:?}");
+    }
+
+    /// What takes long is done more rarely; a change is not put off.
+    #[test]
+    fn long_looks_are_rare() {
+        let check = |took: u64, outcome: Outcome, due: u64| {
+            let mut schedule = Schedule::new(Pace::default());
+            schedule.stepped(ms(10_000 - took), ms(10_000), outcome);
+            assert_eq!(schedule.due(), ms(10_000 + due), "{took} {outcome:?}");
+            schedule.changed(ms(10_100));
+            assert!(schedule.due() <= ms(10_100), "{took} {outcome:?}");
+        };
+        check(5, Outcome::Converged, 1000);
+        check(100, Outcome::Converged, 2000);
+        check(3000, Outcome::Converged, 30_000);
+        check(100, Outcome::Recheck(ms(5)), 100);
+        check(100, Outcome::Recheck(ms(5000)), 2000);
+        check(0, Outcome::Recheck(ms(0)), 0);
     }
 
     #[test]

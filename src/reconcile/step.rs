@@ -6,7 +6,8 @@ mod shown;
 use std::{collections::BTreeSet, sync::Arc, time::SystemTime};
 
 use backchat_contract::{
-    Change, ChangeStatus, Desired, Driver, DriverError, EndpointId, EndpointState, Mode, Report, Step, Structure,
+    Change, ChangeStatus, Desired, Driver, DriverError, EndpointId, EndpointState, Mode, PlanView, Report, Step,
+    Structure,
 };
 use tokio::{sync::watch, time::Instant};
 
@@ -303,7 +304,10 @@ impl<D: Driver> Stepper<D> {
 
     /// Says what is about to be done, and why.
     fn tell(&mut self, plan: &D::Plan, aim: &Aim, observed: &D::Observed, known: &[Snapshot]) {
-        let mut view = self.driver.view(plan);
+        self.tell_view(self.driver.view(plan), aim, observed, known);
+    }
+
+    fn tell_view(&mut self, mut view: PlanView, aim: &Aim, observed: &D::Observed, known: &[Snapshot]) {
         self.explain(&mut view.changes, aim, observed, known);
         for change in view.changes.iter().filter(|change| change.status == ChangeStatus::Planned) {
             let why = change.reason.as_ref().map_or("", |r| &r.text);

@@ -80,10 +80,11 @@ pub trait Driver: Send {
         false
     }
 
-    /// What of a plan may be applied although it was made for what was read a while ago: the data plane itself takes it
-    /// only where that is still so, and else says that it is stale. It neither reads nor writes anything else. `None`
-    /// where there is nothing of the kind.
-    fn at_once(&self, _: &Self::Plan) -> Option<Self::Plan> {
+    /// What of the way to the desired set may be gone at once, although `observed` was read a while ago: what takes
+    /// nobody's requests away, said so that the data plane takes it only where it still holds, or that it is the same
+    /// whatever held. Where the data plane is another by now the report is stale. It costs less than a plan, for no file
+    /// is rendered; the round that follows does the rest. `None` where there is nothing of the kind.
+    fn at_once(&self, _desired: &Desired, _observed: &Self::Observed) -> Option<Self::Plan> {
         None
     }
 

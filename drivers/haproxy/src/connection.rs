@@ -19,20 +19,30 @@ const PULSE: Duration = Duration::from_secs(1);
 pub(crate) struct Connection {
     socket: PathBuf,
     session: Option<Session>,
+    /// Which session it is, from 1: another process is only reached by another one.
+    serial: u64,
 }
 
 impl Connection {
     pub(crate) fn new(socket: PathBuf) -> Self {
-        Self { socket, session: None }
+        Self { socket, session: None, serial: 0 }
     }
 
     /// The session with the worker that serves now, and what it says of itself.
     pub(crate) async fn current(&mut self) -> Result<(&mut Session, String), DriverError> {
+        self.numbered().await.map(|(session, said, _)| (session, said))
+    }
+
+    /// The same, and which session it is.
+    pub(crate) async fn numbered(&mut self) -> Result<(&mut Session, String, u64), DriverError> {
         let (session, said) = match self.kept().await? {
             Some(kept) => kept,
-            None => self.fresh().await?,
+            None => {
+                self.serial += 1;
+                self.fresh().await?
+            }
         };
-        Ok((self.session.insert(session), said))
+        Ok((self.session.insert(session), said, self.serial))
     }
 
     /// The session of before, if it still answers and from the right worker. Silence is told; whatever else is wrong

@@ -7,7 +7,7 @@ use std::{
 };
 
 use backchat_contract::{
-    Desired, Driver, DriverError, EndpointId, Idle, Mode, PlanView, Plane, Policies, Report, Step, Trial,
+    Desired, Driver, DriverError, EndpointAddr, EndpointId, Idle, Mode, PlanView, Plane, Policies, Report, Step, Trial,
 };
 use backchat_template::{Template, failpoint::point_async};
 
@@ -19,9 +19,9 @@ use crate::{
     managed::Managed,
     observe::{self, Clock, Flavour, Observed},
     options::ServerOptions,
-    plan::{Plan, Planner, part},
-    probe::Newcomers,
-    protocol::info,
+    plan::{Action, Plan, Planner, part},
+    probe::{self, Newcomers},
+    protocol::{Command, ServerPath, info},
     quic::Quic,
     settings::{AttachedSettings, ManagedSettings},
 };
@@ -44,6 +44,9 @@ pub struct HaproxyDriver {
     managed: Option<Managed>,
     /// The process that was read last: plans are for it alone.
     read: Option<u32>,
+    /// The backends, as the process behind this session named them: none comes or goes but by a reload, and with 10,000
+    /// of them nothing else takes HAProxy as long to say.
+    backends: Option<(u64, Arc<str>)>,
     /// The certificates that the process with this number was given, whatever became of the file: where that may not be
     /// written, they would else be pushed again and again.
     pushed: Option<(u32, Certificates)>,
@@ -70,6 +73,7 @@ impl HaproxyDriver {
             newcomers: Newcomers::default(),
             managed: Some(managed),
             read: None,
+            backends: None,
             pushed: None,
             told: false,
         })
@@ -88,6 +92,7 @@ impl HaproxyDriver {
             newcomers: Newcomers::default(),
             managed: None,
             read: None,
+            backends: None,
             pushed: None,
             told: false,
         }
@@ -113,6 +118,15 @@ impl HaproxyDriver {
         };
         plan(planner)
     }
+
+    /// Lets those in that listen; how many commands were taken.
+    async fn let_in(&mut self, gate: Vec<(ServerPath, EndpointAddr)>) -> Result<usize, DriverError> {
+        let listening = probe::listening(gate).await;
+        let up: Vec<_> = listening.into_iter().map(|path| Action::Run(Command::HealthUp(path))).collect();
+        let (session, _) = self.connection.current().await?;
+        let sent = apply::send(session, &up).await.inspect_err(|_| self.connection.close())?;
+        Ok(sent.applied)
+    }
 }
 
 fn unrendered() -> DriverError {
@@ -132,9 +146,10 @@ impl Driver for HaproxyDriver {
     }
 
     async fn observe(&mut self) -> Result<Observed, DriverError> {
-        let (session, info) = self.connection.current().await?;
+        let (session, said, serial) = self.connection.numbered().await?;
         self.told = false;
-        let answers = observe::ask(session, &self.flavour, info).await;
+        let known = self.backends.as_ref().filter(|(of, _)| *of == serial).map(|(_, known)| Arc::clone(known));
+        let answers = observe::ask(session, &self.flavour, said, known).await;
         let answers = answers.inspect_err(|_| self.connection.close())?;
         let files = self.managed.as_ref().map(Managed::read_files).transpose()?;
         let mut observed = observe::assemble(&answers, &self.flavour, files)?;
@@ -144,6 +159,7 @@ impl Driver for HaproxyDriver {
             observed.layout.certificates = live;
         }
         self.read = Some(observed.info.pid);
+        self.backends = Some((serial, Arc::clone(&answers.backends)));
         if let Some(managed) = &mut self.managed {
             managed.heard(observed.info.pid);
             observed.old_workers = managed.old_workers().await;
@@ -246,6 +262,9 @@ impl Driver for HaproxyDriver {
                 tokio::time::sleep(NOT_YET).await;
             }
         }
+        if !plan.gate.is_empty() {
+            report.applied += self.let_in(plan.gate).await?;
+        }
         point_async("push:end").await;
         let Some(managed) = &mut self.managed else { return Ok(report) };
         if let Some(files) = plan.files {
@@ -258,6 +277,14 @@ impl Driver for HaproxyDriver {
             report.reloaded = Box::pin(managed.load(&structure)).await?;
         }
         Ok(report)
+    }
+
+    fn is_conditional(&self) -> bool {
+        self.managed.is_some()
+    }
+
+    fn at_once(&self, desired: &Desired, observed: &Observed) -> Option<Plan> {
+        self.with_planner(|planner| planner.at_once(desired, observed))
     }
 
     fn idle(&self, observed: &Observed, id: &EndpointId) -> Idle {

@@ -8,6 +8,7 @@ mod clock;
 use std::{
     collections::{BTreeMap, BTreeSet},
     path::Path,
+    sync::Arc,
     time::Duration,
 };
 
@@ -220,7 +221,7 @@ pub struct Answers {
     /// To [`Query::Info`].
     pub info: String,
     /// To [`Query::Backends`].
-    pub backends: String,
+    pub backends: Arc<str>,
     /// To [`Query::Servers`].
     pub servers: String,
     /// To [`Query::Connections`]; empty where it was not asked.
@@ -239,9 +240,17 @@ pub struct Answers {
     pub held: BTreeMap<CertFile, String>,
 }
 
-/// Asks everything there is to know. `info` was asked before, to see that this is not a worker on its way out.
-pub async fn ask(session: &mut Session, flavour: &Flavour, info: String) -> Result<Answers, DriverError> {
-    let backends = session.ask(&Query::Backends).await?;
+/// Asks everything there is to know, but for the backends where they are known. `info` was asked before, to see that this is not a worker on its way out.
+pub async fn ask(
+    session: &mut Session,
+    flavour: &Flavour,
+    info: String,
+    backends: Option<Arc<str>>,
+) -> Result<Answers, DriverError> {
+    let backends = match backends {
+        Some(backends) => backends,
+        None => session.ask(&Query::Backends).await?.into(),
+    };
     let servers = session.ask(&Query::Servers).await?;
     let mut answers = Answers { info, backends, servers, ..Answers::default() };
     // With 10,000 servers it is the longest answer, and it matters only where something leaves.

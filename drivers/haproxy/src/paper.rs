@@ -320,13 +320,13 @@ impl Paper {
 
     fn answers(&self) -> Answers {
         let mut answers = Answers { info: "Version: 2.6.12-1\nPid: 7\nStopping: 0\n".into(), ..Answers::default() };
-        answers.backends = "# pxname,svname,mode,\n".into();
+        let mut backends = "# pxname,svname,mode,\n".to_owned();
         answers.servers =
             "1\n# be_name srv_name srv_id srv_addr srv_port srv_uweight srv_admin_state srv_op_state\n".into();
         answers.connections = "# bkname/svname used_cur\n".into();
         for (name, backend) in &self.backends {
             let mode = if backend.tcp { "tcp" } else { "http" };
-            writeln!(answers.backends, "{name},BACKEND,{mode},").unwrap();
+            writeln!(backends, "{name},BACKEND,{mode},").unwrap();
             for (server, s) in &backend.servers {
                 let admin = match s.admin {
                     Admin::Ready => 0,
@@ -339,6 +339,7 @@ impl Paper {
             }
         }
         let map = |entries: &[MapEntry]| entries.iter().fold(String::new(), |text, e| text + &format!("0x1 {e}\n"));
+        answers.backends = backends.into();
         (answers.hosts, answers.services) = (map(&self.hosts), map(&self.services));
         answers.generation = variable(&self.generation.to_string());
         answers.structure = self.structure.as_deref().map(variable).unwrap_or_default();

@@ -8,10 +8,11 @@ mod files;
 mod servers;
 mod target;
 
-use std::{sync::Arc, time::Duration};
+use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
 use backchat_contract::{
-    Change, Desired, DriverError, FileChange, Mode, PlanView, Policies, Protocol, Step, diff, diff_by_way_of,
+    Change, Desired, DriverError, EndpointAddr, FileChange, Mode, PlanView, Policies, Protocol, Step, diff,
+    diff_by_way_of,
 };
 use backchat_template::{Template, unsealed};
 use serde::{Serialize, Serializer};
@@ -25,7 +26,7 @@ use crate::{
     options::ServerOptions,
     paths::Paths,
     policy,
-    protocol::{Command, MapFile, MapVersion, pieces},
+    protocol::{Command, MapFile, MapVersion, ServerPath, pieces},
 };
 
 pub use target::{Target, part, reached, runtime, settled, structural};
@@ -73,6 +74,9 @@ pub struct Plan {
     /// Those that it has after the actions.
     #[serde(skip)]
     pub certificates: Certificates,
+    /// Servers that come at once, and where they listen: those that do are let in before anybody has looked again.
+    #[serde(skip)]
+    pub gate: Vec<(ServerPath, EndpointAddr)>,
 }
 
 /// One thing to send.
@@ -164,6 +168,17 @@ impl Plan {
     }
 }
 
+/// The set, and of what is live the endpoints that it has not: they go later.
+fn with_those_that_go(mut set: Desired, live: &Desired) -> Desired {
+    for (name, service) in &live.services {
+        let next = set.services.entry(name.clone()).or_insert_with(|| service.clone());
+        for (endpoint, is) in &service.endpoints {
+            next.endpoints.entry(endpoint.clone()).or_insert_with(|| is.clone());
+        }
+    }
+    set
+}
+
 /// A file's change without the seals: they differ whenever anything does.
 fn readable(change: &FileChange) -> FileChange {
     let text = |text: &str| unsealed(text).to_owned();
@@ -219,6 +234,41 @@ impl Planner<'_> {
         };
         let waits = waits.into_iter().map(|wait| wait.why).collect();
         Step::Change(Plan { changes, waits, ..plan })
+    }
+
+    /// What comes and changes, and nothing that goes: for that it must be known what is in flight now. Each of these
+    /// commands is refused where its server is not as it was, or says what is to be whatever was.
+    pub fn at_once(&self, desired: &Desired, observed: &Observed) -> Option<Plan> {
+        let target = runtime(desired, observed, self.flavour, self.policies);
+        let mut actions = servers::opening(self, observed, &target, &mut Vec::new());
+        let gate = self.gate(&actions, &target);
+        actions.extend(self.map_actions(observed, &target));
+        if actions.is_empty() {
+            return None;
+        }
+        let live = observed.live(self.flavour);
+        let wanted = reached(&part(desired, self.flavour), &live, &target);
+        let changes = diff(&live, &with_those_that_go(wanted, &live));
+        let held = observed.layout.certificates.clone();
+        Some(Plan { actions, changes, certificates: held.clone(), held, gate, ..Plan::default() })
+    }
+
+    /// The servers that these actions open and that need only listen.
+    fn gate(&self, actions: &[Action], target: &Target) -> Vec<(ServerPath, EndpointAddr)> {
+        let opened: BTreeSet<&ServerPath> = actions
+            .iter()
+            .filter_map(|action| match action {
+                Action::Run(Command::HealthDown(path)) => Some(path),
+                _ => None,
+            })
+            .collect();
+        let backends = opened.iter().map(|path| &path.backend).filter(|backend| !self.asks_path(backend));
+        let backends: BTreeSet<&BackendName> = backends.collect();
+        let servers = backends.into_iter().filter_map(|name| Some((name, &target.layout.backends.get(name)?.servers)));
+        let paths = servers.flat_map(|(name, servers)| {
+            servers.iter().map(|(endpoint, server)| (self.flavour.path(name, endpoint), server.addr))
+        });
+        paths.filter(|(path, _)| opened.contains(path)).collect()
     }
 
     /// The same, by templates of which the first must render.

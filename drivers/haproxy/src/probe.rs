@@ -10,6 +10,7 @@ use std::{
     time::{Duration, Instant},
 };
 
+use backchat_contract::EndpointAddr;
 use tokio::{net::TcpStream, task::JoinSet, time::timeout};
 
 use crate::{
@@ -55,6 +56,15 @@ impl Newcomers {
         self.0 = open;
         observed.newcomers = ask(asked).await;
     }
+}
+
+/// Which of these servers take a connection, asked once, all together.
+pub(crate) async fn listening(servers: Vec<(ServerPath, EndpointAddr)>) -> Vec<ServerPath> {
+    let mut under_way = JoinSet::new();
+    for (path, addr) in servers.into_iter().take(AT_A_TIME) {
+        under_way.spawn(async move { (path, listens(addr.get()).await) });
+    }
+    under_way.join_all().await.into_iter().filter(|(_, listens)| *listens).map(|(path, _)| path).collect()
 }
 
 async fn ask(mut places: Vec<(Place, SocketAddr, Duration)>) -> BTreeMap<Place, Newcomer> {

@@ -20,7 +20,7 @@ use crate::{
     config::{ConfigSettings, Kept},
     following::Following,
     observe::Observed,
-    plan::{Plan, Planner, PushPlan, part},
+    plan::{self, Plan, Planner, PushPlan, part},
     settings::{AttachedSettings, ManagedSettings},
     table::Table,
 };
@@ -168,8 +168,8 @@ impl Driver for OpenrestyDriver {
         true
     }
 
-    fn at_once(&self, plan: &Plan) -> Option<Plan> {
-        plan.at_once()
+    fn at_once(&self, desired: &Desired, observed: &Observed) -> Option<Plan> {
+        plan::at_once(desired, observed)
     }
 
     async fn apply(&mut self, plan: Plan) -> Result<Report, DriverError> {

@@ -99,13 +99,6 @@ pub struct ReloadPlan {
 }
 
 impl Plan {
-    /// The push, where no reload comes with it: it names the table that it is to replace.
-    pub(crate) fn at_once(&self) -> Option<Self> {
-        let push = self.push.clone().filter(|_| self.reload.is_none())?;
-        let (changes, read) = (self.changes.clone(), self.read.clone());
-        Some(Self { changes, push: Some(push), read, ..Self::default() })
-    }
-
     /// Whether nothing is done beside the push.
     pub(crate) fn is_push_alone(&self) -> bool {
         self.push.is_some() && self.write.is_none() && self.reload.is_none() && !self.fall_back
@@ -215,6 +208,19 @@ impl Planner<'_> {
         let (old, new) = (effective(&observed.look.file), effective(text));
         let change = || FileChange { path: self.file.display().to_string(), old: old.to_owned(), new: new.to_owned() };
         (old != new).then(change)
+    }
+}
+
+/// The push, where no reload comes with it: it names the table that it is to replace. No file is rendered for it.
+pub(crate) fn at_once(desired: &Desired, observed: &Observed) -> Option<Plan> {
+    let (table, plan) = begin(desired, observed);
+    // What only a reload can bring waits for it.
+    if room(&table) > observed.room() || plan.certificates != observed.live().certificates {
+        return None;
+    }
+    match finish(observed, &table, plan, None) {
+        Step::Change(plan) => Some(plan),
+        Step::Waiting { .. } | Step::Converged => None,
     }
 }
 

@@ -1,9 +1,9 @@
-//! A change that is made over what was read when nothing was left to do, where the data plane itself makes sure that this
-//! is still so. What comes of it is read back by the round that follows; where nothing comes of it, that round does all.
+//! A change that is made over what was read when nothing was left to do, where the data plane makes sure that this is still
+//! so, or takes what is the same whatever holds. What comes of it is read back by the round that follows; where nothing comes of it, that round does all.
 
 use std::{sync::Arc, time::SystemTime};
 
-use backchat_contract::{Driver, Step};
+use backchat_contract::Driver;
 use tokio::time::Instant;
 
 use super::Stepper;
@@ -46,13 +46,14 @@ impl<D: Driver> Stepper<D> {
         let began = Instant::now();
         let live = self.driver.live(&read);
         let aim = self.aim(known, &live);
-        let Step::Change(plan) = self.driver.plan(&aim.next, &read, self.settings.unasked()) else { return };
-        let Some(first) = self.driver.at_once(&plan) else { return };
+        let Some(first) = self.driver.at_once(&aim.next, &read) else { return };
+        // Told only where something came of it, and applying takes the plan.
+        let view = self.driver.view(&first);
         let applied = self.driver.apply(first).await;
         let Some(report) = applied.as_ref().ok().filter(|report| !report.stale && report.refused.is_empty()) else {
             return;
         };
-        self.tell(&plan, &aim, &read, known);
+        self.tell_view(view, &aim, &read, known);
         let changes = self.status.plan.planned();
         let commands = report.applied;
         self.note(known, aim, &live, self.driver.plane(&read));

@@ -133,8 +133,12 @@ impl Driver for Fake {
         self.world().conditional
     }
 
-    fn at_once(&self, plan: &Desired) -> Option<Desired> {
-        self.is_conditional().then(|| plan.clone())
+    fn at_once(&self, desired: &Desired, observed: &Desired) -> Option<Desired> {
+        let held = Mode { structure: Structure::Held };
+        match self.plan(desired, observed, held) {
+            Step::Change(plan) if self.is_conditional() => Some(plan),
+            _ => None,
+        }
     }
 
     async fn apply(&mut self, plan: Desired) -> Result<Report, DriverError> {

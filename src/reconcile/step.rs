@@ -181,6 +181,7 @@ impl<D: Driver> Stepper<D> {
                     self.note_approval(&observed);
                     questions.settle(&self.driver, &observed, &live, known);
                     self.settled(Some(why));
+                    self.keep_for_at_once(observed);
                     return Ok(Outcome::Recheck(self.let_in_next().map_or(recheck, |next| next.min(recheck))));
                 }
                 Step::Converged => {

@@ -1,4 +1,4 @@
-//! A change that is made over what was read when nothing was left to do, where the data plane makes sure that this is still
+//! A change that is made over what was read last, when nothing was left to do or something was waited for, where the data plane makes sure that this is still
 //! so, or takes what is the same whatever holds. What comes of it is read back by the round that follows; where nothing comes of it, that round does all.
 
 use std::{sync::Arc, time::SystemTime};
@@ -14,7 +14,7 @@ use crate::{
 
 /// What is kept for it.
 pub(super) struct AtOnce<O> {
-    /// What was read when nothing was left to do.
+    /// What was read last, where nothing was done since.
     pub(super) read: Option<O>,
     /// What was done at once in this step, until the file behind it is written.
     pub(super) pushed: Option<Pushed>,
@@ -34,7 +34,7 @@ pub(super) struct Pushed {
 }
 
 impl<D: Driver> Stepper<D> {
-    /// Nothing is left to do: the next change may be made over this.
+    /// Nothing is left to do now: the next change may be made over this.
     pub(super) fn keep_for_at_once(&mut self, observed: D::Observed) {
         self.quick = AtOnce { read: self.driver.is_conditional().then_some(observed), pushed: None };
     }

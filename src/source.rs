@@ -2,6 +2,7 @@
 //! becomes of it.
 
 pub mod file;
+mod followed;
 mod frontends;
 mod redis;
 mod store;

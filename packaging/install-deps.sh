@@ -63,6 +63,7 @@ need_for() {
         need_lua
         need_file /usr/lib/nginx/modules/ngx_stream_module.so libnginx-mod-stream "nginx's part for TCP services"
         need faketime faketime "lets a daemon's wall clock jump, for the tests of clocks"
+        need etcd etcd-server "a store that is followed"
         ;;
     chaos)
         need_for demo

@@ -6,6 +6,7 @@ mod tls;
 
 use std::{fs, net::SocketAddr, os::unix::fs::PermissionsExt};
 
+use rustix::process::Signal;
 use serde_json::json;
 
 use self::{server::Etcd, tls::Ca};
@@ -84,6 +85,23 @@ async fn keys_are_followed_and_kept_while_etcd_is_away() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn an_etcd_that_falls_silent_is_noticed() {
+    let mut world = World::empty(ANY);
+    let (a, b) = (web("a").await, web("b").await);
+    let etcd = Etcd::new(&world).await;
+    etcd.put("frontend:*", &list(&[a.addr()])).await;
+    world.start_balancer("proxy", &["--no-gossip", "--source", &format!("etcd://{}", etcd.addr)]).await;
+    world.serves(&["a"]).await;
+    etcd.signal(Signal::STOP);
+    assert_eq!(says(&world, &["FAIL", "source", "it does not answer", "listed before stays"]).await, Some(1));
+    world.serves(&["a"]).await;
+    etcd.signal(Signal::CONT);
+    etcd.put("frontend:*", &list(&[b.addr()])).await;
+    world.serves(&["b"]).await;
+    says(&world, &["ok", "source", "1 endpoint of 1 service"]).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn many_keys_come_page_by_page() {
     let mut world = World::empty(ANY);
     let a = web("a").await;
@@ -120,23 +138,24 @@ async fn who_asks_is_said_and_the_password_never() {
     let mut world = World::empty(ANY);
     let (a, b) = (web("a").await, web("b").await);
     let mut etcd = Etcd::new(&world).await;
-    etcd.put("/h/frontend:*", &list(&[a.addr()])).await;
+    etcd.put("/h/frontend:any.example", &list(&[a.addr()])).await;
     etcd.protect("proxy", "s3cret", "/h/").await;
     let file = world.folder.path().join("password");
     fs::write(&file, "wr0ng\n").unwrap();
     fs::set_permissions(&file, fs::Permissions::from_mode(0o600)).unwrap();
     // Nobody is at the first server: the next one is asked.
     let source = format!("etcd://proxy@{}?also={}&password-file={}#/h/", free(), etcd.addr, file.display());
-    world.start_balancer("proxy", &["--no-gossip", "--source", &source]).await;
+    world.start_balancer("proxy", &["--no-gossip", "--hipache-mark-dead", "--source", &source]).await;
     assert_eq!(says(&world, &["FAIL", "source", "invalid user ID or password"]).await, Some(1));
     fs::write(&file, "s3cret\n").unwrap();
     world.serves(&["a"]).await;
     says(&world, &["ok", "source", "1 endpoint of 1 service"]).await;
 
-    // A token that does not hold any more is replaced: all of them go with a user's password.
+    // A token that does not hold any more is replaced, here to write a mark: they go with a user's password.
     etcd.ask("auth/user/changepw", json!({ "name": "proxy", "password": "s3cret2" })).await;
     fs::write(&file, "s3cret2\n").unwrap();
-    etcd.put("/h/frontend:*", &list(&[b.addr()])).await;
+    etcd.put("/h/frontend:any.example", &list(&[b.addr(), free()])).await;
+    world.eventually("a mark is written", || async { etcd.get("/h/dead:any.example").await.is_some() }).await;
     world.serves(&["b"]).await;
     let status = world.status_text().await.0 + &world.status().await.to_string() + &world.last_words();
     assert!(!status.contains("s3cret") && !status.contains("wr0ng"), "{status}");

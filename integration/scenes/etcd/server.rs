@@ -4,6 +4,7 @@ use std::{fs, net::SocketAddr, path::PathBuf, time::Duration};
 
 use backchat::demo::Child;
 use base64::{Engine, prelude::BASE64_STANDARD};
+use rustix::process::{Pid, Signal, kill_process};
 use serde_json::{Value, json};
 
 use crate::scenes::world::{PATIENCE, World, free};
@@ -78,6 +79,12 @@ impl Etcd {
         let mut process = self.process.take().unwrap();
         process.kill().unwrap();
         process.ended(PATIENCE).await.unwrap().expect("it was killed");
+    }
+
+    /// Stops it, or lets it go on.
+    pub(super) fn signal(&self, signal: Signal) {
+        let pid = self.process.as_ref().unwrap().pid();
+        kill_process(Pid::from_raw(pid.try_into().unwrap()).unwrap(), signal).unwrap();
     }
 
     /// Takes all that it holds, as a disk does that is gone.

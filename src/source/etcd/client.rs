@@ -20,7 +20,7 @@ use crate::{
     },
 };
 
-/// How long an answer may take. A server that has lost the others says so after 7 s.
+/// How long an answer may take.
 const ANSWER: Duration = Duration::from_secs(10);
 /// The longest answer, in bytes: a page of lists as long as they may be.
 const ANSWER_MAX: usize = 64 << 20;

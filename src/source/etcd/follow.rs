@@ -5,7 +5,7 @@ use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
 use tokio::{
     sync::watch,
-    time::{Instant, sleep_until},
+    time::{Instant, sleep_until, timeout},
 };
 
 use super::{
@@ -25,8 +25,9 @@ use crate::{
 };
 
 /// How often the server is asked whether it still speaks for the cluster: one cut off from the others keeps its watches,
-/// and says nothing on them.
-const PING: Duration = Duration::from_secs(10);
+/// and says nothing on them. How long it may think about it: it knows after 7 s that it is alone.
+const PING: Duration = Duration::from_secs(5);
+const PONG: Duration = Duration::from_secs(8);
 /// How long a session lasts at most: whatever it missed unnoticed, the next one reads.
 const SESSION: Duration = Duration::from_secs(300);
 
@@ -84,8 +85,7 @@ impl Follower {
             match self.wait(&mut watch, ping, over).await {
                 Wake::Happened(events) => self.happened(&events.map_err(|why| self.client.said(&why))?),
                 Wake::Ping => {
-                    let [beginning, _] = self.keys.beginnings();
-                    self.client.call::<wire::Range>("/v3/kv/range", &wire::key(&beginning)).await?;
+                    self.ping().await?;
                     ping = Instant::now() + PING;
                 }
                 Wake::Down => {}
@@ -122,6 +122,14 @@ impl Follower {
             () = sleep_until(over) => Wake::Over,
             () = down => Wake::Down,
         }
+    }
+
+    /// Asks for a key that is none.
+    async fn ping(&mut self) -> Result<(), String> {
+        let [key, _] = self.keys.beginnings();
+        let asked = wire::key(&key);
+        let answer = timeout(PONG, self.client.call::<wire::Range>("/v3/kv/range", &asked)).await;
+        answer.map_err(|_| self.client.said("it does not answer"))?.map(drop)
     }
 
     fn happened(&mut self, events: &[Event]) {

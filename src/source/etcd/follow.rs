@@ -114,7 +114,7 @@ impl Follower {
             {
                 return;
             }
-            std::future::pending().await
+            std::future::pending::<()>().await;
         };
         tokio::select! {
             events = watch.next() => Wake::Happened(events),

@@ -59,7 +59,10 @@ fn list(value: &[u8]) -> Holds {
     match serde_json::from_slice::<Vec<String>>(value) {
         Ok(list) if list.len() > LIST_MAX + 1 => Holds::Unfit(format!("it lists more than {LIST_MAX} backends")),
         Ok(list) => Holds::List(list),
-        Err(why) => Holds::Unfit(format!("it holds no JSON list of texts, [\"NAME\", \"http://IP:PORT\", …]: {why}")),
+        Err(why) => {
+            let why = why.to_string();
+            Holds::Unfit(format!("it holds no JSON list of texts, [\"NAME\", \"http://IP:PORT\", …]: {why:.120}"))
+        }
     }
 }
 

@@ -1,5 +1,7 @@
 //! What a server says of the keys as it happens: a stream of messages on a connection of its own.
 
+use futures_util::FutureExt;
+
 use super::{
     http::{Head, Http},
     lines::Lines,
@@ -8,25 +10,49 @@ use super::{
 
 /// The longest message, in bytes. They come in parts of what a request may hold, 1.5 MiB as etcd comes.
 const MESSAGE_MAX: usize = 32 << 20;
+/// From how many events on it is time to look at them.
+const AT_ONCE: usize = 10_000;
 
 /// A watch that was asked for.
 pub(super) struct Watch {
     http: Http,
     head: Head,
     lines: Lines,
+    /// Why nothing more will come.
+    ended: Option<String>,
 }
 
 impl Watch {
     /// Reads what this answer says.
     pub(super) fn new(http: Http, head: Head) -> Self {
-        Self { http, head, lines: Lines::default() }
+        Self { http, head, lines: Lines::default(), ended: None }
     }
 
-    /// What happened next. Cancel-safe: what came and was not taken stays.
+    /// What happened next: all of it that came, for each look at it has its price. Cancel-safe: what came and was not
+    /// taken stays.
     ///
     /// # Errors
     /// Where nothing more will come.
     pub(super) async fn next(&mut self) -> Result<Vec<Event>, String> {
+        let mut happened = self.some().await?;
+        while happened.len() < AT_ONCE
+            && let Some(more) = self.some().now_or_never()
+        {
+            match more {
+                Ok(more) => happened.extend(more),
+                Err(why) => {
+                    self.ended = Some(why);
+                    break;
+                }
+            }
+        }
+        Ok(happened)
+    }
+
+    async fn some(&mut self) -> Result<Vec<Event>, String> {
+        if let Some(why) = &self.ended {
+            return Err(why.clone());
+        }
         loop {
             while let Some(line) = self.lines.next() {
                 let events = events(&line)?;

@@ -175,9 +175,10 @@ pub(super) fn answer<T: DeserializeOwned>(status: u16, body: &[u8]) -> Result<T,
         return serde_json::from_slice(body).map_err(|e| unreadable(&e));
     }
     let error = serde_json::from_slice::<Value>(body).ok();
-    Err(error.as_ref().and_then(refusal).unwrap_or_else(|| Refusal {
-        why: format!("it answers with status {status}, not as etcd's gateway does"),
-        is_token: status == 401,
+    Err(error.as_ref().and_then(refusal).unwrap_or_else(|| {
+        let said: String = String::from_utf8_lossy(body).chars().take(80).collect();
+        let why = format!("it does not answer as etcd's gateway does: {:?} ({status})", said.trim());
+        Refusal { why, is_token: status == 401 }
     }))
 }
 
@@ -198,7 +199,7 @@ fn refusal(error: &Value) -> Option<Refusal> {
 }
 
 fn unreadable(why: &serde_json::Error) -> Refusal {
-    Refusal { why: format!("it does not answer as etcd's gateway does: {why}"), is_token: false }
+    Refusal { why: format!("it does not answer as etcd's gateway does: {:.200}", why.to_string()), is_token: false }
 }
 
 fn encoded(bytes: &[u8]) -> String {

@@ -55,7 +55,7 @@ fn what_is_refused() {
     check(401, invalid, "etcdserver: invalid auth token", true);
     let old = r#"{"error":"etcdserver: revision of auth store is old","code":3}"#;
     check(400, old, "etcdserver: revision of auth store is old", true);
-    check(404, "404 page not found", "it answers with status 404, not as etcd's gateway does", false);
+    check(404, "404 page not found", "it does not answer as etcd's gateway does: \"404 page not found\" (404)", false);
     check(
         200,
         r#"{"header":{"revision":"x"}}"#,

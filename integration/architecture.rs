@@ -34,7 +34,7 @@ const EDGES: &[(&str, &[&str])] = &[
     // The words that flags and files use are those of the parts.
     ("config", &["admin", "source", "cluster", "lifecycle", "model"]),
     ("admin", &["private_file", "model"]),
-    ("source", &["model"]),
+    ("source", &["private_file", "model"]),
     ("certificates", &["data_dir", "model"]),
     ("cluster", &["data_dir", "private_file", "model"]),
     ("reconcile", &["data_dir", "model"]),
@@ -56,6 +56,8 @@ const PURE: &[&str] = &[
     "src/source/etcd/keys",
     "src/source/etcd/lines",
     "src/source/etcd/wire",
+    "src/source/frontends",
+    "src/source/redis/keys",
     "drivers/contract/src",
     "drivers/nginx/src/access",
     "drivers/nginx/src/ages",

@@ -36,5 +36,13 @@ macro_rules! conformance {
         })*
     };
 }
+pub(crate) use bench::Bench;
 use conformance;
-pub(crate) use echo::{Answer, ask};
+pub(crate) use echo::{Answer, Echo, ask};
+pub(crate) use haproxy::HaproxyRig;
+pub(crate) use nginx::{NginxRig, attached::Theirs as AttachedNginx};
+pub(crate) use openresty::{OpenrestyRig, attached::Theirs as AttachedOpenresty};
+pub(crate) use policies::{header, policies};
+pub(crate) use rig::{Rig, Tls};
+pub(crate) use web::{LONG, Reserved, Web, send};
+pub(crate) use words::Wanted;

@@ -10,6 +10,7 @@ mod conformance;
 mod cookbook;
 mod demo;
 mod errors;
+mod hipache;
 mod laws;
 mod layout;
 mod offline;

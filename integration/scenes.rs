@@ -35,6 +35,7 @@ mod plane;
 mod plans;
 mod proxy;
 mod recorder;
+mod redis;
 mod restarts;
 mod services;
 mod serving;
@@ -118,6 +119,7 @@ macro_rules! promises {
             },
             explained::{
                 requests_go_where_it_is_said,
+                requests_go_where_it_is_said_under_hipache,
                 what_became_of_each_endpoint_is_said,
             },
             failpoints::{
@@ -153,6 +155,13 @@ macro_rules! promises {
             },
             plans::{
                 a_plan_says_what_would_change_by_its_schema,
+            },
+            redis::{
+                the_scene_of_2014,
+                a_frontend_without_backends_answers_for_itself,
+                keys_are_followed_and_no_request_is_lost,
+                marks_are_honoured_for_their_time,
+                a_host_of_a_service_that_gossips,
             },
             restarts::{
                 a_worker_or_master_killed_again_and_again_is_replaced_with_all_its_servers,

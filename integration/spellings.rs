@@ -3,7 +3,7 @@
 
 use std::sync::LazyLock;
 
-use backchat_contract::{HostPattern, magic};
+use backchat_contract::{HostPattern, Manners, magic};
 use backchat_nginx::{
     layout::Layout,
     routes::{Routes, Table},
@@ -19,7 +19,8 @@ static HAPROXY: LazyLock<Regex> = LazyLock::new(|| {
 });
 
 /// The one that nginx's template is given.
-static NGINX: LazyLock<Regex> = LazyLock::new(|| Regex::new(Routes::of(&Layout::default(), Table::Ours).name).unwrap());
+static NGINX: LazyLock<Regex> =
+    LazyLock::new(|| Regex::new(Routes::of(&Layout::default(), Table::Ours, Manners::Ours).name).unwrap());
 
 fn check(host: &str) {
     let named = magic(host).map(|pattern| pattern.to_string());

@@ -62,6 +62,9 @@ need_for() {
         need nginx nginx-light "the other load balancer, and a service with children of its own"
         need_lua
         need_file /usr/lib/nginx/modules/ngx_stream_module.so libnginx-mod-stream "nginx's part for TCP services"
+        need redis-server redis-server "a store of Hipache's keys"
+        need redis-cli redis-tools "writes such keys, as people do"
+        need curl curl "asks over HTTPS, as people do"
         need faketime faketime "lets a daemon's wall clock jump, for the tests of clocks"
         need etcd etcd-server "a store that is followed"
         ;;
@@ -79,6 +82,7 @@ need_for() {
         need_for demo
         need serf serf "what backchat is compared with"
         need wrk wrk "the keep-alive clients"
+        need redis-server redis-server "a store of Hipache's keys"
         need nginx nginx-light "the other load balancer"
         need_lua
         ;;

@@ -8,7 +8,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use backchat_contract::{AccessLog, DriverError, LogFile, LogFormat, Policies, ServicePolicy, TcpListen};
+use backchat_contract::{AccessLog, DriverError, LogFile, LogFormat, Manners, Policies, ServicePolicy, TcpListen};
 use backchat_haproxy::{AttachedSettings, HaproxyDriver, Template, quic::Quic};
 use backchat_nginx::{NginxDriver, version::Speaks};
 use backchat_openresty::OpenrestyDriver;
@@ -60,6 +60,8 @@ pub struct Managed<'a> {
     pub template: Option<&'a Path>,
     /// Its access log: the file, and what a line says.
     pub access: Option<(&'a Path, &'a LogFormat)>,
+    /// How clients and servers are treated.
+    pub manners: Manners,
     /// Where its files and sockets lie.
     pub run_dir: &'a Path,
     /// Whether it is only read, for a dry run: then nothing is kept of a template either.
@@ -92,7 +94,7 @@ fn haproxy_settings(wanted: &Managed<'_>, spares: usize) -> Result<backchat_hapr
     // Where nobody asks for it, the program is not asked either.
     let quic = if wanted.tls_listen.is_empty() { Quic::No } else { Quic::of(&program) };
     let (tls_listen, access) = (wanted.tls_listen.to_vec(), access(wanted.access)?);
-    let config = ConfigSettings { policies, tcp_listen, tls_listen, quic, access, ..config };
+    let config = ConfigSettings { policies, tcp_listen, tls_listen, quic, access, ..config.mannered(wanted.manners) };
     Ok(ManagedSettings {
         program,
         spares,
@@ -138,6 +140,8 @@ pub struct AttachedNginx<'a> {
     pub template: Option<&'a Path>,
     /// The access log of our listeners: the file, and what a line says.
     pub access: Option<(&'a Path, &'a LogFormat)>,
+    /// How clients and servers are treated.
+    pub manners: Manners,
     /// Where our sockets lie.
     pub run_dir: &'a Path,
     /// Whether it is only read, for a dry run.
@@ -153,7 +157,7 @@ fn attached_nginx_settings(wanted: &AttachedNginx<'_>) -> Result<backchat_nginx:
     use backchat_nginx::{AttachedSettings, config::ConfigSettings, paths::Paths};
     let paths = Paths::new(&absolute(wanted.run_dir)?)?;
     let template = template(wanted.template, "nginx-include.conf.jinja", NGINX_INCLUDE_TEMPLATE)?;
-    let mut config = ConfigSettings::new(template, paths, wanted.listen.to_vec());
+    let mut config = ConfigSettings::new(template, paths, wanted.listen.to_vec()).mannered(wanted.manners);
     config.policies = spoken(wanted.policies, "nginx", |_, policy| of_nginx(policy, wanted.listen))?;
     config.access = access(wanted.access)?;
     let [include, conf, pid_file] = [wanted.include, wanted.conf, wanted.pid_file].map(absolute);
@@ -173,7 +177,7 @@ fn nginx_settings(wanted: &Managed<'_>) -> Result<backchat_nginx::ManagedSetting
     use backchat_nginx::{ManagedSettings, config::ConfigSettings, paths::Paths};
     let paths = Paths::new(&absolute(wanted.run_dir)?)?;
     let template = template(wanted.template, "nginx.conf.jinja", NGINX_TEMPLATE)?;
-    let mut config = ConfigSettings::new(template, paths, wanted.listen.to_vec());
+    let mut config = ConfigSettings::new(template, paths, wanted.listen.to_vec()).mannered(wanted.manners);
     let is_tcp = |service: &ServiceName| wanted.tcp_listen.iter().any(|tcp| tcp.service == *service);
     let lacks = |service: &ServiceName, policy: &ServicePolicy| backchat_nginx::policy::lacks(policy, is_tcp(service));
     config.policies = spoken(wanted.policies, "nginx", lacks)?;
@@ -217,7 +221,7 @@ fn openresty_of(
         access: access(wanted.access)?,
         tls_listen: wanted.tls_listen.to_vec(),
         speaks: speaks(wanted, Path::new(&found.program)),
-        ..config
+        ..config.mannered(wanted.manners)
     };
     let template_file = wanted.template.filter(|_| !wanted.rehearsal).map(absolute).transpose()?;
     Ok(ManagedSettings { template_file, ..ManagedSettings::new(config, found) })
@@ -246,7 +250,8 @@ fn attached_openresty_settings(
     use backchat_openresty::{AttachedSettings, Paths, config::ConfigSettings};
     let paths = Paths::new(&absolute(wanted.run_dir)?)?;
     let template = template(wanted.template, "openresty-include.conf.jinja", OPENRESTY_INCLUDE_TEMPLATE)?;
-    let mut config = ConfigSettings::new(template, BALANCER.into(), paths, wanted.listen.to_vec());
+    let config = ConfigSettings::new(template, BALANCER.into(), paths, wanted.listen.to_vec());
+    let mut config = config.mannered(wanted.manners);
     let lacks = |_: &ServiceName, policy: &ServicePolicy| {
         let here = backchat_openresty::policy::lacks(policy).map(str::to_owned);
         here.or_else(|| of_nginx(policy, wanted.listen))
@@ -349,6 +354,7 @@ mod tests {
             policies: &policies,
             template,
             access: None,
+            manners: Manners::Ours,
             tls_listen: &[],
             run_dir: folder.path(),
             rehearsal: false,
@@ -365,6 +371,7 @@ mod tests {
             policies: &policies,
             template,
             access: None,
+            manners: Manners::Ours,
             run_dir: folder.path(),
             rehearsal: false,
         };

@@ -61,7 +61,7 @@ pub fn follow(uri: &Uri, writes: &Writes, stop: CancellationToken) -> (watch::Re
 pub async fn load(uri: &Uri) -> Result<Snapshot, Unread> {
     match uri {
         Uri::File(path, format) => Ok(file::load(path, *format, uri.name())?),
-        Uri::Redis(store) => redis::load(store, uri.name()).await.map_err(Unread::Store),
+        Uri::Redis(store) => Box::pin(redis::load(store, uri.name())).await.map_err(Unread::Store),
         Uri::Etcd(store) => Box::pin(etcd::load(store, uri.name())).await.map_err(Unread::Store),
     }
 }

@@ -11,6 +11,8 @@ local find, match, sub = string.find, string.match, string.sub
 
 -- A failed peer gets no request for so many seconds, twice as long each further time, unless there is no other.
 local HOLD, HOLD_MAX = 1, 8
+-- As Hipache has it, one that cannot be reached is left out for so many seconds.
+local DEAD = 30
 -- Other peers to try for one request.
 local MORE_TRIES = 3
 -- The longest path a route may have, in bytes.
@@ -269,11 +271,28 @@ function chosen.hash(peers, is, key)
     return best
 end
 
+-- All but the dead, where there is more than one.
+local function living(peers)
+    if #peers < 2 or not flight:get("dead") then
+        return peers
+    end
+    local some = {}
+    for i = 1, #peers do
+        if flight:get("down " .. peers[i].addr) ~= "dead" then
+            some[#some + 1] = peers[i]
+        end
+    end
+    return some
+end
+
 -- A peer for a request that tried these in vain. Those that failed lately, and those tried already, come only where
 -- there is no other: a kept-alive connection may have been closed by a peer that is well.
 local function pick(peers, tried, policy)
     local choose = chosen[policy.by or "turn"]
     local key = policy.variable and ngx.var[policy.variable] or ""
+    if settings.hipache then
+        peers = living(peers)
+    end
     if not tried and not next(failures) then
         return choose(peers, nil, key)
     end
@@ -294,7 +313,29 @@ local function failed(peer)
     local hold = math.min(HOLD * 2 ^ failure.count, HOLD_MAX)
     failures[peer.addr] = { count = failure.count + 1, till = ngx.now() + hold }
     -- For people and for backchat to see: from any worker.
-    flight:safe_set("down " .. peer.addr, true, hold)
+    local key = "down " .. peer.addr
+    if flight:get(key) ~= "dead" then
+        flight:safe_set(key, true, hold)
+    end
+end
+
+-- Where all is as Hipache has it: no worker asks it again for a while, if there is another.
+local function bury(peer, name)
+    local service = live.services[name]
+    if service and #service.ready > 1 then
+        flight:safe_set("down " .. peer.addr, "dead", DEAD)
+        flight:safe_set("dead", true, DEAD)
+    end
+end
+
+-- A peer has not answered a request. Hipache's dead are those that cannot be reached or let one wait; one that closed a
+-- connection may have closed a kept-alive one, and may be well. `connected` is the time that it took, if it did.
+local function lost(request, connected, late)
+    if settings.hipache and (late or not connected) then
+        bury(request.peer, request.service)
+    else
+        failed(request.peer)
+    end
 end
 
 -- What is in flight: one counter for each worker and endpoint, for a worker that dies takes its requests along ------
@@ -401,6 +442,13 @@ local function service_for(host, path)
         name = paths and by_path(paths, path)
     end
     local rest = host
+    if settings.hipache then
+        -- A wildcard counts by its own length, not by what is before it.
+        local _, dots = string.gsub(host, "%.", "")
+        for _ = LABELS_MAX + 1, dots do
+            rest = sub(rest, find(rest, ".", 1, true) + 1)
+        end
+    end
     for _ = 1, LABELS_MAX do
         if name then
             return name
@@ -416,10 +464,11 @@ local function service_for(host, path)
     return name or (hosts["*"] and by_path(hosts["*"], path))
 end
 
-local function answer(status, text)
+local function answer(status, text, stop)
+    text = text .. (stop or "\n")
     ngx.status = status
-    ngx.header.content_length = #text + 1
-    ngx.print(text, "\n")
+    ngx.header.content_length = #text
+    ngx.print(text)
     return ngx.exit(status)
 end
 
@@ -459,7 +508,7 @@ end
 
 local function begin(name)
     if not serves(name) then
-        return answer(503, "no server for this service")
+        return answer(settings.no_server_status or 503, "no server for this service")
     end
     ngx.ctx.backchat = { service = name }
 end
@@ -480,6 +529,9 @@ function M.route()
     local bare = said and string.lower(said):gsub(":%d*$", ""):gsub("%.$", "")
     if not said or said == "" or host == "" or bare ~= host then
         return answer(400, "no host, or more than one")
+    end
+    if settings.hipache and host == "__ping__" then
+        return answer(200, "OK", "")
     end
     local name = service_for(host, match(ngx.var.request_uri, "^[^?#]*"))
     local service = name and live.services[name]
@@ -512,7 +564,10 @@ function M.balance()
         return ngx.exit(ngx.ERROR)
     end
     if request.peer then
-        failed(request.peer)
+        -- The last of the list is the try that begins here.
+        local connected = match(ngx.var.upstream_connect_time or "", "[%d.]+, %-$")
+        local _, status = balancer.get_last_failure()
+        lost(request, connected, status == 504)
         leave(request.peer)
         request.tried = request.tried or {}
         request.tried[request.peer.addr] = true
@@ -548,6 +603,64 @@ function M.balance()
     end
 end
 
+-- The last one of a list has no comma behind it; '-' where no header came.
+local function last_time(list)
+    return match(list or "", "([%d.]+)$")
+end
+
+local function millis(seconds)
+    return seconds and math.floor(seconds * 1000 + 0.5)
+end
+
+-- Who answered, and how soon, in the headers that Hipache has for it.
+local function debug(request, waited)
+    local headers, peer = ngx.header, request and request.peer
+    headers["x-debug-frontend-key"] = ngx.var.host
+    headers["x-debug-time-total"] = millis(ngx.now() - ngx.req.start_time())
+    if request then
+        headers["x-debug-vhost"] = request.service
+    end
+    if peer then
+        headers["x-debug-backend-url"] = "http://" .. peer.addr
+        headers["x-debug-backend-id"] = match(peer.id, "/(.*)$")
+        headers["x-debug-time-backend"] = millis(waited)
+    end
+end
+
+-- header_filter_by_lua, where all is as Hipache has it: before the client hears anything.
+function M.header()
+    local request = ngx.ctx.backchat
+    local peer = request and request.peer
+    local waited = peer and last_time(ngx.var.upstream_header_time)
+    if waited then
+        local status = tonumber(match(ngx.var.upstream_status or "", "(%d+)$")) or 0
+        local comes_back = status == 503 and ngx.var.upstream_http_retry_after
+        if status > 500 and status < 600 and not comes_back then
+            bury(peer, request.service)
+        end
+    elseif peer and (ngx.status == 502 or ngx.status == 504) then
+        lost(request, last_time(ngx.var.upstream_connect_time), ngx.status == 504)
+        if ngx.status == 504 then
+            -- nginx's own, and not its server's.
+            request.text = "the server did not answer in time\n"
+            ngx.status = 502
+            ngx.header.content_type = "text/plain"
+            ngx.header.content_length = #request.text
+        end
+    end
+    if ngx.var.http_x_debug then
+        debug(request, waited)
+    end
+end
+
+-- body_filter_by_lua: what is said in place of nginx's own words.
+function M.body()
+    local request = ngx.ctx.backchat
+    if request and request.text then
+        ngx.arg[1], request.text = request.text, ""
+    end
+end
+
 -- log_by_lua: the request has ended, one way or another.
 function M.done()
     local request = ngx.ctx.backchat
@@ -556,12 +669,13 @@ function M.done()
         return
     end
     leave(peer)
-    -- The last one of a list has no comma behind it; '-' where no header came.
-    local answered = match(ngx.var.upstream_header_time or "", "([%d.]+)$")
+    local answered = last_time(ngx.var.upstream_header_time)
     if answered and failures[peer.addr] then
         failures[peer.addr] = nil
-        flight:delete("down " .. peer.addr)
-    elseif not answered and (ngx.status == 502 or ngx.status == 504) then
+        if flight:get("down " .. peer.addr) ~= "dead" then
+            flight:delete("down " .. peer.addr)
+        end
+    elseif not answered and not settings.hipache and (ngx.status == 502 or ngx.status == 504) then
         failed(peer)
     end
 end

@@ -98,6 +98,7 @@ impl Stage {
             tls_listen: &[],
             template: None,
             access: None,
+            manners: backchat_contract::Manners::Ours,
             run_dir: &run_dir,
             rehearsal: false,
         };

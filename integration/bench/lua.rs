@@ -24,6 +24,7 @@ pub(crate) async fn driver(run_dir: &Path, front: SocketAddr) -> Result<Openrest
         policies: &Policies::default(),
         template: None,
         access: None,
+        manners: backchat_contract::Manners::Ours,
         tls_listen: &[],
         run_dir,
         rehearsal: false,

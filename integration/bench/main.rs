@@ -8,6 +8,7 @@ mod drive;
 mod figures;
 mod floor;
 mod judge;
+mod keys;
 mod load;
 mod lua;
 mod ours;
@@ -42,6 +43,7 @@ const FULL: Effort = Effort {
     events: 50,
     idle: Duration::from_secs(20),
     restarts: 200,
+    keys: keys::Effort { hosts: &[10_000, 100_000], changes: 100, load: Duration::from_secs(5), loads: 3 },
 };
 /// To see that all of it runs; its figures mean little.
 const QUICK: Effort = Effort {
@@ -54,6 +56,7 @@ const QUICK: Effort = Effort {
     events: 4,
     idle: Duration::from_secs(2),
     restarts: 10,
+    keys: keys::Effort { hosts: &[1000], changes: 10, load: Duration::from_secs(1), loads: 1 },
 };
 
 fn main() -> Result<()> {
@@ -74,19 +77,21 @@ struct Parts {
     floors: bool,
     sides: bool,
     planes: bool,
+    keys: bool,
 }
 
 impl Parts {
     fn of(args: &[String]) -> Result<Self> {
         let Some(only) = args.iter().find_map(|arg| arg.strip_prefix("--only=")) else {
-            return Ok(Self { floors: true, sides: true, planes: true });
+            return Ok(Self { floors: true, sides: true, planes: true, keys: true });
         };
-        let none = Self { floors: false, sides: false, planes: false };
+        let none = Self { floors: false, sides: false, planes: false, keys: false };
         match only {
             "floors" => Ok(Self { floors: true, ..none }),
             "sides" => Ok(Self { sides: true, ..none }),
             "planes" => Ok(Self { planes: true, ..none }),
-            _ => bail!("--only={only}: use floors, sides or planes"),
+            "keys" => Ok(Self { keys: true, ..none }),
+            _ => bail!("--only={only}: use floors, sides, planes or keys"),
         }
     }
 }
@@ -96,10 +101,14 @@ async fn bench(effort: Effort, parts: Parts) -> Result<Option<String>> {
     let floors = if parts.floors { Box::pin(floors(effort)).await? } else { Vec::new() };
     let sides = if parts.sides { Box::pin(sides(effort)).await? } else { Vec::new() };
     let planes = if parts.planes { planes::rows(effort.restarts).await? } else { Vec::new() };
+    let keys = if parts.keys { Box::pin(keys::rows(&effort.keys)).await? } else { Vec::new() };
     let mut report = conditions(effort)?;
-    for (about, theirs, rows) in
-        [("", "Serf 0.9.4 + script", &sides), (PLANES, "bare HUP", &planes), (FLOOR, "raw", &floors)]
-    {
+    for (about, theirs, rows) in [
+        ("", "Serf 0.9.4 + script", &sides),
+        (PLANES, "bare HUP", &planes),
+        (KEYS, "bare", &keys),
+        (FLOOR, "raw", &floors),
+    ] {
         if !rows.is_empty() {
             report.extend(["\n", about, &table::render(theirs, rows)]);
         }
@@ -109,7 +118,7 @@ async fn bench(effort: Effort, parts: Parts) -> Result<Option<String>> {
     let path = folder.join("bench.md");
     fs::create_dir_all(folder)?;
     fs::write(&path, report).with_context(|| format!("write {}", path.display()))?;
-    Ok(table::missed(&sides.into_iter().chain(planes).chain(floors).collect::<Vec<_>>()))
+    Ok(table::missed(&sides.into_iter().chain(planes).chain(keys).chain(floors).collect::<Vec<_>>()))
 }
 
 async fn sides(effort: Effort) -> Result<Vec<Row>> {
@@ -120,6 +129,9 @@ async fn sides(effort: Effort) -> Result<Vec<Row>> {
 
 const PLANES: &str = "The same restarts on nginx and OpenResty; beside nginx's keep-alive clients those of an nginx that \
                       stays as it is and is reloaded as often: it closes idle connections at each.\n\n";
+
+const KEYS: &str = "Hipache's keys in a Redis, each host a frontend of its own, followed by `lb --hipache`; beside it the same \
+                    engine with one backend in its file, asked in turn by 16 clients whose requests are answered at once.\n\n";
 
 const FLOOR: &str = "The floor: a driver against the same sent raw. HAProxy: the same commands over the socket, one at a \
                      time. nginx: the same file written over, and a HUP. OpenResty: a POST \

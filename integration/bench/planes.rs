@@ -68,6 +68,7 @@ async fn bare(reloads: u64, within: Duration) -> Result<Counts> {
         tls_listen: &[],
         template: None,
         access: None,
+        manners: backchat_contract::Manners::Ours,
         run_dir: folder.path(),
         rehearsal: false,
     };

@@ -90,6 +90,7 @@ impl Stage {
             policies: &Policies::default(),
             template: None,
             access: None,
+            manners: backchat_contract::Manners::Ours,
             tls_listen: &[],
             run_dir: &run_dir,
             rehearsal: false,

@@ -33,6 +33,8 @@ pub(crate) struct Effort {
     pub(crate) idle: Duration,
     /// Rolling restarts.
     pub(crate) restarts: usize,
+    /// Hosts in a Redis.
+    pub(crate) keys: crate::keys::Effort,
 }
 
 /// What one side measured.

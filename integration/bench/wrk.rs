@@ -28,14 +28,19 @@ pub(crate) struct Report {
 
 /// Sets wrk upon a balancer, until [`Wrk::finish`].
 pub(crate) fn start(front: SocketAddr) -> Result<Wrk> {
+    run(vec![format!("http://{front}{PATH}")])
+}
+
+/// The same for one host, whose answers come at once.
+pub(crate) fn start_for(front: SocketAddr, host: &str) -> Result<Wrk> {
+    run(vec![format!("--header=Host: {host}"), format!("http://{front}/")])
+}
+
+fn run(what: Vec<String>) -> Result<Wrk> {
     let folder = Folder::new("backchat-wrk-")?;
-    let args = [
-        "--threads=1".to_owned(),
-        format!("--connections={CLIENTS}"),
-        "--duration=1h".into(),
-        "--timeout=5s".into(),
-        format!("http://{front}{PATH}"),
-    ];
+    let connections = format!("--connections={CLIENTS}");
+    let how = ["--threads=1", &connections, "--duration=1h", "--timeout=5s"].map(str::to_owned);
+    let args = how.into_iter().chain(what);
     let process = Child::start(Path::new("wrk"), args, &folder.path().join("out"))?;
     Ok(Wrk { process, folder })
 }

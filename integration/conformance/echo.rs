@@ -21,7 +21,12 @@ pub(crate) struct Echo {
 
 impl Echo {
     pub(crate) async fn start(name: &str) -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        Self::on(name, "127.0.0.1:0").await
+    }
+
+    /// On this address.
+    pub(crate) async fn on(name: &str, addr: &str) -> Self {
+        let listener = TcpListener::bind(addr).await.unwrap();
         let addr = listener.local_addr().unwrap();
         let name = name.to_owned();
         let task = tokio::spawn(async move {

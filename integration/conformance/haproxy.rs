@@ -5,7 +5,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use backchat_contract::{AccessLog, Policies, TcpListen};
+use backchat_contract::{AccessLog, Manners, Policies, TcpListen};
 use backchat_haproxy::{
     HaproxyDriver, ManagedSettings, Template,
     config::{ConfigSettings, Seal},
@@ -26,6 +26,7 @@ use super::{
     rig::{Rig, Ruled, Streams, Tls},
     web::LONG,
 };
+use crate::hipache::Hipache;
 
 mod asks;
 mod attached;
@@ -177,6 +178,20 @@ impl Streams for HaproxyRig {
         let mut settings = self.settings();
         settings.config = ConfigSettings { policies, tcp_listen, ..settings.config };
         HaproxyDriver::managed(settings).unwrap()
+    }
+}
+
+impl Hipache for HaproxyRig {
+    const COLUMN: &'static str = "HAProxy";
+
+    fn hipache(&self, policies: Policies, access: Option<AccessLog>) -> HaproxyDriver {
+        let mut settings = self.settings();
+        settings.config = ConfigSettings { policies, access, ..settings.config.mannered(Manners::Hipache) };
+        HaproxyDriver::managed(settings).unwrap()
+    }
+
+    fn room(&self) -> PathBuf {
+        self.folder.path().into()
     }
 }
 

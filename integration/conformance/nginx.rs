@@ -9,7 +9,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use backchat_contract::{AccessLog, Policies, TcpListen};
+use backchat_contract::{AccessLog, Manners, Policies, TcpListen};
 use backchat_nginx::{
     ManagedSettings, NginxDriver, Template,
     config::ConfigSettings,
@@ -20,7 +20,7 @@ use backchat_template::Seal;
 use rustix::process::{Pid, Signal, kill_process, kill_process_group};
 use tempfile::TempDir;
 
-mod attached;
+pub(crate) mod attached;
 
 use super::{
     access::Logs,
@@ -32,6 +32,7 @@ use super::{
     web::{LONG, Web},
     words::Wanted,
 };
+use crate::hipache::Hipache;
 
 conformance!(NginxRig:
     endpoints::{come_and_go, both_families, weigh, drain_without_loss, move_without_loss, only_listeners_get_requests, swap_without_a_gap},
@@ -119,6 +120,19 @@ impl NginxRig {
 
     fn config(&self) -> PathBuf {
         self.paths().config
+    }
+}
+
+impl Hipache for NginxRig {
+    const COLUMN: &'static str = "nginx";
+
+    fn hipache(&self, policies: Policies, access: Option<AccessLog>) -> NginxDriver {
+        let config = self.plain().mannered(Manners::Hipache);
+        NginxDriver::managed(Self::settings(ConfigSettings { policies, access, ..config }))
+    }
+
+    fn room(&self) -> PathBuf {
+        self.folder.path().into()
     }
 }
 

@@ -7,7 +7,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use backchat_contract::{AccessLog, Policies};
+use backchat_contract::{AccessLog, Manners, Policies};
 use backchat_nginx::titles::is_master;
 use backchat_openresty::{
     ManagedSettings, OpenrestyDriver, Paths, Template,
@@ -27,8 +27,9 @@ use super::{
     nginx::{pid, serving},
     rig::{Rig, Ruled, Tls},
 };
+use crate::hipache::Hipache;
 
-mod attached;
+pub(crate) mod attached;
 mod processes;
 mod room;
 
@@ -152,6 +153,20 @@ impl Rig for OpenrestyRig {
 
     async fn tamper(&self, service: &str, gone: &str, reweighted: &str) {
         tamper(&self.paths().control, (service, gone, reweighted)).await;
+    }
+}
+
+impl Hipache for OpenrestyRig {
+    const COLUMN: &'static str = "OpenResty";
+
+    fn hipache(&self, policies: Policies, access: Option<AccessLog>) -> OpenrestyDriver {
+        let mut settings = self.settings();
+        settings.config = ConfigSettings { policies, access, ..settings.config.mannered(Manners::Hipache) };
+        OpenrestyDriver::managed(settings).unwrap()
+    }
+
+    fn room(&self) -> PathBuf {
+        self.folder.path().into()
     }
 }
 

@@ -24,7 +24,8 @@ pub(crate) fn policies<const N: usize>(all: [(&str, ServicePolicy); N]) -> Polic
     all.into_iter().map(|(service, policy)| (service.parse().unwrap(), policy)).collect()
 }
 
-fn header(name: &str, value: &str) -> Header {
+/// A header of this name.
+pub(crate) fn header(name: &str, value: &str) -> Header {
     Header { name: name.parse().unwrap(), value: value.parse().unwrap() }
 }
 

@@ -89,6 +89,15 @@ async fn is_up(world: &World) -> bool {
 }
 
 pub(super) async fn requests_go_where_it_is_said(driver: Driver) {
+    compared(driver, &[], [200, 404, 503]).await;
+}
+
+pub(super) async fn requests_go_where_it_is_said_under_hipache(driver: Driver) {
+    compared(driver, &["--hipache"], [200, 400, 502]).await;
+}
+
+/// What is said of each host and path is what is done, by a balancer with these flags; and what comes of it.
+async fn compared(driver: Driver, flags: &[&str], all: [u16; 3]) {
     let mut world = World::empty(driver);
     let (mut webs, mut text) = (Vec::new(), String::new());
     for line in SERVICES {
@@ -107,7 +116,7 @@ pub(super) async fn requests_go_where_it_is_said(driver: Driver) {
     let file = world.folder.path().join("services.toml");
     fs::write(&file, text).unwrap();
     let source = format!("file:{}", file.display());
-    world.start_balancer("proxy", &["--no-gossip", "--source", &source]).await;
+    world.start_balancer("proxy", &[&["--no-gossip", "--source", &source], flags].concat()).await;
     world.eventually("all of it is up, and told", || async { is_up(&world).await }).await;
     world.converges().await;
 
@@ -126,7 +135,7 @@ pub(super) async fn requests_go_where_it_is_said(driver: Driver) {
             assert!(is != 200 || service == Some(&who), "{url}: {who} answers\n{told:#}");
         }
     }
-    assert_eq!(statuses, BTreeSet::from([200, 404, 503]), "the table is no table of all");
+    assert_eq!(statuses, BTreeSet::from(all), "the table is no table of all");
 }
 
 /// What is said of an endpoint in the pool of a request: its state, and the code of why.

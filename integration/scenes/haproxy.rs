@@ -27,6 +27,9 @@ mod besides {
         flapping::{
             a_member_that_is_restarted_again_and_again_is_not,
         },
+        redis::{
+            a_backend_that_fails_is_marked,
+        },
         sources::{
             a_file_alone_is_followed_and_a_mistake_changes_nothing,
             files_and_gossip_are_one_set,

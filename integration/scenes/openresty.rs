@@ -31,6 +31,9 @@ mod besides {
         flapping::{
             a_member_that_is_restarted_again_and_again_is_not,
         },
+        redis::{
+            a_backend_that_fails_is_marked,
+        },
         restarts::{
             many_restarts_under_load_change_nothing,
         },

@@ -77,7 +77,7 @@ pub(super) fn checks(daemon: &Daemon, mut status: watch::Receiver<Arc<Status>>) 
         let (mut checks, mut told) = (Checks::default(), BTreeSet::new());
         while status.changed().await.is_ok() {
             let newest = Arc::clone(&status.borrow_and_update());
-            let failing = checks.failing(&newest.live, &newest.down);
+            let failing = checks.failing(&newest.live, &members_down(&newest));
             if failing != told {
                 for node in failing.difference(&told) {
                     tracing::info!(%node, "fails the data plane's check: asking it");
@@ -89,6 +89,12 @@ pub(super) fn checks(daemon: &Daemon, mut status: watch::Receiver<Arc<Status>>) 
             }
         }
     });
+}
+
+/// The endpoints that fail and are of members: what a file or a store lists has no member to be asked.
+fn members_down(status: &Status) -> BTreeSet<EndpointId> {
+    let listed = |id: &EndpointId| status.ledger.as_ref().is_some_and(|ledger| ledger.listed.contains_key(id));
+    status.down.iter().filter(|id| !listed(id)).cloned().collect()
 }
 
 /// What the admin server reads.

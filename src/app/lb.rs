@@ -92,6 +92,7 @@ pub(super) fn attached<'a>(theirs: &'a AttachedNginx, settings: &'a Lb) -> drive
         policies: &settings.services,
         template: theirs.template.as_deref(),
         access: access(settings),
+        manners: settings.manners,
         run_dir: &settings.common.run_dir,
         rehearsal: false,
     }
@@ -118,6 +119,7 @@ pub(super) fn wanted<'a>(managed: &'a Managed, settings: &'a Lb) -> drivers::Man
         tls_listen: settings.tls.as_ref().map(|tls| tls.listen.as_slice()).unwrap_or_default(),
         template: managed.template.as_deref(),
         access: access(settings),
+        manners: settings.manners,
         run_dir: &settings.common.run_dir,
         rehearsal: false,
     }
@@ -228,6 +230,7 @@ pub(super) fn loop_settings(settings: &Lb) -> reconcile::Settings {
             default_service: settings.default_service.clone(),
             magic_domains: settings.magic_domains.clone(),
             allow_loopback: settings.allow_loopback,
+            manners: settings.manners,
             keep_empty: settings.empty_service,
             hold_down: settings.hold_down,
             ..Policy::default()

@@ -7,13 +7,9 @@ use clap::{
 };
 
 const BOTH: &[&str] = &["agent", "lb"];
-const LB: &[&str] = &["lb"];
 
 /// Flags by the commands they will belong to, and what to do meanwhile.
-const FLAGS: &[(&[&str], &[&str], &str)] = &[
-    (BOTH, &["--event-handler"], "ask 'backchat members --format json'"),
-    (LB, &["--hipache"], "an unknown host is answered 404, a service without endpoints 503"),
-];
+const FLAGS: &[(&[&str], &[&str], &str)] = &[(BOTH, &["--event-handler"], "ask 'backchat members --format json'")];
 
 /// Commands, and what to do meanwhile.
 const COMMANDS: &[(&str, &str)] = &[

@@ -117,13 +117,7 @@ mod tests {
 
     #[test]
     fn words_of_later_say_so() {
-        insta::assert_snapshot!(check(&[
-            "agent --event-handler x",
-            "lb --event-handler x",
-            "lb --hipache",
-            "event x",
-            "keys list",
-        ]));
+        insta::assert_snapshot!(check(&["agent --event-handler x", "lb --event-handler x", "event x", "keys list",]));
     }
 
     #[test]

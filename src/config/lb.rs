@@ -73,6 +73,7 @@ pub enum PlanFormat {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize, clap::Args)]
 #[serde(rename_all = "kebab-case")]
 #[command(next_help_heading = "Data plane")]
+#[expect(clippy::doc_markdown, reason = "clap shows these as help, where backticks are noise")]
 pub struct Own {
     /// Which data plane; haproxy if left out
     #[arg(long, env = "BACKCHAT_DRIVER", value_name = "DRIVER")]
@@ -145,9 +146,15 @@ pub struct Own {
     #[arg(long, env = "BACKCHAT_ACCESS_LOG", value_name = "FILE")]
     pub access_log: Option<PathBuf>,
 
-    /// What such a line says: combined, common, json, or a format in Apache's notation; combined if left out
+    /// What such a line says: combined, common, json, hipache, or a format in Apache's notation; combined if left out,
+    /// with --hipache that
     #[arg(long, env = "BACKCHAT_ACCESS_LOG_FORMAT", value_name = "FORMAT")]
     pub access_log_format: Option<Text<AccessFormat>>,
+
+    /// Answer as Hipache does: 400 for an unknown host, 502 where nobody answers, X-Debug and all that the README lists
+    #[arg(long, env = "BACKCHAT_HIPACHE", value_name = "BOOL", num_args = 0..=1, require_equals = true,
+          default_missing_value = "true", hide_possible_values = true)]
+    pub hipache: Option<bool>,
 
     /// Backends declared ahead for services to come, which then need no reload; 32 if left out
     #[arg(long, env = "BACKCHAT_SPARES", value_name = "N")]
@@ -238,9 +245,9 @@ impl Own {
     fn over(self, below: Self) -> Self {
         lay!(self over below: driver, listen, tcp_listen, tls_listen, cert, self_signed, haproxy, nginx, openresty,
             openresty_mode, attach, haproxy_socket, nginx_include, nginx_conf, pid_file, template, access_log,
-            access_log_format, spares, on_exit, force, approve, dry_run, format, source, redis_notify,
-            hipache_mark_dead, no_gossip, once, default_service,
-            magic_domain, allow_loopback, empty_service, guard_window, hold_down, services)
+            access_log_format, hipache, spares, on_exit, force, approve, dry_run, format, source, redis_notify,
+            hipache_mark_dead, no_gossip, once, default_service, magic_domain, allow_loopback, empty_service, guard_window,
+            hold_down, services)
     }
 }
 

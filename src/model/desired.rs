@@ -10,7 +10,7 @@ use std::{
 };
 
 pub(super) use self::serving::Serving;
-use backchat_contract::Policies;
+use backchat_contract::{Manners, Policies};
 
 use self::{
     draft::{Draft, drafts},
@@ -34,6 +34,8 @@ pub struct Policy {
     pub magic_domains: Vec<MagicDomain>,
     /// Whether endpoints on loopback are taken.
     pub allow_loopback: bool,
+    /// How clients are treated: which wildcards there are.
+    pub manners: Manners,
     /// How long a service without endpoints keeps its routes, and answers 503.
     pub keep_empty: Duration,
     /// The longest time in which a member, or a service of it, that comes and goes is held down; zero: never.
@@ -50,6 +52,7 @@ impl Default for Policy {
             default_service: None,
             magic_domains: Vec::new(),
             allow_loopback: false,
+            manners: Manners::Ours,
             keep_empty: Duration::from_secs(600),
             hold_down: Duration::from_secs(300),
             drain_suspects: true,

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use backchat_contract::magic;
+use backchat_contract::{HIPACHE_LABELS_MAX, magic};
 
 use super::{
     HostPattern, Ledger, PathPrefix, Protocol, Rejection, Route, ServiceName,
@@ -19,7 +19,7 @@ pub(super) fn claims(
     ledger: &Ledger,
     refused: &mut Vec<Rejection>,
 ) -> BTreeMap<Route, Claim> {
-    let mut claims = standing_claims(serving, standings, ledger);
+    let mut claims = standing_claims(serving, standings, policy, ledger);
     if let Some(service) = policy.default_service.as_ref().filter(|s| standings.contains_key(*s)) {
         claims.insert(default_route(), Claim { service: service.clone(), node: None });
     }
@@ -28,6 +28,11 @@ pub(super) fn claims(
     claims.extend(named.clone());
     for s in serving.iter().filter(|s| s.protocol() == Protocol::Http) {
         for route in asked(s) {
+            if policy.manners.is_hipache() && is_beyond_hipache(&route) {
+                let why = format!("Hipache looks up wildcards of {HIPACHE_LABELS_MAX} labels at most");
+                refused.push(s.rejection(format!("route {route}"), "host", why));
+                continue;
+            }
             if is_named(&route) {
                 refused.push(conflict(s, &route, "only the operator's --magic-domain gives such names".to_owned()));
                 continue;
@@ -58,6 +63,7 @@ pub(super) fn claims(
 fn standing_claims(
     serving: &[Serving<'_>],
     standings: &BTreeMap<ServiceName, Standing>,
+    policy: &Policy,
     ledger: &Ledger,
 ) -> BTreeMap<Route, Claim> {
     let mut askers: BTreeMap<(Route, &ServiceName), Vec<String>> = BTreeMap::new();
@@ -67,8 +73,8 @@ fn standing_claims(
         }
     }
     let hold_on = |(route, claim): (&Route, &Claim)| {
-        if is_named(route) {
-            // Nobody asked for it: it is the operator's, and given anew.
+        if is_named(route) || policy.manners.is_hipache() && is_beyond_hipache(route) {
+            // Nobody asked for it: it is the operator's, and given anew. Or no request can take it.
             return None;
         }
         let standing = standings.get(&claim.service)?;
@@ -103,6 +109,11 @@ fn owner<'a>(named: &'a BTreeMap<Route, Claim>, route: &Route) -> Option<&'a Ser
     let HostPattern::Exact(host) = &route.host else { return None };
     let host = magic(host)?;
     named.get(&Route { host, path: root() }).map(|claim| &claim.service)
+}
+
+/// A wildcard that no request can take.
+fn is_beyond_hipache(route: &Route) -> bool {
+    matches!(&route.host, HostPattern::Wildcard(domain) if domain.split('.').count() > HIPACHE_LABELS_MAX)
 }
 
 fn is_named(route: &Route) -> bool {

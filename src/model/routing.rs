@@ -8,6 +8,8 @@ mod near;
 
 use std::str::FromStr;
 
+use backchat_contract::{HIPACHE_LABELS_MAX, Manners};
+
 use super::{Desired, HostPattern, PathPrefix, Protocol, Route, ServiceName};
 
 /// Labels that a wildcard stands for, at most.
@@ -39,9 +41,9 @@ pub struct Routing<'a> {
 
 impl<'a> Routing<'a> {
     /// The way of a request through this set.
-    pub fn of(set: &'a Desired, request: &Request) -> Self {
+    pub fn of(set: &'a Desired, request: &Request, manners: Manners) -> Self {
         let mut routing = Self::default();
-        for pattern in request.patterns() {
+        for pattern in request.patterns(manners) {
             let (mut matching, other): (Vec<_>, Vec<_>) =
                 routes(set, pattern).partition(|(route, _)| covers(&route.path, &request.path));
             matching.sort_by_key(|(route, _)| std::cmp::Reverse(route.path.as_str().len()));
@@ -59,9 +61,11 @@ impl<'a> Routing<'a> {
 }
 
 impl Request {
-    /// The hosts that a route for it may name, the nearest first.
-    fn patterns(&self) -> impl Iterator<Item = HostPattern> {
-        let dots = self.host.match_indices('.').take(LABELS_MAX);
+    /// The hosts that a route for it may name, the nearest first. Hipache counts the labels of a wildcard, and not those
+    /// that it stands for.
+    fn patterns(&self, manners: Manners) -> impl Iterator<Item = HostPattern> {
+        let beyond = self.host.matches('.').count().saturating_sub(HIPACHE_LABELS_MAX);
+        let dots = self.host.match_indices('.').skip(if manners.is_hipache() { beyond } else { 0 }).take(LABELS_MAX);
         let wildcards =
             dots.filter_map(|(at, _)| self.host.get(at + 1..).map(|rest| HostPattern::Wildcard(rest.into())));
         let named = backchat_contract::magic(&self.host);
@@ -156,7 +160,11 @@ mod tests {
 
     /// Which service has it, what was beaten, what was passed by.
     fn check(set: &Desired, url: &str, service: &str, beaten: &str, passed: &str) {
-        let routing = Routing::of(set, &url.parse().unwrap());
+        check_by(Manners::Ours, set, url, service, beaten, passed);
+    }
+
+    fn check_by(manners: Manners, set: &Desired, url: &str, service: &str, beaten: &str, passed: &str) {
+        let routing = Routing::of(set, &url.parse().unwrap(), manners);
         let won = routing.won.map_or_else(|| "none".into(), |(_, service)| service.to_string());
         let said = (won.as_str(), texts(&routing.beaten), texts(&routing.passed));
         assert_eq!(said, (service, beaten.into(), passed.into()), "{url}");
@@ -193,6 +201,19 @@ mod tests {
         check(&set, "www.example.com/only", "exact", "*.example.com/ */only */", "");
         check(&set, "part.example.com/api/x", "api", "*.example.com/ */", "");
         check(&set, "part.example.com/only", "wild", "*/only */", "part.example.com/api");
+    }
+
+    /// By its own length, whatever is before it; and none of six labels.
+    #[test]
+    fn wildcards_as_hipache_has_them() {
+        let set = set(&["*.f / one", "*.c.d.e.f / four", "*.b.c.d.e.f / five", "*.a.b.c.d.e.f / six", "* / any"]);
+        let check = |url, service, beaten| check_by(Manners::Hipache, &set, url, service, beaten, "");
+        check("1.2.3.4.5.6.7.b.c.d.e.f", "five", "*.c.d.e.f/ *.f/ */");
+        check("x.a.b.c.d.e.f", "five", "*.c.d.e.f/ *.f/ */");
+        check("b.c.d.e.f", "four", "*.f/ */");
+        check("c.d.e.f", "one", "*/");
+        check("1.2.3.4.5.6.7.8.f", "one", "*/");
+        check("f", "any", "");
     }
 
     #[test]
@@ -241,7 +262,7 @@ mod tests {
             let set = set(&["a.b / x", "*.b /a y", "*.c / z", "b /a/b x"]);
             for text in [text, format!("{host}{path}")] {
                 if let Ok(request) = text.parse::<Request>() {
-                    let routing = Routing::of(&set, &request);
+                    let routing = Routing::of(&set, &request, Manners::Ours);
                     if let Some((won, _)) = routing.won {
                         prop_assert!(!routing.beaten.contains(&won) && !routing.passed.contains(&won));
                         prop_assert!(covers(&won.path, &request.path));

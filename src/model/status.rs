@@ -4,7 +4,7 @@
 
 use std::{collections::BTreeSet, sync::Arc, time::SystemTime};
 
-use backchat_contract::{Desired, PlanView, Plane, Policies, Refusal};
+use backchat_contract::{Desired, Manners, PlanView, Plane, Policies, Refusal};
 
 use super::{EndpointId, Flapping, Held, Ledger, Rejection, Snapshot, SourceName, Tally};
 
@@ -28,6 +28,8 @@ pub struct Status {
     pub roles: Arc<BTreeSet<String>>,
     /// How services are balanced.
     pub services: Arc<Policies>,
+    /// How clients are treated.
+    pub manners: Manners,
     /// The sources, in their order.
     pub sources: Vec<SourceState>,
     /// What is waited for: a server that drains, workers that retire.

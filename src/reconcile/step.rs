@@ -104,6 +104,7 @@ impl<D: Driver> Stepper<D> {
         let status = Status {
             roles: Arc::new(settings.policy.roles.clone()),
             services: Arc::new(settings.policy.services.clone()),
+            manners: settings.policy.manners,
             ..Status::default()
         };
         Self {

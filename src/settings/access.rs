@@ -2,6 +2,8 @@
 
 use std::path::PathBuf;
 
+use backchat_contract::Manners;
+
 use super::Error;
 use crate::{
     config::{self, DriverName, Text},
@@ -19,7 +21,7 @@ pub struct Access {
 
 impl Access {
     /// Only a listener of ours has lines of ours.
-    pub(super) fn new(own: &config::LbOwn) -> Result<Option<Self>, Error> {
+    pub(super) fn new(own: &config::LbOwn, manners: Manners) -> Result<Option<Self>, Error> {
         let refuse = |text: &str| Err(Error::Flags(text.into()));
         let Some(file) = own.access_log.clone() else {
             return if own.access_log_format.is_some() {
@@ -40,7 +42,7 @@ impl Access {
                 );
             }
         }
-        let format = own.access_log_format.clone().map(|Text(format)| format).unwrap_or_default();
+        let format = own.access_log_format.clone().map_or_else(|| LogFormat::of(manners), |Text(format)| format);
         Ok(Some(Self { file, format }))
     }
 }

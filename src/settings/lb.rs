@@ -8,7 +8,7 @@ use std::{
 
 pub use crate::config::{OnExit, OpenrestyMode, PlanFormat};
 
-use backchat_contract::{Policies, TcpListen};
+use backchat_contract::{Manners, Policies, TcpListen};
 
 use super::{
     Access, Common, Error, Host, Sources,
@@ -33,6 +33,8 @@ pub struct Lb {
     pub access: Option<Access>,
     /// HTTPS, where it is spoken.
     pub tls: Option<Tls>,
+    /// How clients and servers are treated.
+    pub manners: Manners,
     /// What it is run for.
     pub run: Run,
     /// Whether a file that somebody else edited is written over.
@@ -191,6 +193,7 @@ impl Lb {
         let common = Common::new(raw.common, host, gossip)?;
         let sources = Sources::new(&own, gossip)?;
         let run = run(&own, &common)?;
+        let manners = manners(&own)?;
         listeners(&own, &common)?;
         let span = |given: Option<Text<config::Span>>, default| given.map_or(default, |Text(span)| span.0);
         Ok(Self {
@@ -205,7 +208,8 @@ impl Lb {
             guard_window: span(own.guard_window, Duration::from_secs(10)),
             hold_down: span(own.hold_down, Duration::from_secs(300)),
             services: services(&own)?,
-            access: Access::new(&own)?,
+            access: Access::new(&own, manners)?,
+            manners,
             tls: tls::tls(&own, &common, host)?,
             plane: plane(own)?,
             common,
@@ -249,6 +253,21 @@ fn listeners(own: &config::LbOwn, common: &Common) -> Result<(), Error> {
         seen.push((flag, addr));
     }
     Ok(())
+}
+
+/// Only a listener of ours answers as we say.
+fn manners(own: &config::LbOwn) -> Result<Manners, Error> {
+    let refuse = |text: &str| Err(Error::Flags(text.into()));
+    match (own.hipache.unwrap_or(false), own.attach.unwrap_or(false), own.driver.unwrap_or_default()) {
+        (false, ..) => Ok(Manners::Ours),
+        (true, true, DriverName::Haproxy) => {
+            refuse("--hipache: an attached HAProxy answers by a file of its own; without --attach it does so by ours")
+        }
+        (true, true, _) if own.listen.is_none() => {
+            refuse("--hipache needs --listen here: without a listener of ours, your own server answers")
+        }
+        (true, ..) => Ok(Manners::Hipache),
+    }
 }
 
 /// What a service speaks is its members' to say, and the operator's where it has a listener of its own.

@@ -42,7 +42,7 @@ fn everything_said() {
     let offers = "--service web:80,host=a,host=b --service api:81 --drain-timeout 1s --stop-timeout 2s \
         --check-interval 2s --check-timeout 300ms --check-rise 3 --check-fall 4 --stop-signal QUIT --restart always -- a b";
     insta::assert_debug_snapshot!("agent_said", agent(&format!("{said} {offers}")).unwrap());
-    let plane = "--listen 0.0.0.0:81,[::]:81 --haproxy /h --access-log a.log --access-log-format %h%t --template t --spares 0 --on-exit keep --force --approve --once \
+    let plane = "--listen 0.0.0.0:81,[::]:81 --haproxy /h --access-log a.log --access-log-format %h%t --hipache --template t --spares 0 --on-exit keep --force --approve --once \
         --default-service web --allow-loopback --empty-service 1m --guard-window 2s --hold-down 9s";
     insta::assert_debug_snapshot!("lb_said", lb(&format!("{said} {plane}")).unwrap());
 }
@@ -73,6 +73,8 @@ fn refusals() {
         lb("--bind 127.0.0.1:0 --driver openresty --attach"),
         lb("--bind 127.0.0.1:0 --driver openresty --spares 3"),
         lb("--bind 127.0.0.1:0 --openresty-mode reload"),
+        lb("--bind 127.0.0.1:0 --hipache --attach --haproxy-socket s"),
+        lb("--bind 127.0.0.1:0 --hipache --driver nginx --attach --nginx-include i --nginx-conf c --pid-file p"),
         lb("--bind 127.0.0.1:0 --driver openresty --pid-file p"),
         lb("--bind 127.0.0.1:0 --driver nginx --haproxy-socket s"),
         lb("--bind 127.0.0.1:0 --driver nginx --spares 3"),

@@ -18,7 +18,7 @@ pub(super) const MARKED_SECONDS: u32 = 30;
 pub(super) fn publish(sender: &watch::Sender<Arc<Snapshot>>, frontends: &Frontends, trouble: Option<String>) {
     let known = Arc::clone(&sender.borrow());
     let next = match trouble {
-        Some(_) => Snapshot { trouble, ..Snapshot::clone(&known) },
+        Some(why) => Snapshot { trouble: Some(format!("{}: {why}", known.source)), ..Snapshot::clone(&known) },
         None => frontends.snapshot(),
     };
     if next != *known {

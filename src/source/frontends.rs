@@ -93,8 +93,9 @@ impl Frontends {
     /// Why what all keys hold now is not to be taken, if so: where several frontends were known and there is none any
     /// more, the store has more likely lost its disk than they their hosts.
     pub(super) fn emptied(&self, read: &Read) -> Option<String> {
-        let is_so = read.lists.is_empty() && self.by_key.len() > 1;
-        is_so.then(|| format!("there is no key {} any more", self.key("*")))
+        let known = self.by_key.len();
+        let is_so = read.lists.is_empty() && known > 1;
+        is_so.then(|| format!("there is no key {} any more, of {known} that there were", self.key("*")))
     }
 
     /// Takes what all keys hold now: what is not among them is gone.

@@ -6,6 +6,7 @@ mod follow;
 mod keys;
 mod mark;
 mod notices;
+mod pulse;
 mod read;
 
 use std::sync::Arc;
@@ -54,7 +55,10 @@ pub(super) fn follow(
 pub(super) async fn load(store: &Store, name: SourceName) -> Result<Snapshot, String> {
     let keys = Keys::of(store);
     let mut frontends = Frontends::new(name, &store.prefix);
-    let mut connection = Connector::reader(store.clone()).connection().await?;
-    frontends.replace(read::all(&mut connection, &keys).await?.keys);
+    let read = async {
+        let mut connection = Connector::reader(store.clone()).connection().await?;
+        read::all(&mut connection, &keys).await
+    };
+    frontends.replace(read.await.map_err(|why| format!("{store}: {why}"))?.keys);
     Ok(frontends.snapshot())
 }

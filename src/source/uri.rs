@@ -102,11 +102,6 @@ mod tests {
             "Redis(rediss://r:6379 user=Some(\"me\") password=*** file=None others=[] primary=Some(Server { host: \"p\", \
              port: 7001 }) ca=Some(\"/ca.pem\") cert=Some((\"/c.pem\", \"/k.pem\")))",
         );
-        check(
-            "etcds://e1?also=e2:3379&also=e3&password-file=/run/secrets/e",
-            "Etcd(etcds://e1:2379 user=None password= file=Some(\"/run/secrets/e\") others=[Server { host: \"e2\", port: \
-             3379 }, Server { host: \"e3\", port: 2379 }] primary=None ca=None cert=None)",
-        );
         check("redis://:s3cret@r?password-file=/p", "two passwords: in the URL, and password-file");
         check("redis://r?ca=/p", "ca, cert and key go with TLS: rediss://");
         check("rediss://r?cert=/p", "cert and key go together");
@@ -114,6 +109,11 @@ mod tests {
         check(
             "redis://r?pasword=x",
             "unknown option \"pasword\": the options are password-file, primary, ca, cert, key",
+        );
+        check(
+            "etcds://e1?also=e2:3379&also=e3&password-file=/run/secrets/e",
+            "Etcd(etcds://e1:2379 user=None password= file=Some(\"/run/secrets/e\") others=[Server { host: \"e2\", port: \
+             3379 }, Server { host: \"e3\", port: 2379 }] primary=None ca=None cert=None)",
         );
         check("etcd://e?primary=p", "unknown option \"primary\": the options are password-file, also, ca, cert, key");
         check(

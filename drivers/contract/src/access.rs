@@ -10,7 +10,7 @@ use std::{
     str::FromStr,
 };
 
-use crate::policy::HeaderName;
+use crate::{Manners, policy::HeaderName};
 
 mod parse;
 
@@ -97,6 +97,10 @@ pub enum LogField {
     Millis,
     /// `%T`, `%{s}T`: the same in whole seconds.
     Seconds,
+    /// `%{total}x`: the same in seconds, with three digits behind the dot.
+    Total,
+    /// `%{backend}x`: how long the server took that answered until its answer began, as `%{total}x`.
+    Backend,
     /// `%v`: the host that was asked for, without its port.
     Host,
     /// `%p`: the port that it came in by.
@@ -115,7 +119,7 @@ pub enum LogField {
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum LogFormatError {
     /// A directive that is none of ours.
-    #[error("'{0}' is no directive; known are {KNOWN}, and the formats combined, common and json")]
+    #[error("'{0}' is no directive; known are {KNOWN}, and the formats combined, common, json and hipache")]
     Unknown(String),
     /// A character that some parser would take as its own.
     #[error("{0:?} cannot be written; use printable ASCII without ' \\ $, \\t for a tab, %% for a percent sign")]
@@ -124,7 +128,7 @@ pub enum LogFormatError {
     #[error("'{0}' is no header's name; use 1 to 64 of A-Z a-z 0-9 -")]
     Header(String),
     /// Nothing to say.
-    #[error("a format without a directive; use combined, common, json, or one like '%h %t \"%r\" %>s'")]
+    #[error("a format without a directive; use combined, common, json, hipache, or one like '%h %t \"%r\" %>s'")]
     Empty,
     /// More than a line of a configuration holds.
     #[error("a format of {0} bytes; at most {MAX}")]
@@ -133,7 +137,7 @@ pub enum LogFormatError {
 
 /// What every format may say.
 const KNOWN: &str = "%h %l %u %t %{iso8601}t %r %m %U %q %H %s %>s %b %B %D %T %{ms}T %v %p %{Header}i %{Header}o \
-                     %{service}x %{endpoint}x %%";
+                     %{service}x %{endpoint}x %{total}x %{backend}x %%";
 
 /// The longest format, in bytes.
 const MAX: usize = 1024;
@@ -143,6 +147,9 @@ const COMMON: &str = r#"%h %l %u %t "%r" %>s %b"#;
 
 /// Apache's `combined`.
 const COMBINED: &str = r#"%h %l %u %t "%r" %>s %b "%{Referer}i" "%{User-Agent}i""#;
+
+/// Hipache's: `combined`, the service, and how long all of it and its server took.
+const HIPACHE: &str = r#"%h %l %u %t "%r" %>s %b "%{Referer}i" "%{User-Agent}i" "%{service}x" %{total}x %{backend}x"#;
 
 /// One object a line. Times in milliseconds.
 const JSON: &str = concat!(
@@ -158,6 +165,11 @@ impl Default for LogFormat {
 }
 
 impl LogFormat {
+    /// The one that goes with these manners.
+    pub fn of(manners: Manners) -> Self {
+        if manners.is_hipache() { Self(parse::parts(HIPACHE).unwrap_or_default()) } else { Self::default() }
+    }
+
     /// The line, from left to right.
     pub fn parts(&self) -> &[LogPart] {
         &self.0
@@ -180,12 +192,13 @@ impl LogFormat {
 impl FromStr for LogFormat {
     type Err = LogFormatError;
 
-    /// Takes `combined`, `common`, `json`, or a format.
+    /// Takes `combined`, `common`, `json`, `hipache`, or a format.
     fn from_str(text: &str) -> Result<Self, LogFormatError> {
         let text = match text {
             "combined" => COMBINED,
             "common" => COMMON,
             "json" => JSON,
+            "hipache" => HIPACHE,
             other => other,
         };
         parse::parts(text).map(Self)
@@ -219,6 +232,8 @@ impl fmt::Display for LogField {
             Self::Micros => "%D",
             Self::Millis => "%{ms}T",
             Self::Seconds => "%T",
+            Self::Total => "%{total}x",
+            Self::Backend => "%{backend}x",
             Self::Host => "%v",
             Self::Port => "%p",
             Self::Service => "%{service}x",

@@ -11,6 +11,7 @@ mod driver;
 mod error;
 mod listen;
 mod magic;
+mod manners;
 mod names;
 #[cfg(feature = "paper")]
 pub mod paper;
@@ -26,6 +27,7 @@ pub use driver::{Driver, Idle, Mode, Plane, Report, Step, Structure, Trial};
 pub use error::{DriverError, Refusal};
 pub use listen::TcpListen;
 pub use magic::{MagicDomain, magic};
+pub use manners::{HIPACHE_LABELS_MAX, Manners};
 pub use names::{
     CertName, EndpointAddr, EndpointName, HostPattern, NameError, NodeName, PathPrefix, ServiceName, Weight,
 };

@@ -9,7 +9,7 @@ mod context;
 
 use std::{cell::RefCell, collections::BTreeMap, net::SocketAddr, time::Duration};
 
-use backchat_contract::{AccessLog, DriverError, Pem, Policies, Protocol, ServiceName, TcpListen};
+use backchat_contract::{AccessLog, DriverError, Manners, Pem, Policies, Protocol, ServiceName, TcpListen};
 use backchat_template::{BLANK_STRUCTURE, Generation, Template, filled, hash};
 pub use backchat_template::{Seal, seal};
 use context::Context;
@@ -45,6 +45,8 @@ pub struct ConfigSettings {
     pub stats_listen: Option<SocketAddr>,
     /// What a request for an unknown host or path is answered with: 404, Hipache's habit 400.
     pub no_route_status: u16,
+    /// How else clients and servers are treated.
+    pub manners: Manners,
     /// How long a worker may go on after a reload, in whole seconds, at least 1.
     pub hard_stop: Duration,
     /// How each service is balanced.
@@ -66,7 +68,8 @@ impl ConfigSettings {
             quic: Quic::No,
             tcp_listen: Vec::new(),
             stats_listen: None,
-            no_route_status: 404,
+            no_route_status: Manners::Ours.no_route_status(),
+            manners: Manners::Ours,
             hard_stop: Duration::from_secs(30),
             policies: Policies::default(),
             server_options: ServerOptions::default(),
@@ -76,6 +79,13 @@ impl ConfigSettings {
 }
 
 impl ConfigSettings {
+    /// The same with these manners.
+    #[must_use]
+    pub fn mannered(self, manners: Manners) -> Self {
+        let server_options = ServerOptions { observe: manners.is_hipache(), ..self.server_options };
+        Self { manners, no_route_status: manners.no_route_status(), server_options, ..self }
+    }
+
     /// The layout of a fresh file: the backends of the services that the operator named, and this many spares.
     pub fn fresh(&self, generation: u64, spares: usize) -> Layout {
         let mut layout = Layout::empty(generation, spares);

@@ -25,6 +25,8 @@ pub struct ServerOptions {
     pub slow_start: Option<Duration>,
     /// Whether it is spoken to in HTTP/2, without TLS.
     pub http2: bool,
+    /// Whether bad answers (5xx but 501 and 505) and failed connections in a row take it out until its next check.
+    pub observe: bool,
 }
 
 impl Default for ServerOptions {
@@ -38,6 +40,7 @@ impl Default for ServerOptions {
             maxconn: None,
             slow_start: None,
             http2: false,
+            observe: false,
         }
     }
 }
@@ -59,6 +62,10 @@ impl fmt::Display for ServerOptions {
         }
         if let Some(time) = self.slow_start {
             write!(f, " slowstart {}ms", time.as_millis())?;
+        }
+        if self.observe {
+            // One bad answer is not enough: HAProxy counts a 500 too, which one bad URL may bring from each server.
+            f.write_str(" observe layer7 error-limit 3 on-error mark-down")?;
         }
         if self.http2 { f.write_str(" proto h2") } else { Ok(()) }
     }

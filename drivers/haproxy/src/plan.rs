@@ -11,7 +11,7 @@ mod target;
 use std::{sync::Arc, time::Duration};
 
 use backchat_contract::{
-    Change, Desired, DriverError, FileChange, Mode, PlanView, Policies, Step, diff, diff_by_way_of,
+    Change, Desired, DriverError, FileChange, Mode, PlanView, Policies, Protocol, Step, diff, diff_by_way_of,
 };
 use backchat_template::{Template, unsealed};
 use serde::{Serialize, Serializer};
@@ -179,8 +179,8 @@ struct Wait {
 
 impl Planner<'_> {
     /// What every server of this backend is told.
-    fn options(&self, backend: &BackendName) -> ServerOptions {
-        policy::options(self.policies.get(backend.service()), self.options)
+    fn options(&self, backend: &BackendName, protocol: Protocol) -> ServerOptions {
+        policy::options(self.policies.get(backend.service()), self.options, protocol)
     }
 
     /// Whether HAProxy's check of its servers wants an answer.

@@ -13,7 +13,7 @@ use backchat_contract::{
 use crate::options::ServerOptions;
 
 /// What every server of the service is told.
-pub fn options(policy: &ServicePolicy, base: &ServerOptions) -> ServerOptions {
+pub fn options(policy: &ServicePolicy, base: &ServerOptions, protocol: Protocol) -> ServerOptions {
     let check = policy.check.clone().unwrap_or_default();
     ServerOptions {
         inter: check.interval.unwrap_or(base.inter),
@@ -24,6 +24,8 @@ pub fn options(policy: &ServicePolicy, base: &ServerOptions) -> ServerOptions {
         maxconn: policy.maxconn,
         slow_start: policy.slow_start,
         http2: policy.http2,
+        // HAProxy refuses it where there are no answers.
+        observe: base.observe && protocol == Protocol::Http,
     }
 }
 

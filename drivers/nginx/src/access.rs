@@ -85,11 +85,14 @@ fn map(field: &LogField, at: usize) -> Option<Map> {
         LogField::Millis => number("$request_time", MILLIS, "0"),
         LogField::Micros => number("$request_time", MICROS, "0"),
         LogField::Seconds => number("$request_time", &[(r"^(?<@>[0-9]+)\.", "$@")], "0"),
+        LogField::Backend => number("$upstream_header_time", &[("(?<@>[0-9.]+)$", "$@")], "-"),
         // The last that was asked is the one that answered.
         LogField::Endpoint => number("$upstream_addr", &[("(?<@>[^, ]+)$", "$@")], "-"),
         // The location of the service sets it; a request that is none comes into no location.
         LogField::Service => number("$bc_log_service", &[("^(?<@>.+)$", "$@")], "-"),
-        LogField::Client | LogField::Time | LogField::TimeIso | LogField::Bytes | LogField::Port => None,
+        LogField::Client | LogField::Time | LogField::TimeIso | LogField::Bytes | LogField::Total | LogField::Port => {
+            None
+        }
     }
 }
 
@@ -105,6 +108,7 @@ fn said(field: &LogField, at: usize) -> String {
         LogField::Time => "[$time_local]".into(),
         LogField::TimeIso => "$time_iso8601".into(),
         LogField::Bytes => "$body_bytes_sent".into(),
+        LogField::Total => "$request_time".into(),
         LogField::Port => "$server_port".into(),
         _ => format!("${{bc_log_{at}}}"),
     }

@@ -6,7 +6,7 @@ mod context;
 
 use std::{cell::RefCell, net::SocketAddr, path::PathBuf, time::Duration};
 
-use backchat_contract::{AccessLog, DriverError, Policies, TcpListen};
+use backchat_contract::{AccessLog, DriverError, Manners, Policies, TcpListen};
 use backchat_template::{BLANK_STRUCTURE, Generation, Template, filled, hash, seal};
 use context::Context;
 
@@ -40,6 +40,8 @@ pub struct ConfigSettings {
     pub speaks: Speaks,
     /// What a request for an unknown host or path is answered with: 404, Hipache's habit 400.
     pub no_route_status: u16,
+    /// How else clients and servers are treated.
+    pub manners: Manners,
     /// How long a worker may go on after a reload, in whole seconds, at least 1.
     pub retire: Duration,
     /// Where bodies too long for memory are kept; `None` where nginx was built to keep them.
@@ -63,12 +65,19 @@ impl ConfigSettings {
             policies: Policies::default(),
             tls_listen: Vec::new(),
             speaks: Speaks::default(),
-            no_route_status: 404,
+            no_route_status: Manners::Ours.no_route_status(),
+            manners: Manners::Ours,
             retire: Duration::from_secs(60),
             temp: None,
             max_descriptors: 20_000,
             access: None,
         }
+    }
+
+    /// The same with these manners.
+    #[must_use]
+    pub fn mannered(self, manners: Manners) -> Self {
+        Self { manners, no_route_status: manners.no_route_status(), ..self }
     }
 
     /// The same by another template.

@@ -131,7 +131,7 @@ impl Driver for NginxDriver {
             blocked: observed.look.edited(self.runner.file(), &self.runner.aside()),
             template: self.following.templates.trouble(observed.generation()),
             access_log: None,
-            asks_failing: true,
+            asks_failing: self.following.asks_failing(),
         }
     }
 

@@ -31,6 +31,11 @@ impl Following {
         Self { config, rendered, templates }
     }
 
+    /// Whether one that failed is asked where there is no other: Hipache's dead are not.
+    pub(crate) fn asks_failing(&self) -> bool {
+        !self.config.manners.is_hipache()
+    }
+
     /// The first text of a fresh folder.
     pub(crate) fn empty(&self) -> Result<String, DriverError> {
         self.templates.first(|template| Ok(render(&self.config.by(template), &Layout::default(), 1)?.text))

@@ -3,13 +3,14 @@
 //! What an operator wrote stands in double quotes, where nginx reads nothing into it: `$`, `\` and `"` are in no value.
 
 mod canary;
+pub(crate) mod debug;
 mod location;
 mod paths;
 
 use std::time::Duration;
 
 use backchat_contract::{
-    Policies, ServiceName, ServicePolicy,
+    Manners, Policies, ServiceName, ServicePolicy,
     policy::{Balance, CookieName, Rate},
 };
 use serde::Serialize;
@@ -70,8 +71,17 @@ pub struct Words {
     pub location: Vec<String>,
 }
 
+/// How the listener is asked that requests come in by.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Asked {
+    /// Where requests that want TLS are sent.
+    pub https: Option<u16>,
+    /// How clients and servers are treated.
+    pub manners: Manners,
+}
+
 /// The words for a service. `to` is the upstream that its requests go to.
-pub fn words(policies: &Policies, service: &ServiceName, to: &str, https: Option<u16>) -> Words {
+pub fn words(policies: &Policies, service: &ServiceName, to: &str, asked: Asked) -> Words {
     let policy = policies.get(service);
     // Of variables and zones: a service's name may hold what theirs must not.
     let number = policies.iter().position(|(name, _)| name == service).unwrap_or_default();
@@ -79,7 +89,7 @@ pub fn words(policies: &Policies, service: &ServiceName, to: &str, https: Option
         http: http(policy, number),
         upstream: balance(policy, number),
         server: server(policy),
-        location: location(policy, number, to, https),
+        location: location(policy, number, to, asked),
     }
 }
 

@@ -7,7 +7,7 @@
 
 use std::collections::BTreeMap;
 
-use backchat_contract::{HostPattern, PathPrefix, Protocol, ServiceName};
+use backchat_contract::{HIPACHE_LABELS_MAX, HostPattern, Manners, PathPrefix, Protocol, ServiceName};
 use serde::Serialize;
 
 use crate::{layout::Layout, names::upstream};
@@ -17,8 +17,10 @@ use crate::{layout::Layout, names::upstream};
 pub struct Routes {
     /// Exact hosts.
     pub hosts: Vec<HostEntry>,
-    /// Domains, all below which matches, up to five labels deep.
+    /// Domains, all below which matches, as deep as `depth` says.
     pub wildcards: Vec<HostEntry>,
+    /// How many labels a wildcard stands for, as a regular expression repeats them: `{1,5}`, `+` for any number.
+    pub depth: &'static str,
     /// The same as regular expressions on the host, the longest first: instead, where they do not fit into a table.
     pub domains: Vec<Pattern>,
     /// Names with any address in them, by how they are printed: `web.<ip>.nip.io`.
@@ -106,19 +108,21 @@ type Paths<'a> = BTreeMap<&'a PathPrefix, &'a ServiceName>;
 
 impl Routes {
     /// The maps of a layout's routes. A service that speaks no HTTP is reached by none.
-    pub fn of(layout: &Layout, table: Table) -> Self {
+    pub fn of(layout: &Layout, table: Table, manners: Manners) -> Self {
         let http = |service: &ServiceName| layout.services.get(service).is_some_and(|s| s.protocol == Protocol::Http);
         let mut by_host: BTreeMap<&HostPattern, Paths<'_>> = BTreeMap::new();
-        for (route, service) in layout.routes.iter().filter(|(_, service)| http(service)) {
+        let matches = |host: &HostPattern| !manners.is_hipache() || is_looked_up(host);
+        for (route, service) in layout.routes.iter().filter(|(route, service)| http(service) && matches(&route.host)) {
             by_host.entry(&route.host).or_default().insert(&route.path, service);
         }
-        let mut routes = Self { name: NAME, ..Self::default() };
+        let depth = if manners.is_hipache() { "+" } else { "{1,5}" };
+        let mut routes = Self { name: NAME, depth, ..Self::default() };
         routes.any = by_host.get(&HostPattern::Any).map_or_else(none, |paths| routes.to(paths, none()));
         routes.wildcards(&by_host);
         let fits = |label: &str| table == Table::Ours || label.len() <= ROOM;
         if !routes.wildcards.iter().all(|entry| entry.host.split('.').all(fits) && fits(&entry.host)) {
             routes.wildcards.sort_by_key(|entry| std::cmp::Reverse(entry.host.len()));
-            let pattern = |entry: HostEntry| Pattern { regex: below(&entry.host), to: entry.to };
+            let pattern = |entry: HostEntry| Pattern { regex: below(&entry.host, depth), to: entry.to };
             routes.domains = std::mem::take(&mut routes.wildcards).into_iter().map(pattern).collect();
         }
         let no_wildcards = routes.wildcards.is_empty() && routes.domains.is_empty();
@@ -169,7 +173,7 @@ impl Routes {
             return self.any.clone();
         };
         let variable = format!("$bc_shorter{}", self.shorter.len() + 1);
-        self.shorter.push(ShorterMap { variable: variable.clone(), regex: below(parent), to: to.clone() });
+        self.shorter.push(ShorterMap { variable: variable.clone(), regex: below(parent, self.depth), to: to.clone() });
         variable
     }
 
@@ -201,9 +205,14 @@ pub(crate) fn key(host: &str) -> String {
     if special { format!("\\{host}") } else { host.to_owned() }
 }
 
-/// What the hosts below a domain match, up to five labels deep.
-fn below(domain: &str) -> String {
-    format!("^(?:[^.]+\\.){{1,5}}{}$", escaped(domain))
+/// What the hosts below a domain match, so many labels deep.
+fn below(domain: &str, depth: &str) -> String {
+    format!("^(?:[^.]+\\.){depth}{}$", escaped(domain))
+}
+
+/// Hipache looks a host up by its last five labels at most.
+fn is_looked_up(host: &HostPattern) -> bool {
+    !matches!(host, HostPattern::Wildcard(domain) if domain.split('.').count() > HIPACHE_LABELS_MAX)
 }
 
 /// A host, path or upstream within a regular expression: of what they may hold, the dot alone means anything there.
@@ -231,7 +240,7 @@ mod tests {
             let route = Route { host: host.parse().unwrap(), path: path.parse().unwrap() };
             desired.routes.insert(route, service.parse().unwrap());
         }
-        let routes = Routes::of(&Layout::of(&desired, &Layout::default(), 1), table);
+        let routes = Routes::of(&Layout::of(&desired, &Layout::default(), 1), table, Manners::Ours);
         let mut lines = vec![format!("any {}, below {}", routes.any, routes.below)];
         lines.extend(routes.hosts.iter().map(|e| format!("{} → {}", e.key, e.to)));
         lines.extend(routes.named.iter().map(|e| format!("{} → {}", e.key, e.to)));
@@ -285,6 +294,22 @@ mod tests {
             ],
         );
         check_in(Table::Theirs, &["*.b / b"], &["any '', below $bc_below", "*.b → b"]);
+    }
+
+    /// By their own length: any number of labels, and none of six.
+    #[test]
+    fn wildcards_as_hipache_has_them() {
+        let mut desired = Desired::default();
+        desired.services.entry("web".parse().unwrap()).or_default();
+        for host in ["*.b.c.d.e.f", "*.a.b.c.d.e.f", "*.f"] {
+            let route = Route { host: host.parse().unwrap(), path: "/x".parse().unwrap() };
+            desired.routes.insert(route, "web".parse().unwrap());
+        }
+        let layout = Layout::of(&desired, &Layout::default(), 1);
+        let routes = Routes::of(&layout, Table::Ours, Manners::Hipache);
+        let hosts: Vec<&str> = routes.wildcards.iter().map(|entry| entry.host.as_str()).collect();
+        assert_eq!((hosts, routes.depth), (vec!["b.c.d.e.f", "f"], "+"));
+        assert_eq!(routes.shorter[0].regex, "^(?:[^.]+\\.)+f$");
     }
 
     #[test]

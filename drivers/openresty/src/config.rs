@@ -7,7 +7,7 @@ mod context;
 
 use std::{fmt::Write, net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
 
-use backchat_contract::{AccessLog, DriverError, Policies};
+use backchat_contract::{AccessLog, DriverError, Manners, Policies};
 use backchat_nginx::{
     certificates::{self, Certificates},
     lines::{self, MARK},
@@ -46,6 +46,8 @@ pub struct ConfigSettings {
     pub workers: Option<u16>,
     /// What a request for an unknown host or path is answered with: 404, Hipache's habit 400.
     pub no_route_status: u16,
+    /// How else clients and servers are treated.
+    pub manners: Manners,
     /// How long a worker may go on after a reload, in whole seconds, at least 1.
     pub retire: Duration,
     /// Where bodies too long for memory are kept; `None` where nginx was built to keep them.
@@ -71,7 +73,8 @@ impl ConfigSettings {
             certificates: Certificates::new(),
             modules: Vec::new(),
             workers: None,
-            no_route_status: 404,
+            no_route_status: Manners::Ours.no_route_status(),
+            manners: Manners::Ours,
             retire: Duration::from_secs(60),
             temp: None,
             max_descriptors: 20_000,
@@ -81,6 +84,12 @@ impl ConfigSettings {
 }
 
 impl ConfigSettings {
+    /// The same with these manners.
+    #[must_use]
+    pub fn mannered(self, manners: Manners) -> Self {
+        Self { manners, no_route_status: manners.no_route_status(), ..self }
+    }
+
     /// The same by another template.
     #[must_use]
     pub fn by(&self, template: &Template) -> Self {

@@ -121,7 +121,7 @@ impl Driver for OpenrestyDriver {
             blocked: observed.look.edited(self.runner.file(), &self.runner.aside()),
             template: self.following.templates.trouble(observed.generation()),
             access_log: None,
-            asks_failing: true,
+            asks_failing: self.following.asks_failing(),
         }
     }
 

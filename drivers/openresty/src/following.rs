@@ -50,6 +50,11 @@ impl Following {
         Self { config, templates, heads: Mutex::default() }
     }
 
+    /// Whether one that failed is asked where there is no other: Hipache's dead are not.
+    pub(crate) fn asks_failing(&self) -> bool {
+        !self.config.manners.is_hipache()
+    }
+
     /// A table as a file, by settings with a template of these.
     pub(crate) fn render(
         &self,

@@ -6,7 +6,7 @@ use backchat_contract::{
 };
 use backchat_nginx::{
     names::upstream,
-    policy::{self as nginx, Words, words},
+    policy::{self as nginx, Asked, Words, words},
 };
 use serde::Serialize;
 
@@ -41,7 +41,7 @@ pub struct Location {
 }
 
 /// All policies. Requests go on to this upstream.
-pub fn view(policies: &Policies, to: &str, https: Option<u16>) -> View {
+pub fn view(policies: &Policies, to: &str, asked: Asked) -> View {
     let mut view = View { http2: policies.iter().any(|(_, policy)| policy.http2), ..View::default() };
     for (number, (service, policy)) in policies.iter().enumerate() {
         let is_located = nginx::of_location(policy).is_some();
@@ -49,7 +49,7 @@ pub fn view(policies: &Policies, to: &str, https: Option<u16>) -> View {
         if is_located {
             // nginx keeps connections by address alone: those that speak HTTP/2 go by an upstream of their own.
             let to = if policy.http2 { format!("{to}-http2") } else { to.to_owned() };
-            let Words { http, location: lines, .. } = words(policies, service, &to, https);
+            let Words { http, location: lines, .. } = words(policies, service, &to, asked);
             view.http.extend(http);
             view.locations.push(Location { name: location(service), service: service.clone(), lines });
         }

@@ -10,7 +10,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use backchat_contract::{AccessLog, Policies};
+use backchat_contract::{AccessLog, Manners, Policies};
 use backchat_nginx::{
     AttachedSettings, NginxDriver, Template, config::ConfigSettings, config::render, layout::Layout, paths::Paths,
     titles::is_master,
@@ -26,6 +26,7 @@ use crate::conformance::{
     rig::{Rig, Ruled},
     web::LONG,
 };
+use crate::hipache::Hipache;
 
 conformance!(Theirs:
     endpoints::{come_and_go, both_families, weigh, drain_without_loss, move_without_loss, only_listeners_get_requests, swap_without_a_gap},
@@ -40,7 +41,7 @@ conformance!(Theirs:
 );
 
 /// Somebody's nginx, which includes a folder.
-struct Theirs {
+pub(crate) struct Theirs {
     folder: TempDir,
     http: SocketAddr,
     child: Child,
@@ -159,5 +160,19 @@ impl Logs for Theirs {
         let mut settings = settings(self.folder.path(), self.http);
         settings.config.access = Some(access);
         NginxDriver::attached(settings)
+    }
+}
+
+impl Hipache for Theirs {
+    const COLUMN: &'static str = super::NginxRig::COLUMN;
+
+    fn hipache(&self, policies: Policies, access: Option<AccessLog>) -> NginxDriver {
+        let mut settings = settings(self.folder.path(), self.http);
+        settings.config = ConfigSettings { policies, access, ..settings.config.mannered(Manners::Hipache) };
+        NginxDriver::attached(settings)
+    }
+
+    fn room(&self) -> PathBuf {
+        self.folder.path().into()
     }
 }

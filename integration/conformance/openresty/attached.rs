@@ -10,7 +10,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use backchat_contract::{AccessLog, Desired, Policies};
+use backchat_contract::{AccessLog, Desired, Manners, Policies};
 use backchat_nginx::titles::is_master;
 use backchat_openresty::{
     AttachedSettings, OpenrestyDriver, Paths, Template,
@@ -29,6 +29,7 @@ use crate::conformance::{
     rig::{Rig, Ruled},
     web::LONG,
 };
+use crate::hipache::Hipache;
 
 conformance!(Theirs:
     endpoints::{come_and_go, both_families, weigh, drain_without_loss, move_without_loss, only_listeners_get_requests, swap_without_a_gap},
@@ -43,7 +44,7 @@ conformance!(Theirs:
 );
 
 /// Somebody's OpenResty, which includes a folder.
-struct Theirs {
+pub(crate) struct Theirs {
     folder: TempDir,
     http: SocketAddr,
     program: Program,
@@ -168,5 +169,19 @@ impl Logs for Theirs {
         let mut settings = settings(self.folder.path(), self.http, &self.program);
         settings.config.access = Some(access);
         OpenrestyDriver::attached(settings).unwrap()
+    }
+}
+
+impl Hipache for Theirs {
+    const COLUMN: &'static str = super::OpenrestyRig::COLUMN;
+
+    fn hipache(&self, policies: Policies, access: Option<AccessLog>) -> OpenrestyDriver {
+        let mut settings = settings(self.folder.path(), self.http, &self.program);
+        settings.config = ConfigSettings { policies, access, ..settings.config.mannered(Manners::Hipache) };
+        OpenrestyDriver::attached(settings).unwrap()
+    }
+
+    fn room(&self) -> PathBuf {
+        self.folder.path().into()
     }
 }

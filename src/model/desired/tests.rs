@@ -187,6 +187,19 @@ fn the_operator_says_which_service_is_the_default() {
     );
 }
 
+/// One that held it before is no exception.
+#[test]
+fn hipache_knows_no_wildcard_of_six_labels() {
+    let policy = Policy { manners: Manners::Hipache, ..Policy::default() };
+    let long = || snapshot([member("web1", 1, &["web:1@*.1.2.3.4.5@*.1.2.3.4.5.6"])]);
+    let (_, ledger, refused) = desired(&long(), &Policy::default(), &Ledger::default(), SECOND);
+    assert_eq!((ledger.claims.len(), refused), (2, vec![]));
+    let (set, ledger, refused) = desired(&long(), &policy, &ledger, 2 * SECOND);
+    assert_eq!(lines(&set, &refused), ["web/web1 10.0.0.1:1", "*.1.2.3.4.5/ → web", "refused web1 host"]);
+    assert_eq!(refused[0].why, "Hipache looks up wildcards of 5 labels at most");
+    assert_eq!(ledger.claims.len(), 1);
+}
+
 /// Nobody asks for them, nobody may; they go with their service and with the operator's word.
 #[test]
 fn each_service_has_a_name_below_the_operators_domains() {

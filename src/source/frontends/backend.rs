@@ -85,7 +85,7 @@ mod tests {
         check("backchat:web", "of web");
         check(
             "backchat:we b",
-            "\"we b\" is no service: use 1 to 64 of A-Z a-z 0-9 _ . - and begin with a letter or a digit",
+            "\"we b\" is no service name: use 1 to 64 of A-Z a-z 0-9 _ . - and begin with a letter or a digit",
         );
         let wrong = |text: &str, why: &str| check(text, &format!("{text:?} is no backend: {why}"));
         wrong("10.0.0.7:80", "use http://IP:PORT, or backchat:SERVICE for one that gossips");

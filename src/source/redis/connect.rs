@@ -15,6 +15,9 @@ const CONNECT: Duration = Duration::from_secs(3);
 /// How long an answer may take: one to a pipeline of some hundred commands, too.
 const ANSWER: Duration = Duration::from_secs(10);
 
+/// What is said of one that says nothing.
+pub(super) const SILENT: &str = "it does not answer";
+
 /// Connects to one server, anew each time.
 #[derive(Clone)]
 pub(super) struct Connector {
@@ -40,24 +43,19 @@ impl Connector {
         let settings =
             AsyncConnectionConfig::new().set_connection_timeout(Some(CONNECT)).set_response_timeout(Some(ANSWER));
         let client = self.client()?;
-        client.get_multiplexed_async_connection_with_config(&settings).await.map_err(|e| self.said(&e))
+        client.get_multiplexed_async_connection_with_config(&settings).await.map_err(|e| said(&e))
     }
 
     /// A connection on which it is told.
     pub(super) async fn told(&self) -> Result<PubSub, String> {
         let client = self.client()?;
         let connected = tokio::time::timeout(CONNECT, client.get_async_pubsub()).await;
-        connected.map_err(|_| format!("{}: it does not answer", self.server))?.map_err(|e| self.said(&e))
+        connected.map_err(|_| SILENT.to_owned())?.map_err(|e| said(&e))
     }
 
     /// Where that is.
     pub(super) fn server(&self) -> &Server {
         &self.server
-    }
-
-    /// What went wrong there, for people.
-    pub(super) fn said(&self, error: &RedisError) -> String {
-        format!("{}: {}", self.server, said(error))
     }
 
     fn client(&self) -> Result<Client, String> {
@@ -75,7 +73,7 @@ impl Connector {
         if let Some(password) = store.password()? {
             who = who.set_password(password);
         }
-        let refused = |e: RedisError| self.said(&e);
+        let refused = |e: RedisError| said(&e);
         let info = addr.into_connection_info().map_err(refused)?.set_redis_settings(who);
         if store.tls { Client::build_with_tls(info, certificates(store)?) } else { Client::open(info) }.map_err(refused)
     }

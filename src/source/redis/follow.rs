@@ -19,10 +19,11 @@ use tokio::{
 };
 
 use super::{
-    connect::Connector,
+    connect::{Connector, SILENT, said},
     keys::{Key, Keys},
     mark::Marker,
     notices::{Notices, notices},
+    pulse::Pulse,
     read::{self, Found},
 };
 use crate::{
@@ -38,8 +39,8 @@ use crate::{
 const RESYNC: Duration = Duration::from_secs(60);
 /// How often they are where it does not: at most so often, and so that it takes at most a tenth of the time.
 const LOOK: Duration = Duration::from_secs(2);
-/// How often it is asked whether it still speaks, and how long it may think about it.
-const PING: Duration = Duration::from_secs(10);
+/// How often it is asked whether it is still the same and speaks, and how long it may think about it.
+const PULSE: Duration = Duration::from_secs(2);
 const PONG: Duration = Duration::from_secs(5);
 
 /// Hipache's channel on which marks are told, whatever the settings.
@@ -67,7 +68,10 @@ struct Session {
     told: PubSubStream,
     is_told: bool,
     resync_at: Instant,
-    ping_at: Instant,
+    pulse_at: Instant,
+    pulse: Pulse,
+    /// Whether it was told of anything since that was felt.
+    heard: bool,
 }
 
 /// Why the session has something to do.
@@ -75,7 +79,7 @@ enum Wake {
     Told(Option<Msg>),
     Resync,
     Expired,
-    Ping,
+    Pulse,
     Down,
 }
 
@@ -118,8 +122,8 @@ impl Follower {
                     self.resync(&mut session).await?;
                     BTreeSet::new()
                 }
-                Wake::Ping => {
-                    session.ping().await?;
+                Wake::Pulse => {
+                    session.feel().await?;
                     BTreeSet::new()
                 }
                 Wake::Down => BTreeSet::new(),
@@ -132,14 +136,24 @@ impl Follower {
 
     /// Subscribes, and lists then.
     async fn connect(&mut self) -> Result<Session, String> {
-        let commands = self.reader.connection().await?;
+        let mut commands = self.reader.connection().await?;
         let (mut sink, told) = self.reader.told().await?.split();
         for channel in self.keys.channels() {
-            sink.psubscribe(channel).await.map_err(|e| self.reader.said(&e))?;
+            sink.psubscribe(channel).await.map_err(|e| said(&e))?;
         }
-        sink.subscribe(DEAD).await.map_err(|e| self.reader.said(&e))?;
+        sink.subscribe(DEAD).await.map_err(|e| said(&e))?;
+        let pulse = Pulse::of(&mut commands).await?;
         let now = Instant::now();
-        let mut session = Session { commands, sink, told, is_told: false, resync_at: now, ping_at: now + PING };
+        let mut session = Session {
+            commands,
+            sink,
+            told,
+            is_told: false,
+            resync_at: now,
+            pulse_at: now + PULSE,
+            pulse,
+            heard: false,
+        };
         self.resync(&mut session).await?;
         Ok(session)
     }
@@ -159,12 +173,12 @@ impl Follower {
             {
                 return;
             }
-            std::future::pending().await
+            std::future::pending::<()>().await;
         };
         tokio::select! {
             message = session.told.next() => Wake::Told(message),
             () = sleep_until(session.resync_at) => Wake::Resync,
-            () = sleep_until(session.ping_at) => Wake::Ping,
+            () = sleep_until(session.pulse_at) => Wake::Pulse,
             () = expired => Wake::Expired,
             () = down => Wake::Down,
         }
@@ -173,6 +187,7 @@ impl Follower {
     /// The keys that this message and those behind it are about: read together, each once.
     fn told(&self, session: &mut Session, first: &Msg) -> BTreeSet<Key> {
         let mut dirty = BTreeSet::new();
+        session.heard = true;
         dirty.extend(self.about(first));
         while let Some(Some(message)) = session.told.next().now_or_never() {
             dirty.extend(self.about(&message));
@@ -255,7 +270,7 @@ impl Follower {
             return;
         }
         let every = LOOK.as_secs();
-        let source = self.reader.server();
+        let source = SourceName::clone(&self.sender.borrow().source);
         match &now {
             Notices::On => tracing::info!("{source}: keyspace notifications are on: changes are followed at once"),
             Notices::Off(flags) => tracing::warn!(
@@ -276,10 +291,16 @@ impl Follower {
 }
 
 impl Session {
-    /// Whether the side on which nothing need ever come still lives.
-    async fn ping(&mut self) -> Result<(), String> {
+    /// Whether the side on which nothing need ever come still lives; and whether something happened of which nothing is
+    /// said: all keys are read then.
+    async fn feel(&mut self) -> Result<(), String> {
         let pong = timeout(PONG, self.sink.ping::<redis::Value>()).await;
-        self.ping_at = Instant::now() + PING;
-        pong.map_err(|_| "it does not answer".to_owned())?.map(drop).map_err(|e| super::connect::said(&e))
+        pong.map_err(|_| SILENT.to_owned())?.map_err(|e| said(&e))?;
+        let pulse = Pulse::of(&mut self.commands).await?;
+        if pulse.is_another(&self.pulse, self.heard) {
+            self.resync_at = Instant::now();
+        }
+        (self.pulse, self.heard, self.pulse_at) = (pulse, false, Instant::now() + PULSE);
+        Ok(())
     }
 }

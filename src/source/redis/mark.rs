@@ -30,7 +30,8 @@ impl Marker {
         if outcome.is_err() {
             self.connection = None;
         }
-        self.said.outcome(outcome, backends)
+        let server = self.connector.server();
+        self.said.outcome(outcome.map_err(|why| format!("{server}: {why}")), backends)
     }
 
     async fn write(&mut self, keys: &Keys, backends: &[Backend]) -> Result<(), String> {

@@ -98,6 +98,8 @@ fn named(name: &str, kind: &str) -> Option<Result<LogField, LogFormatError>> {
         (_, "o") => header(name).map(LogField::ResponseHeader),
         ("service", "x") => Ok(LogField::Service),
         ("endpoint", "x") => Ok(LogField::Endpoint),
+        ("total", "x") => Ok(LogField::Total),
+        ("backend", "x") => Ok(LogField::Backend),
         ("iso8601", "t") => Ok(LogField::TimeIso),
         ("us", "T") => Ok(LogField::Micros),
         ("ms", "T") => Ok(LogField::Millis),
@@ -131,6 +133,9 @@ mod tests {
         check("%{X-Forwarded-For}i\\t%{Server}o", "%{x-forwarded-for}i\\t%{server}o");
         check("%{us}T %{ms}T %{s}T", "%D %{ms}T %T");
         check("100%% %{service}x/%{endpoint}x", "100%% %{service}x/%{endpoint}x");
+        let combined = r#"%h - %u %t "%r" %s %b "%{referer}i" "%{user-agent}i""#;
+        check("combined", combined);
+        check("hipache", &format!(r#"{combined} "%{{service}}x" %{{total}}x %{{backend}}x"#));
     }
 
     #[test]

@@ -19,12 +19,17 @@ pub(super) struct Access {
 
 impl Access {
     pub(super) fn new(format: &LogFormat, paths: &Paths) -> Self {
-        let keep = format.fields().into_iter().filter_map(keep).collect();
+        let mut kept: Vec<String> = Vec::new();
+        for rule in format.fields().into_iter().flat_map(keep) {
+            if !kept.contains(&rule) {
+                kept.push(rule);
+            }
+        }
         let format = format.parts().iter().map(|part| match part {
             LogPart::Text(text) => apart(text),
             LogPart::Field(field) => said(field, paths),
         });
-        Self { keep, format: format.collect() }
+        Self { keep: kept, format: format.collect() }
     }
 }
 
@@ -36,8 +41,28 @@ fn apart(text: &str) -> String {
     word + &rest.replace('%', "%%")
 }
 
-/// The rule that keeps a field; `None` where HAProxy knows it at the end by itself.
-fn keep(field: &LogField) -> Option<String> {
+/// The rules that keep a field; none where HAProxy knows it at the end by itself.
+fn keep(field: &LogField) -> Vec<String> {
+    match field {
+        LogField::Seconds | LogField::Total => vec![BEGAN.into()],
+        LogField::Backend => {
+            let waited = "http-response set-var(txn.log_waited) date(0,ms),sub(txn.log_began)";
+            let text = format!("http-response set-var-fmt(txn.log_backend) {}", seconds("var(txn.log_waited)"));
+            vec![BEGAN.into(), waited.into(), text]
+        }
+        _ => kept(field).into_iter().collect(),
+    }
+}
+
+/// When the request came in.
+const BEGAN: &str = "http-request set-var(txn.log_began) date(0,ms)";
+
+/// Milliseconds as seconds, with all of the three digits behind the dot.
+fn seconds(sample: &str) -> String {
+    format!("%[{sample},div(1000)].%[{sample},mod(1000),add(1000),regsub(^1,)]")
+}
+
+fn kept(field: &LogField) -> Option<String> {
     let sample = match field {
         LogField::Line => {
             return Some(r#"http-request set-var-fmt(txn.log_line) "%[method] %[url] HTTP/%[req.ver]""#.into());
@@ -53,7 +78,6 @@ fn keep(field: &LogField) -> Option<String> {
         LogField::Path => "path".into(),
         LogField::Query => r#"url,regsub("^[^?]*","")"#.into(),
         LogField::Host => "req.fhdr(host),host_only,lower,rtrim(.)".into(),
-        LogField::Seconds => "date(0,ms)".into(),
         _ => return None,
     };
     Some(format!("http-request set-var({}) {sample}", variable(field)?))
@@ -71,7 +95,6 @@ fn variable(field: &LogField) -> Option<String> {
         LogField::Query => "query".into(),
         LogField::Host => "host".into(),
         LogField::Protocol => "protocol".into(),
-        LogField::Seconds => "began".into(),
         _ => return None,
     };
     Some(format!("txn.log_{name}"))
@@ -89,6 +112,8 @@ fn said(field: &LogField, paths: &Paths) -> String {
         LogField::Micros => "%Ta%[str(000)]".into(),
         LogField::Millis => "%Ta".into(),
         LogField::Seconds => "%[date(0,ms),sub(txn.log_began),div(1000)]".into(),
+        LogField::Total => seconds("date(0,ms),sub(txn.log_began)"),
+        LogField::Backend => "%[var(txn.log_backend)]".into(),
         LogField::Port => "%fp".into(),
         LogField::Service => format!("%[var(txn.be),map_str({})]", paths.services.display()),
         LogField::Endpoint => "%[srv_name]".into(),
@@ -119,6 +144,15 @@ mod tests {
             r#""%{X-Id}i" %{x-id}i"#,
             &["http-request set-var(txn.log_in_x_id) req.fhdr(x-id)"],
             r#""%[var(txn.log_in_x_id),json(utf8s),regsub(\\\\/,/,g)]" %[var(txn.log_in_x_id),json(utf8s),regsub(\\\\/,/,g)]"#,
+        );
+        check(
+            "%T %{total}x %{backend}x",
+            &[
+                BEGAN,
+                "http-response set-var(txn.log_waited) date(0,ms),sub(txn.log_began)",
+                "http-response set-var-fmt(txn.log_backend) %[var(txn.log_waited),div(1000)].%[var(txn.log_waited),mod(1000),add(1000),regsub(^1,)]",
+            ],
+            "%[date(0,ms),sub(txn.log_began),div(1000)] %[date(0,ms),sub(txn.log_began),div(1000)].%[date(0,ms),sub(txn.log_began),mod(1000),add(1000),regsub(^1,)] %[var(txn.log_backend)]",
         );
         check("took %{ms}Tms", &[], "%[str(took)] %Ta%[str(ms)]");
         check("%{service}x/%{endpoint}x", &[], "%[var(txn.be),map_str(/run/b/services.map)]/%[srv_name]");

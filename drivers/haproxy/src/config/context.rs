@@ -2,7 +2,7 @@
 
 use std::{net::SocketAddr, sync::Arc};
 
-use backchat_contract::{EndpointName, Protocol, TcpListen};
+use backchat_contract::{EndpointName, Protocol, ServicePolicy, TcpListen};
 use backchat_template::{Cell, Generation, Rows};
 use serde::Serialize;
 
@@ -10,6 +10,7 @@ use super::{ConfigSettings, access::Access};
 use crate::{
     certificates::LIST,
     layout::{Admin, Backend, BackendName, Layout, Server, ServerId},
+    options::ServerOptions,
     paths::Paths,
     policy,
     quic::Quic,
@@ -27,8 +28,13 @@ pub(super) struct Context<'a> {
     max_descriptors: u32,
     hard_stop_seconds: u64,
     server_options: String,
+    /// What servers are told that speak bytes alone.
+    tcp_server_options: String,
     access: Option<Access>,
     no_route_status: u16,
+    no_server_status: u16,
+    /// Whether all is answered as Hipache does.
+    hipache: bool,
     listen: &'a [SocketAddr],
     canaries: Vec<String>,
     /// None until there is a certificate: HAProxy would not start.
@@ -102,8 +108,11 @@ impl<'a> Context<'a> {
             max_descriptors: MAX_DESCRIPTORS,
             hard_stop_seconds: settings.hard_stop.as_secs().max(1),
             server_options: settings.server_options.to_string(),
+            tcp_server_options: all(settings, Protocol::Tcp).to_string(),
             access: settings.access.as_ref().map(|log| Access::new(&log.format, &settings.paths)),
             no_route_status: settings.no_route_status,
+            no_server_status: settings.manners.no_server_status(),
+            hipache: settings.manners.is_hipache(),
             listen: &settings.listen,
             canaries: policy::canaries(&settings.policies),
             tls_listen: if layout.certificates.is_empty() { &[] } else { &settings.tls_listen },
@@ -144,11 +153,16 @@ fn tcp_listen(settings: &ConfigSettings, layout: &Layout) -> Vec<TcpListenView> 
 fn policy(settings: &ConfigSettings, name: &BackendName, backend: &Backend) -> Vec<String> {
     let said = settings.policies.get(name.service());
     let mut lines = policy::lines(name.service(), said, backend.protocol, settings.https_port());
-    let options = policy::options(said, &settings.server_options);
-    if options != settings.server_options {
+    let options = policy::options(said, &settings.server_options, backend.protocol);
+    if options != all(settings, backend.protocol) {
         lines.push(format!("default-server {options}"));
     }
     lines
+}
+
+/// What servers are told where no policy says more.
+fn all(settings: &ConfigSettings, protocol: Protocol) -> ServerOptions {
+    policy::options(&ServicePolicy::DEFAULT, &settings.server_options, protocol)
 }
 
 fn servers(backend: &Backend) -> Rows {

@@ -70,6 +70,19 @@ fn the_shipped_template() {
     assert_eq!(generation_of(&rendered.config), Some(42));
 }
 
+/// What `--hipache` changes, and that a process which was started without it is told apart.
+#[test]
+fn hipaches_manners() {
+    let settings = ConfigSettings { tcp_listen: vec!["0.0.0.0:5432=db".parse().unwrap()], ..settings() };
+    let plain = render(&settings, &layout()).unwrap();
+    let rendered = render(&settings.mannered(Manners::Hipache), &layout()).unwrap();
+    assert_ne!(rendered.structure, plain.structure);
+    let before: Vec<&str> = plain.config.lines().collect();
+    let lines: Vec<&str> = rendered.config.lines().filter(|line| !before.contains(line)).collect();
+    let lines = lines.iter().filter(|line| !line.contains(&rendered.structure) && !line.starts_with('#'));
+    insta::assert_snapshot!("hipache", lines.copied().collect::<Vec<_>>().join("\n"));
+}
+
 /// The page on templates has each field, and an example of it that is true.
 #[test]
 fn what_a_template_gets_is_documented() {

@@ -5,7 +5,7 @@ use std::{
     time::Duration,
 };
 
-use backchat_contract::EndpointName;
+use backchat_contract::{EndpointName, Protocol};
 
 use super::{Action, Planner, Target, Wait};
 use crate::{
@@ -36,7 +36,7 @@ pub(super) fn opening(
             let path = || planner.flavour.path(backend, endpoint);
             match now {
                 _ if find(&observed.broken, backend, endpoint) => {}
-                None => commands.extend(add(planner, &path(), server)),
+                None => commands.extend(add(planner, protocol(observed, backend), &path(), server)),
                 Some(live) if live == server => {}
                 Some(live) => commands.extend(change(&path(), live, server, planner.is_sticky(backend))),
             }
@@ -130,10 +130,15 @@ fn backends<'a>(
     })
 }
 
+/// What the backend speaks.
+fn protocol(observed: &Observed, backend: &BackendName) -> Protocol {
+    observed.layout.backends.get(backend).map(|b| b.protocol).unwrap_or_default()
+}
+
 /// A newcomer. Measured: in this order not one request reaches a server that does not listen yet.
-fn add(planner: &Planner<'_>, path: &ServerPath, server: &Server) -> Vec<Command> {
+fn add(planner: &Planner<'_>, protocol: Protocol, path: &ServerPath, server: &Server) -> Vec<Command> {
     let Server { id, addr, weight, .. } = *server;
-    let options = planner.options(&path.backend);
+    let options = planner.options(&path.backend, protocol);
     let mut commands = vec![Command::Add { server: path.clone(), addr, id, weight, options }];
     if planner.is_sticky(&path.backend) {
         // HAProxy before 3.0 gives a server that comes at run time no cookie else.

@@ -17,7 +17,7 @@ use crate::{
     layout::{Layout, Server, Service},
     names::upstream,
     paths::Paths,
-    policy::{Pool, Words, place, pool, tcp_words, words},
+    policy::{Asked, Pool, Words, debug, place, pool, tcp_words, words},
     routes::{Routes, Table, escaped},
     version::Http2,
 };
@@ -54,6 +54,9 @@ pub(super) struct Context<'a> {
     max_connections: u64,
     retire_seconds: u64,
     no_route_status: u16,
+    no_server_status: u16,
+    /// Whether all is answered as Hipache does.
+    hipache: bool,
     /// The access log, where there is one.
     access: Option<Access<'a>>,
     /// Services that speak HTTP.
@@ -111,7 +114,8 @@ impl<'a> Context<'a> {
         generation: Generation,
         structure: &'a str,
     ) -> Self {
-        let routes = Routes::of(layout, if settings.is_include { Table::Theirs } else { Table::Ours });
+        let routes =
+            Routes::of(layout, if settings.is_include { Table::Theirs } else { Table::Ours }, settings.manners);
         let sites = if settings.is_include {
             Vec::new()
         } else {
@@ -142,6 +146,8 @@ impl<'a> Context<'a> {
             max_connections: settings.max_descriptors.min(MAX_CONNECTIONS),
             retire_seconds: settings.retire.as_secs().max(1),
             no_route_status: settings.no_route_status,
+            no_server_status: settings.manners.no_server_status(),
+            hipache: settings.manners.is_hipache(),
             services: http.map(|(name, service)| view(settings, name, service)).collect(),
             pool: pool(&settings.policies, serves),
             access: settings.access.as_ref().map(Access::new),
@@ -206,7 +212,11 @@ fn view<'a>(settings: &ConfigSettings, name: &'a ServiceName, service: &'a Servi
     let serve = service.servers.iter().filter(|(_, server)| server.serves());
     let servers = Rows::new(&SERVER, serve.map(|(name, server)| row(name, server)));
     let upstream = upstream(name);
-    let policy = words(&settings.policies, name, &upstream, settings.tls_listen.first().map(SocketAddr::port));
+    let asked = Asked { https: settings.tls_listen.first().map(SocketAddr::port), manners: settings.manners };
+    let mut policy = words(&settings.policies, name, &upstream, asked);
+    if settings.manners.is_hipache() {
+        debug::keep(&mut policy.location);
+    }
     let location = (service.protocol == Protocol::Http).then(|| place(settings.policies.get(name), &upstream));
     ServiceView { name, pattern: escaped(&upstream), location, policy, upstream, zone: zone(servers.len()), servers }
 }

@@ -48,6 +48,24 @@ fn an_empty_file() {
     insta::assert_snapshot!(render(&settings(), &Layout::default(), 1).unwrap().text);
 }
 
+/// What `--hipache` changes, in a file of our own and in somebody else's, and that one which runs without it is told apart.
+#[test]
+fn hipaches_manners() {
+    let text = include_str!("../../../../templates/nginx-include.conf.jinja").into();
+    let template = Template { name: "nginx-include.conf.jinja".into(), text };
+    for (name, settings) in
+        [("hipache", settings()), ("hipache_include", ConfigSettings { is_include: true, template, ..settings() })]
+    {
+        let plain = render(&settings, &layout(), 7).unwrap();
+        let rendered = render(&settings.mannered(Manners::Hipache), &layout(), 7).unwrap();
+        assert_ne!(rendered.structure, plain.structure);
+        let before: Vec<&str> = plain.text.lines().collect();
+        let lines: Vec<&str> = rendered.text.lines().filter(|line| !before.contains(line)).collect();
+        let lines = lines.iter().filter(|line| !line.contains(&rendered.structure) && !line.starts_with("# backchat"));
+        insta::assert_snapshot!(name, lines.copied().collect::<Vec<_>>().join("\n"));
+    }
+}
+
 /// The page on templates has each field, and an example of it that is true.
 #[test]
 fn what_a_template_gets_is_documented() {

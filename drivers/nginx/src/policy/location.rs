@@ -1,20 +1,27 @@
 //! The lines of a service's location.
 
 use backchat_contract::{
-    ServicePolicy,
+    Manners, ServicePolicy,
     policy::{Header, Rate},
 };
 
-use super::millis;
+use super::{Asked, millis};
 
 /// What every request to a server says, as the template's http block has it: nginx takes none of them over into a
 /// location that says one of its own.
-pub(super) const HEADERS: [(&str, &str); 5] = [
-    ("Host", "$bc_host"),
-    ("Connection", "$bc_connection"),
-    ("Upgrade", "$http_upgrade"),
-    ("X-Forwarded-For", "$proxy_add_x_forwarded_for"),
-    ("X-Forwarded-Proto", "$scheme"),
+const HEADERS: [(&str, &str); 3] =
+    [("Host", "$bc_host"), ("Connection", "$bc_connection"), ("Upgrade", "$http_upgrade")];
+
+/// Beside these: who asks and how, whatever the client says of it.
+const OURS: [(&str, &str); 2] = [("X-Forwarded-For", "$proxy_add_x_forwarded_for"), ("X-Forwarded-Proto", "$scheme")];
+
+/// The same as Hipache says it: only where nobody in front of this one has. The variables are the template's.
+const HIPACHE: [(&str, &str); 5] = [
+    ("X-Forwarded-For", "$bc_forwarded_for"),
+    ("X-Forwarded-Proto", "$bc_forwarded_proto"),
+    ("X-Forwarded-Protocol", "$bc_forwarded_protocol"),
+    ("X-Forwarded-Port", "$bc_forwarded_port"),
+    ("X-Real-IP", "$bc_real_ip"),
 ];
 
 /// What the template's http block says of `proxy_pass` and `grpc_pass` has to be told too; not there, for an nginx may be
@@ -35,11 +42,11 @@ pub(super) fn named(upstream: &str) -> String {
     format!("@{upstream}")
 }
 
-pub(super) fn location(policy: &ServicePolicy, number: usize, to: &str, https: Option<u16>) -> Vec<String> {
+pub(super) fn location(policy: &ServicePolicy, number: usize, to: &str, asked: Asked) -> Vec<String> {
     // The modules that speak HTTP/1.1 and HTTP/2 to servers say the same by other names.
     let module = if policy.http2 { "grpc" } else { "proxy" };
     let mut lines = Vec::new();
-    if let Some(port) = https.filter(|_| policy.redirect_https) {
+    if let Some(port) = asked.https.filter(|_| policy.redirect_https) {
         let port = if port == 443 { String::new() } else { format!(":{port}") };
         lines.push(format!("if ($scheme = http) {{ return 308 https://$host{port}$request_uri; }}"));
     }
@@ -61,7 +68,7 @@ pub(super) fn location(policy: &ServicePolicy, number: usize, to: &str, https: O
     lines.extend(waits.into_iter().flatten());
     let tries = policy.retries.map(|retries| u16::from(retries) + 1).or_else(|| policy.http2.then_some(4));
     lines.extend(tries.map(|tries| format!("{module}_next_upstream_tries {tries};")));
-    lines.extend(request_headers(policy, number, module));
+    lines.extend(request_headers(policy, number, module, asked.manners));
     for Header { name, value } in &policy.response_headers {
         let (name, value) = (name.as_str(), value.as_str());
         lines.push(format!("{module}_hide_header {name};"));
@@ -85,7 +92,7 @@ pub(super) fn admit(policy: &ServicePolicy) -> Vec<String> {
     lines
 }
 
-fn request_headers(policy: &ServicePolicy, number: usize, module: &str) -> Vec<String> {
+fn request_headers(policy: &ServicePolicy, number: usize, module: &str, manners: Manners) -> Vec<String> {
     let prefix =
         policy.strip_prefix.as_ref().map(|_| format!("{module}_set_header X-Forwarded-Prefix $bc_prefix_{number};"));
     if policy.request_headers.is_empty() && prefix.is_none() && !policy.http2 {
@@ -94,7 +101,8 @@ fn request_headers(policy: &ServicePolicy, number: usize, module: &str) -> Vec<S
     let own = |name: &str| policy.request_headers.iter().any(|h| h.name.as_str().eq_ignore_ascii_case(name));
     // HTTP/2 has no connections to speak of.
     let fits = |name: &str| !(policy.http2 && matches!(name, "Connection" | "Upgrade"));
-    let base = HEADERS.into_iter().filter(|(name, _)| fits(name) && !own(name));
+    let forwarded: &[_] = if manners.is_hipache() { &HIPACHE } else { &OURS };
+    let base = HEADERS.iter().chain(forwarded).filter(|(name, _)| fits(name) && !own(name));
     let base = base.map(|(name, value)| format!("{module}_set_header {name} {value};"));
     let said = policy
         .request_headers
@@ -125,8 +133,8 @@ mod tests {
             include_str!("../../../../templates/openresty-include.conf.jinja"),
         ] {
             let said = template.lines().filter_map(|line| line.trim().strip_prefix("proxy_set_header "));
-            let ours = HEADERS.map(|(name, value)| format!("{name} {value};"));
-            assert_eq!(said.collect::<Vec<_>>(), ours);
+            let ours = HEADERS.iter().chain(&HIPACHE).chain(&OURS).map(|(name, value)| format!("{name} {value};"));
+            assert_eq!(said.collect::<Vec<_>>(), ours.collect::<Vec<_>>());
         }
     }
 }

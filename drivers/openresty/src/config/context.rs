@@ -9,6 +9,7 @@ use backchat_nginx::{
     access::Access,
     certificates::{Site, names, sites},
     paths::Paths,
+    policy::Asked,
     version::Http2,
 };
 use serde::Serialize;
@@ -62,6 +63,9 @@ pub(super) struct Context<'a> {
     max_connections: u64,
     retire_seconds: u64,
     no_route_status: u16,
+    no_server_status: u16,
+    /// Whether all is answered as Hipache does.
+    hipache: bool,
     /// The access log, where there is one.
     access: Option<Access<'a>>,
     /// Connections to servers that each worker keeps.
@@ -89,13 +93,14 @@ impl<'a> Context<'a> {
                 &settings.paths.certificates,
             )
         };
+        let asked = Asked { https: settings.tls_listen.first().map(SocketAddr::port), manners: settings.manners };
         Self {
             generation,
             structure,
             balancer: settings.balancer.trim_end(),
             paths: &settings.paths,
             listen: &settings.listen,
-            policy: view(&settings.policies, UPSTREAM, settings.tls_listen.first().map(SocketAddr::port)),
+            policy: view(&settings.policies, UPSTREAM, asked),
             tls_listen: if settings.certificates.is_empty() { &[] } else { &settings.tls_listen },
             http2_by_listen: settings.speaks.http2 == Http2::Listen,
             http3_port: sites.first().and_then(Site::http3_port),
@@ -108,6 +113,8 @@ impl<'a> Context<'a> {
             max_connections: settings.max_descriptors.min(MAX_CONNECTIONS),
             retire_seconds: settings.retire.as_secs().max(1),
             no_route_status: settings.no_route_status,
+            no_server_status: settings.manners.no_server_status(),
+            hipache: settings.manners.is_hipache(),
             access: settings.access.as_ref().map(Access::new),
             keepalive: KEEPALIVE,
             dicts: Dicts { table: room, flight: FLIGHT },

@@ -55,6 +55,27 @@ fn the_table_changes_no_structure_and_is_read_back() {
 }
 
 #[test]
+fn hipaches_manners() {
+    for settings in [ours(), include()] {
+        let plain = render(&settings, &table(1, 1), 16_384, 1).unwrap();
+        let rendered = render(&settings.mannered(Manners::Hipache), &table(1, 1), 16_384, 1).unwrap();
+        assert_ne!(rendered.structure, plain.structure);
+        for line in [
+            "hipache = true,",
+            "no_route_status = 400,",
+            "no_server_status = 502,",
+            "header_filter_by_lua_block { require(\"backchat\").header() }",
+            "body_filter_by_lua_block { require(\"backchat\").body() }",
+            "proxy_request_buffering off;",
+            "proxy_set_header X-Real-IP $bc_real_ip;",
+        ] {
+            let is_in = |text: &str| text.lines().any(|found| found.trim() == line);
+            assert!(is_in(&rendered.text) && !is_in(&plain.text), "{line}");
+        }
+    }
+}
+
+#[test]
 fn settings_change_the_structure() {
     let structure = |settings: &ConfigSettings, room, generation| {
         render(settings, &table(1, 1), room, generation).unwrap().structure

@@ -74,7 +74,7 @@ impl ExplainedRequest {
         // In an attached data plane the routes may be somebody else's to make, and are not read.
         let theirs = status.converged && status.live.routes.is_empty() && !status.desired.routes.is_empty();
         let set: &Desired = if theirs { &status.desired } else { &status.live };
-        let routing = Routing::of(set, request);
+        let routing = Routing::of(set, request, status.manners);
         let service = routing.won.map(|(_, service)| service);
         let fates = service.map(|name| fate::of_service(name, status, known.members, known.now)).unwrap_or_default();
         let answer = match (status.plane_up, service) {
@@ -84,14 +84,14 @@ impl ExplainedRequest {
             (true, None) => {
                 let unsynced = if status.synced { "" } else { "; not synced: one may come yet" };
                 let why = format!("no route for this host and path{unsynced}");
-                Answers { status: Some(404), why: Some(why), ..Answers::default() }
+                Answers { status: Some(status.manners.no_route_status()), why: Some(why), ..Answers::default() }
             }
-            (true, Some(_)) => Answers::of(&fates, &status.plane),
+            (true, Some(_)) => Answers::of(&fates, status),
         };
         let canaries = service.map(|name| canaries(name, status, known)).unwrap_or_default();
         let answer = stood_in(answer, &canaries);
         let near = if service.is_some() { Vec::new() } else { request.near(set) };
-        let drift = Routing::of(&status.desired, request).won.map(|(_, service)| service);
+        let drift = Routing::of(&status.desired, request, status.manners).won.map(|(_, service)| service);
         Self {
             host: request.host.clone(),
             path: request.path.clone(),
@@ -126,7 +126,7 @@ fn canaries(service: &ServiceName, status: &model::Status, known: Known<'_>) -> 
     let own = status.services.get(service).canaries.iter();
     let told = own.map(|canary| {
         let fates = fate::of_service(&canary.service, status, known.members, known.now);
-        let by = Answers::of(&fates, &status.plane).by;
+        let by = Answers::of(&fates, status).by;
         ExplainedCanary { service: canary.service.to_string(), picks: canary.pick.to_string(), by }
     });
     told.collect()
@@ -136,7 +136,7 @@ fn canaries(service: &ServiceName, status: &model::Status, known: Known<'_>) -> 
 fn stood_in(answer: Answers, canaries: &[ExplainedCanary]) -> Answers {
     let instead = canaries.iter().find(|canary| !canary.by.is_empty());
     match (answer.status, instead) {
-        (Some(503), Some(canary)) => {
+        (Some(502 | 503), Some(canary)) => {
             let why = Some(format!("of {}, for the service itself has nobody", canary.service));
             Answers { status: None, by: canary.by.clone(), why }
         }
@@ -147,7 +147,8 @@ fn stood_in(answer: Answers, canaries: &[ExplainedCanary]) -> Answers {
 impl Answers {
     /// By what was read back: those that take requests, in the share of their weights. One that fails the data plane's own
     /// check gets none while there is another.
-    fn of(fates: &[fate::Fate], plane: &model::Plane) -> Self {
+    fn of(fates: &[fate::Fate], status: &model::Status) -> Self {
+        let (plane, nobody) = (&status.plane, Some(status.manners.no_server_status()));
         let open: Vec<_> = fates.iter().filter(|fate| fate.takes_requests()).collect();
         let sound: Vec<_> = open.iter().copied().filter(|fate| !fate.down).collect();
         let share = |fate: &&fate::Fate| {
@@ -157,10 +158,10 @@ impl Answers {
         let shares = |fates: &[&fate::Fate]| fates.iter().map(share).collect();
         let fail = || Some(format!("all fail {}'s own check", plane.name));
         match (open.is_empty(), sound.is_empty()) {
-            (true, _) => Self { status: Some(503), by: Vec::new(), why: Some("no endpoint takes requests".into()) },
+            (true, _) => Self { status: nobody, by: Vec::new(), why: Some("no endpoint takes requests".into()) },
             (false, false) => Self { status: None, by: shares(&sound), why: None },
             (false, true) if plane.asks_failing => Self { status: None, by: shares(&open), why: fail() },
-            (false, true) => Self { status: Some(503), by: Vec::new(), why: fail() },
+            (false, true) => Self { status: nobody, by: Vec::new(), why: fail() },
         }
     }
 }

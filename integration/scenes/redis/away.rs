@@ -1,0 +1,98 @@
+//! A Redis that goes, comes back empty, or says nothing: what was known stays.
+
+use super::{
+    flags,
+    rig::{Redis, answers, web},
+    says,
+};
+use crate::scenes::{
+    plane::ANY,
+    world::{World, none_failed},
+};
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_was_known_stays_until_it_is_back() {
+    let mut world = World::empty(ANY);
+    let (a, b, c) = (web("a").await, web("b").await, web("c").await);
+    let mut redis = Redis::start(&world, &[]).await;
+    redis.frontend("*", &[&a]).await;
+    redis.frontend("b.example", &[&b]).await;
+    let (uri, notify) = (redis.uri(""), ["--redis-notify"]);
+    world.start_balancer("proxy", &flags(&uri, &notify)).await;
+    world.serves(&["a"]).await;
+    assert_eq!(
+        redis.run(&["CONFIG", "GET", "notify-keyspace-events"]).await.split(' ').next_back().map(str::len),
+        Some(6)
+    );
+    let traffic = world.traffic();
+
+    redis.kill().await;
+    says(&world, &["FAIL", "source", "redis://", "listed before stays"]).await;
+    world.serves(&["a"]).await;
+    // A new daemon removes nothing either.
+    world.kill_lb().await;
+    world.restart_balancer_with("proxy", &flags(&uri, &notify));
+    says(&world, &["FAIL", "source", "redis://", "nothing is removed"]).await;
+    world.serves(&["a"]).await;
+    answers(&world, "b.example", "b").await;
+    assert_eq!(world.status().await["synced"], false);
+
+    // It comes back without its keys, which are written anew; and it has forgotten its settings.
+    redis.restart(&world).await;
+    redis.frontend("*", &[&a, &c]).await;
+    redis.frontend("b.example", &[&b]).await;
+    world.serves(&["a", "c"]).await;
+    redis.frontend("*", &[&c]).await;
+    world.serves(&["c"]).await;
+    answers(&world, "b.example", "b").await;
+    none_failed(traffic).await;
+}
+
+/// An emptied database is what a mistake leaves, or a Redis that lost its disk.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_emptied_database_removes_nothing() {
+    let mut world = World::empty(ANY);
+    let (a, b) = (web("a").await, web("b").await);
+    let redis = Redis::start(&world, &[]).await;
+    redis.frontend("any.example", &[&a]).await;
+    redis.frontend("b.example", &[&b]).await;
+    let uri = redis.uri("");
+    world.start_balancer("proxy", &flags(&uri, &[])).await;
+    world.serves(&["a"]).await;
+
+    redis.run(&["FLUSHALL"]).await;
+    says(&world, &["FAIL", "source", "no key frontend:*", "listed before stays"]).await;
+    world.serves(&["a"]).await;
+    answers(&world, "b.example", "b").await;
+    // One key is a word again.
+    redis.frontend("b.example", &[&a]).await;
+    answers(&world, "b.example", "a").await;
+    says(&world, &["ok", "source", "1 endpoint of 1 service"]).await;
+}
+
+/// Said aloud, and followed all the same.
+#[tokio::test(flavor = "multi_thread")]
+async fn without_notifications_the_keys_are_looked_at() {
+    let mut world = World::empty(ANY);
+    let (a, b) = (web("a").await, web("b").await);
+    let redis = Redis::start(&world, &[]).await;
+    redis.frontend("any.example", &[&a]).await;
+    let uri = redis.uri("");
+    world.start_balancer("proxy", &flags(&uri, &[])).await;
+    world.serves(&["a"]).await;
+    redis.frontend("any.example", &[&b]).await;
+    world.serves(&["b"]).await;
+    redis.frontend("b.example", &[&a]).await;
+    answers(&world, "b.example", "a").await;
+    redis.run(&["DEL", "frontend:b.example"]).await;
+    world
+        .eventually("the key's route is gone", || async {
+            super::get(world.proxy().http, "b.example").await.is_some_and(|(status, _)| status == 404)
+        })
+        .await;
+    let said = world.last_words();
+    assert!(said.contains("notify-keyspace-events") && said.contains("--redis-notify"), "{said}");
+    // Nobody's settings are changed who did not ask for it.
+    assert_eq!(redis.run(&["CONFIG", "GET", "notify-keyspace-events"]).await, "notify-keyspace-events ");
+    assert_eq!(redis.run(&["INFO", "commandstats"]).await.matches("cmdstat_keys:").count(), 0);
+}

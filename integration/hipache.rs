@@ -50,6 +50,7 @@ cases! {
     bodies::too_short: "a server's body that is too short: an early close",
     dead::refuses: "a server that refuses is left out for 30 s, and no client sees it",
     dead::all_dead: "all dead: 502 at once",
+    dead::never_answers: "a server that does not answer in time is left out",
     dead::answers_502: "a server that answers 502 is left out",
     dead::answers_501: "a server that answers 501 is left out",
     dead::answers_500: "a server that answers 500 stays",

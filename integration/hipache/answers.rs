@@ -1,12 +1,9 @@
 //! What is answered: by us where no server does, and by servers as they will.
 
-use std::time::Duration;
-
-use backchat_contract::{Policies, ServicePolicy};
 use tokio::time::Instant;
 
 use super::{
-    rigs::{Hipache, one_service, ruled, with},
+    rigs::{Hipache, hurried, one_service, ruled, with},
     server::Seen,
 };
 use crate::conformance::{LONG, Reserved, ask, send};
@@ -14,13 +11,6 @@ use crate::conformance::{LONG, Reserved, ask, send};
 /// `yes`, or what was answered in place of 200.
 fn passed(status: u16) -> String {
     if status == 200 { "yes".into() } else { format!("no: {status}") }
-}
-
-/// Policies by which `web` is waited for no longer than that.
-fn hurried() -> Policies {
-    let mut policy = ServicePolicy::default();
-    policy.timeouts.response = Some(Duration::from_millis(300));
-    [("web".parse().unwrap(), policy)].into_iter().collect()
 }
 
 pub(super) async fn nobody<R: Hipache>() -> String {

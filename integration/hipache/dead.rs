@@ -6,7 +6,7 @@ use backchat_contract::Driver;
 use tokio::time::{Instant, sleep};
 
 use super::{
-    rigs::{Hipache, one_service, with},
+    rigs::{Hipache, hurried, one_service, ruled, with},
     server::Seen,
 };
 use crate::conformance::{LONG, Reserved, send};
@@ -62,7 +62,7 @@ pub(super) async fn all_dead<R: Hipache>() -> String {
 /// How often one that answers so is asked beside a good one, of `REQUESTS`, once it has answered.
 async fn asked_again<R: Hipache>(answer: &str) -> usize {
     let (good, bad) = (Seen::status("200 OK").await, Seen::answering(answer).await);
-    let bench = with::<R>(&one_service(&[&good, &bad])).await;
+    let bench = ruled::<R>(&one_service(&[&good, &bad]), hurried()).await;
     let asked = || bad.asked().requests;
     bench
         .eventually("both are asked", async || {
@@ -89,15 +89,17 @@ enum Fate {
     Out,
 }
 
-async fn fate<R: Hipache>(status: &str) -> Fate {
-    match asked_again::<R>(&format!("HTTP/1.1 {status}\r\nContent-Length: 0\r\n\r\n")).await {
+/// Of one that answers with this status, or never.
+async fn fate<R: Hipache>(status: Option<&str>) -> Fate {
+    let answer = |status| format!("HTTP/1.1 {status}\r\nContent-Length: 0\r\n\r\n");
+    match asked_again::<R>(&status.map(answer).unwrap_or_default()).await {
         0 => Fate::Out,
-        some if some < REQUESTS / 3 => Fate::Falters,
+        some if some < REQUESTS * 2 / 5 => Fate::Falters,
         _ => Fate::Stays,
     }
 }
 
-async fn is_left_out<R: Hipache>(status: &str) -> String {
+async fn is_left_out<R: Hipache>(status: Option<&str>) -> String {
     match fate::<R>(status).await {
         Fate::Out => "yes",
         Fate::Falters => "after three in a row, until its check passes",
@@ -107,15 +109,23 @@ async fn is_left_out<R: Hipache>(status: &str) -> String {
 }
 
 async fn stays<R: Hipache>(status: &str) -> String {
-    if matches!(fate::<R>(status).await, Fate::Stays) { "yes".into() } else { "no: as one that answers 502".into() }
+    if matches!(fate::<R>(Some(status)).await, Fate::Stays) {
+        "yes".into()
+    } else {
+        "no: as one that answers 502".into()
+    }
 }
 
 pub(super) async fn answers_502<R: Hipache>() -> String {
-    is_left_out::<R>("502 Mine").await
+    is_left_out::<R>(Some("502 Mine")).await
 }
 
 pub(super) async fn answers_501<R: Hipache>() -> String {
-    is_left_out::<R>("501 Mine").await
+    is_left_out::<R>(Some("501 Mine")).await
+}
+
+pub(super) async fn never_answers<R: Hipache>() -> String {
+    is_left_out::<R>(None).await
 }
 
 pub(super) async fn answers_500<R: Hipache>() -> String {

@@ -1,8 +1,8 @@
 //! The data planes with Hipache's manners.
 
-use std::path::PathBuf;
+use std::{path::PathBuf, time::Duration};
 
-use backchat_contract::{AccessLog, Driver, Policies};
+use backchat_contract::{AccessLog, Driver, Policies, ServicePolicy};
 
 use super::server::Seen;
 use crate::conformance::{Bench, Rig, Wanted};
@@ -47,4 +47,11 @@ pub(super) async fn started<R: Hipache>(
 pub(super) fn one_service(servers: &[&Seen]) -> Wanted {
     let wanted = Wanted::default().route("a.example", "/", "web");
     servers.iter().enumerate().fold(wanted, |wanted, (n, server)| wanted.ready("web", &format!("w{n}"), server.addr))
+}
+
+/// Policies by which `web` is waited for no longer than that.
+pub(super) fn hurried() -> Policies {
+    let mut policy = ServicePolicy::default();
+    policy.timeouts.response = Some(Duration::from_millis(300));
+    [("web".parse().unwrap(), policy)].into_iter().collect()
 }

@@ -95,6 +95,15 @@ fn refusals() {
     insta::assert_snapshot!("lb_refusals", errors.join("\n"));
 }
 
+/// Its own access log goes with it, unless another is said.
+#[test]
+fn hipache_has_its_own_access_log() {
+    let format = |flags: &str| lb(&format!("--insecure --access-log a {flags}")).unwrap().access.unwrap().format;
+    assert_eq!(format("--hipache"), "hipache".parse().unwrap());
+    assert_eq!(format("--hipache --access-log-format json"), "json".parse().unwrap());
+    assert_eq!(format("--hipache=false"), "combined".parse().unwrap());
+}
+
 #[test]
 fn an_nginx_of_somebody_else() {
     let flags = "--insecure --driver nginx --attach --nginx-include /i --nginx-conf /c --pid-file /p";

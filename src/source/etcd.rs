@@ -16,7 +16,7 @@ use tokio_util::sync::CancellationToken;
 
 use self::{client::Client, follow::Follower, keys::Keys};
 use super::{
-    Following, Writes,
+    Following, Writes, followed,
     frontends::Frontends,
     store::{Shape, Store},
 };
@@ -38,14 +38,7 @@ pub(super) fn follow(
     writes: Writes,
     stop: CancellationToken,
 ) -> (tokio::sync::watch::Receiver<Arc<Snapshot>>, Following) {
-    let first = Snapshot { source: name, ..Snapshot::default() };
-    let (sender, receiver) = tokio::sync::watch::channel(Arc::new(first));
-    let follower = Follower::new(store, writes, sender);
-    let following = async move {
-        // Cut off anywhere it leaves what it published last.
-        let _stopped = stop.run_until_cancelled(follower.run()).await;
-    };
-    (receiver, Box::pin(following))
+    followed::follow(name, stop, |sender| Follower::new(store, writes, sender).run())
 }
 
 /// What the keys hold now, by the first of the servers that says.
@@ -67,5 +60,5 @@ pub(super) async fn load(store: &Store, name: SourceName) -> Result<Snapshot, St
         }
         client.turn();
     }
-    Err(failed.join("; "))
+    Err(format!("{store}: {}", failed.join("; ")))
 }

@@ -4,15 +4,45 @@
 use std::{sync::Arc, time::Duration};
 
 use tokio::{sync::watch, time::sleep};
+use tokio_util::sync::CancellationToken;
 
-use super::frontends::{Backend, Frontends};
-use crate::model::Snapshot;
+use super::{
+    Following,
+    frontends::{Backend, Frontends},
+};
+use crate::model::{Snapshot, SourceName};
 
 /// How long it is waited before the next session, the first time and at most.
 const AGAIN: Duration = Duration::from_millis(100);
 const AGAIN_MAX: Duration = Duration::from_secs(5);
 /// How long a mark stays: Hipache's own time, `deadBackendTTL`.
 pub(super) const MARKED_SECONDS: u32 = 30;
+
+/// What a follower publishes, and its work until the token is cancelled. Cut off anywhere it leaves what it published
+/// last.
+pub(super) fn follow<F: Future<Output: Send> + Send + 'static>(
+    name: SourceName,
+    stop: CancellationToken,
+    run: impl FnOnce(watch::Sender<Arc<Snapshot>>) -> F,
+) -> (watch::Receiver<Arc<Snapshot>>, Following) {
+    let first = Snapshot { source: name, ..Snapshot::default() };
+    let (sender, receiver) = watch::channel(Arc::new(first));
+    let running = run(sender);
+    let following = async move {
+        let _stopped = stop.run_until_cancelled(running).await;
+    };
+    (receiver, Box::pin(following))
+}
+
+/// Ends when it changes; never where it cannot. Cancel-safe.
+pub(super) async fn changed<T>(it: &mut Option<watch::Receiver<T>>) {
+    if let Some(it) = it
+        && it.changed().await.is_ok()
+    {
+        return;
+    }
+    std::future::pending::<()>().await;
+}
 
 /// Publishes what is known; where there is trouble, what was known before and the trouble.
 pub(super) fn publish(sender: &watch::Sender<Arc<Snapshot>>, frontends: &Frontends, trouble: Option<String>) {

@@ -108,19 +108,11 @@ impl Follower {
 
     /// Cancel-safe: what was not taken stays where it is.
     async fn wait(&mut self, watch: &mut Watch, ping: Instant, over: Instant) -> Wake {
-        let down = async {
-            if let Some(down) = &mut self.down
-                && down.changed().await.is_ok()
-            {
-                return;
-            }
-            std::future::pending::<()>().await;
-        };
         tokio::select! {
             events = watch.next() => Wake::Happened(events),
             () = sleep_until(ping) => Wake::Ping,
             () = sleep_until(over) => Wake::Over,
-            () = down => Wake::Down,
+            () = followed::changed(&mut self.down) => Wake::Down,
         }
     }
 

@@ -1,10 +1,12 @@
 //! A stream of bytes as lines: the gateway writes a message a line. Pure.
 
-/// What came and is no whole line yet.
+/// What came and was not taken yet.
 #[derive(Debug, Default)]
 pub(super) struct Lines {
     bytes: Vec<u8>,
-    /// Up to where there is no end of a line.
+    /// Where the next line begins.
+    from: usize,
+    /// Up to where there is no end of it.
     searched: usize,
 }
 
@@ -12,8 +14,11 @@ impl Lines {
     /// Takes what came.
     ///
     /// # Errors
-    /// A line of more than `most` bytes.
+    /// More than `most` bytes that nobody took.
     pub(super) fn push(&mut self, bytes: &[u8], most: usize) -> Result<(), String> {
+        self.bytes.drain(..self.from);
+        self.searched -= self.from;
+        self.from = 0;
         if self.bytes.len() + bytes.len() > most {
             return Err(format!("it says more than {} MiB at once", most >> 20));
         }
@@ -24,17 +29,15 @@ impl Lines {
     /// The next whole line, without its end; empty ones are passed over.
     pub(super) fn next(&mut self) -> Option<Vec<u8>> {
         loop {
-            let unsearched = self.bytes.get(self.searched..)?;
-            let Some(at) = unsearched.iter().position(|byte| *byte == b'\n') else {
+            let Some(at) = self.bytes.iter().skip(self.searched).position(|byte| *byte == b'\n') else {
                 self.searched = self.bytes.len();
                 return None;
             };
-            let rest = self.bytes.split_off(self.searched + at + 1);
-            let mut line = std::mem::replace(&mut self.bytes, rest);
-            self.searched = 0;
-            line.pop();
-            if !line.is_empty() {
-                return Some(line);
+            let end = self.searched + at;
+            let line = self.bytes.get(self.from..end).filter(|line| !line.is_empty()).map(<[u8]>::to_vec);
+            (self.from, self.searched) = (end + 1, end + 1);
+            if line.is_some() {
+                return line;
             }
         }
     }

@@ -167,20 +167,12 @@ impl Follower {
                 None => std::future::pending().await,
             }
         };
-        let down = async {
-            if let Some(down) = &mut self.down
-                && down.changed().await.is_ok()
-            {
-                return;
-            }
-            std::future::pending::<()>().await;
-        };
         tokio::select! {
             message = session.told.next() => Wake::Told(message),
             () = sleep_until(session.resync_at) => Wake::Resync,
             () = sleep_until(session.pulse_at) => Wake::Pulse,
             () = expired => Wake::Expired,
-            () = down => Wake::Down,
+            () = followed::changed(&mut self.down) => Wake::Down,
         }
     }
 

@@ -18,6 +18,7 @@ mod cuts;
 mod deaths;
 mod disk;
 mod dry_run;
+mod etcd;
 mod explained;
 mod failpoints;
 mod flapping;

@@ -66,6 +66,7 @@ need_for() {
         need redis-cli redis-tools "writes such keys, as people do"
         need curl curl "asks over HTTPS, as people do"
         need faketime faketime "lets a daemon's wall clock jump, for the tests of clocks"
+        need etcd etcd-server "a store that is followed"
         ;;
     chaos)
         need_for demo

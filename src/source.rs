@@ -1,7 +1,9 @@
 //! Where it is known from who is there, beside gossip: each source fills a snapshot of its own, and must not know what
 //! becomes of it.
 
+mod etcd;
 pub mod file;
+mod followed;
 mod frontends;
 mod redis;
 mod store;
@@ -48,6 +50,7 @@ pub fn follow(uri: &Uri, writes: &Writes, stop: CancellationToken) -> (watch::Re
             (snapshots, Box::pin(following))
         }
         Uri::Redis(store) => redis::follow(Store::clone(store), uri.name(), writes.clone(), stop),
+        Uri::Etcd(store) => etcd::follow(Store::clone(store), uri.name(), writes.clone(), stop),
     }
 }
 
@@ -58,6 +61,7 @@ pub fn follow(uri: &Uri, writes: &Writes, stop: CancellationToken) -> (watch::Re
 pub async fn load(uri: &Uri) -> Result<Snapshot, Unread> {
     match uri {
         Uri::File(path, format) => Ok(file::load(path, *format, uri.name())?),
-        Uri::Redis(store) => redis::load(store, uri.name()).await.map_err(Unread::Store),
+        Uri::Redis(store) => Box::pin(redis::load(store, uri.name())).await.map_err(Unread::Store),
+        Uri::Etcd(store) => Box::pin(etcd::load(store, uri.name())).await.map_err(Unread::Store),
     }
 }

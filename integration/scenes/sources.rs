@@ -37,12 +37,12 @@ impl File {
     }
 }
 
-async fn web(name: &str) -> Web {
+pub(super) async fn web(name: &str) -> Web {
     Web::start(SocketAddr::from(([127, 0, 0, 1], 0)), name).await.expect("a web server")
 }
 
 /// Waits until a line of `status` has all of these words; says how the command ends.
-async fn says(world: &World, words: &[&str]) -> Option<i32> {
+pub(super) async fn says(world: &World, words: &[&str]) -> Option<i32> {
     let said = || async {
         let (text, _) = world.status_text().await;
         text.lines().any(|line| words.iter().all(|word| line.contains(word)))

@@ -73,6 +73,7 @@ pub enum PlanFormat {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize, clap::Args)]
 #[serde(rename_all = "kebab-case")]
 #[command(next_help_heading = "Data plane")]
+#[expect(clippy::doc_markdown, reason = "clap shows these as help, where backticks are noise")]
 pub struct Own {
     /// Which data plane; haproxy if left out
     #[arg(long, env = "BACKCHAT_DRIVER", value_name = "DRIVER")]

@@ -40,7 +40,7 @@ impl Sources {
         if sources.redis_notify && !sources.uris.iter().any(|uri| matches!(uri, Uri::Redis(_))) {
             return refuse("--redis-notify goes with --source redis://HOST");
         }
-        if sources.mark_dead && !sources.uris.iter().any(|uri| matches!(uri, Uri::Redis(_))) {
+        if sources.mark_dead && !sources.uris.iter().any(|uri| matches!(uri, Uri::Redis(_) | Uri::Etcd(_))) {
             return refuse("--hipache-mark-dead goes with --source redis://HOST or etcd://HOST");
         }
         Ok(sources)

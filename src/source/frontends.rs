@@ -90,9 +90,12 @@ impl Frontends {
         }
     }
 
-    /// How many there are.
-    pub(super) fn len(&self) -> usize {
-        self.by_key.len()
+    /// Why what all keys hold now is not to be taken, if so: where several frontends were known and there is none any
+    /// more, the store has more likely lost its disk than they their hosts.
+    pub(super) fn emptied(&self, read: &Read) -> Option<String> {
+        let known = self.by_key.len();
+        let is_so = read.lists.is_empty() && known > 1;
+        is_so.then(|| format!("there is no key {} any more, of {known} that there were", self.key("*")))
     }
 
     /// Takes what all keys hold now: what is not among them is gone.
@@ -149,9 +152,10 @@ impl Frontends {
         (len > 1).then(|| Backend { host: host.clone(), id: at, url: url.to_owned(), len })
     }
 
-    /// Whether a backend is marked already.
-    pub(super) fn is_marked(&self, backend: &Backend) -> bool {
-        self.marks.has(&backend.host, backend.id)
+    /// Of these endpoints, known to fail, the backends that nobody has marked yet.
+    pub(super) fn unmarked(&self, down: &BTreeSet<EndpointId>) -> Vec<Backend> {
+        let backends = down.iter().filter_map(|id| self.backend(id));
+        backends.filter(|backend| !self.marks.has(&backend.host, backend.id)).collect()
     }
 
     /// Keeps what a key holds, if anything; the hosts that are to be built anew.

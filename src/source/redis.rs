@@ -16,7 +16,7 @@ use tokio_util::sync::CancellationToken;
 
 use self::{connect::Connector, follow::Follower, keys::Keys};
 use super::{
-    Following, Writes,
+    Following, Writes, followed,
     frontends::Frontends,
     store::{Shape, Store},
 };
@@ -38,14 +38,7 @@ pub(super) fn follow(
     writes: Writes,
     stop: CancellationToken,
 ) -> (watch::Receiver<Arc<Snapshot>>, Following) {
-    let first = Snapshot { source: name, ..Snapshot::default() };
-    let (sender, receiver) = watch::channel(Arc::new(first));
-    let follower = Follower::new(store, writes, sender);
-    let following = async move {
-        // Cut off anywhere it leaves what it published last.
-        let _stopped = stop.run_until_cancelled(follower.run()).await;
-    };
-    (receiver, Box::pin(following))
+    followed::follow(name, stop, |sender| Follower::new(store, writes, sender).run())
 }
 
 /// What the keys hold now.

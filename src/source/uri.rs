@@ -3,6 +3,7 @@
 use std::{fmt, path::PathBuf, str::FromStr};
 
 use super::{
+    etcd,
     file::Format,
     redis,
     store::{Shape, Store},
@@ -16,6 +17,8 @@ pub enum Uri {
     File(PathBuf, Format),
     /// A Redis with Hipache's keys.
     Redis(Box<Store>),
+    /// An etcd with the same keys.
+    Etcd(Box<Store>),
 }
 
 /// Why a text names no source. Says what to write instead.
@@ -46,8 +49,9 @@ impl FromStr for Uri {
                 Ok(Self::File(path, format))
             }
             ("redis" | "rediss", _) => store(&redis::SHAPE).map(Self::Redis),
-            ("docker" | "serf", _) => wrong("not yet: use file:PATH, redis://HOST"),
-            _ => wrong("use file:PATH, redis://HOST"),
+            ("etcd" | "etcds", _) => store(&etcd::SHAPE).map(Self::Etcd),
+            ("docker" | "serf", _) => wrong("not yet: use file:PATH, redis://HOST, etcd://HOST"),
+            _ => wrong("use file:PATH, redis://HOST, etcd://HOST"),
         }
     }
 }
@@ -56,7 +60,7 @@ impl fmt::Display for Uri {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::File(path, _) => write!(f, "file:{}", path.display()),
-            Self::Redis(store) => store.fmt(f),
+            Self::Redis(store) | Self::Etcd(store) => store.fmt(f),
         }
     }
 }
@@ -76,8 +80,8 @@ mod tests {
         check("file:a:b.json", "file:a:b.json File(\"a:b.json\", Json)");
         check("file:s.conf", "the name says what it is written in: use .toml, .json, .yaml or .yml");
         check("file:", "use file:PATH");
-        check("/etc/s.toml", "use file:PATH, redis://HOST");
-        check("docker:", "not yet: use file:PATH, redis://HOST");
+        check("/etc/s.toml", "use file:PATH, redis://HOST, etcd://HOST");
+        check("docker:", "not yet: use file:PATH, redis://HOST, etcd://HOST");
     }
 
     /// What a store's URL says; nowhere its password.
@@ -105,6 +109,20 @@ mod tests {
         check(
             "redis://r?pasword=x",
             "unknown option \"pasword\": the options are password-file, primary, ca, cert, key",
+        );
+        check(
+            "etcds://e1?also=e2:3379&also=e3&password-file=/run/secrets/e",
+            "Etcd(etcds://e1:2379 user=None password= file=Some(\"/run/secrets/e\") others=[Server { host: \"e2\", port: \
+             3379 }, Server { host: \"e3\", port: 2379 }] primary=None ca=None cert=None)",
+        );
+        check("etcd://e?primary=p", "unknown option \"primary\": the options are password-file, also, ca, cert, key");
+        check(
+            "etcd://me:s3cret@e#/hipache/",
+            "Etcd(etcd://e:2379#/hipache/ user=Some(\"me\") password=*** file=None others=[] primary=None ca=None cert=None)",
+        );
+        check(
+            "etcd://e/1",
+            "nothing may stand behind the port: use etcd://[USER:PASSWORD@]HOST[:PORT][?OPTION=VALUE&…][#PREFIX]",
         );
         let usage = "redis://[USER:PASSWORD@]HOST[:PORT][/DATABASE][?OPTION=VALUE&…][#PREFIX]";
         check("redis://r/x", &format!("\"x\" is no number of a database: use {usage}"));

@@ -79,7 +79,7 @@ fn keys_come_and_go() {
     frontends.apply(read(&["a: a http://10.0.0.1 http://10.0.0.2", "b: b", "!a 1"]));
     frontends.replace(read(&["a: a http://10.0.0.1 http://10.0.0.2"]));
     assert_eq!(lines(&frontends), ["hipache.a [a] 10.0.0.1:80/100 10.0.0.2:80/100"]);
-    assert_eq!(frontends.len(), 1);
+    assert_eq!(frontends.by_key.len(), 1);
 }
 
 #[test]
@@ -160,7 +160,9 @@ fn the_backend_of_an_endpoint() {
     ]));
     let backend = |service: &str| {
         let id = EndpointId { service: service.parse().unwrap(), endpoint: "10.0.0.1:80".parse().unwrap() };
-        frontends.backend(&id).map(|b| (format!("{};{};{};{}", b.host, b.url, b.id, b.len), frontends.is_marked(&b)))
+        frontends
+            .backend(&id)
+            .map(|b| (format!("{};{};{};{}", b.host, b.url, b.id, b.len), frontends.marks.has(&b.host, b.id)))
     };
     assert_eq!(backend("hipache.a.io"), Some(("a.io;http://10.0.0.1;1;2".into(), true)));
     assert_eq!([backend("hipache.b"), backend("hipache._"), backend("web")], [None, None, None]);

@@ -15,7 +15,7 @@ use redis::{
 };
 use tokio::{
     sync::watch,
-    time::{Instant, sleep, sleep_until, timeout},
+    time::{Instant, sleep_until, timeout},
 };
 
 use super::{
@@ -28,7 +28,11 @@ use super::{
 };
 use crate::{
     model::{EndpointId, Snapshot, SourceName},
-    source::{Store, Writes, frontends::Frontends},
+    source::{
+        Store, Writes,
+        followed::{self, Again},
+        frontends::Frontends,
+    },
 };
 
 /// How often all keys are read where Redis says what changes.
@@ -38,9 +42,6 @@ const LOOK: Duration = Duration::from_secs(2);
 /// How often it is asked whether it is still the same and speaks, and how long it may think about it.
 const PULSE: Duration = Duration::from_secs(2);
 const PONG: Duration = Duration::from_secs(5);
-/// How long it is waited before the next session, the first time and at most.
-const AGAIN: Duration = Duration::from_millis(100);
-const AGAIN_MAX: Duration = Duration::from_secs(5);
 
 /// Hipache's channel on which marks are told, whatever the settings.
 const DEAD: &str = "dead";
@@ -100,16 +101,12 @@ impl Follower {
 
     /// Never ends by itself.
     pub(super) async fn run(mut self) {
-        let mut wait = AGAIN;
+        let mut again = Again::new();
         loop {
             let began = Instant::now();
             let Err(why) = self.session().await;
             self.publish(Some(why));
-            if began.elapsed() > AGAIN_MAX {
-                wait = AGAIN;
-            }
-            sleep(wait).await;
-            wait = (wait * 2).min(AGAIN_MAX);
+            again.pause(began.elapsed()).await;
         }
     }
 
@@ -170,20 +167,12 @@ impl Follower {
                 None => std::future::pending().await,
             }
         };
-        let down = async {
-            if let Some(down) = &mut self.down
-                && down.changed().await.is_ok()
-            {
-                return;
-            }
-            std::future::pending().await
-        };
         tokio::select! {
             message = session.told.next() => Wake::Told(message),
             () = sleep_until(session.resync_at) => Wake::Resync,
             () = sleep_until(session.pulse_at) => Wake::Pulse,
             () = expired => Wake::Expired,
-            () = down => Wake::Down,
+            () = followed::changed(&mut self.down) => Wake::Down,
         }
     }
 
@@ -237,12 +226,8 @@ impl Follower {
         self.say(now);
         let began = Instant::now();
         let found = read::all(&mut session.commands, &self.keys).await?;
-        let known = self.frontends.len();
-        if found.keys.lists.is_empty() && known > 1 {
-            self.publish(Some(format!(
-                "there is no key {} any more, of {known} that there were",
-                self.keys.frontend("*")
-            )));
+        if let Some(why) = self.frontends.emptied(&found.keys) {
+            self.publish(Some(why));
         } else {
             self.expiries.clear();
             let found = self.timed(found);
@@ -264,9 +249,7 @@ impl Follower {
     /// Marks what the data plane knows to fail and nobody has marked yet; the marks to be read back.
     async fn mark(&mut self) -> BTreeSet<Key> {
         let Some(down) = &self.down else { return BTreeSet::new() };
-        let ids: Vec<EndpointId> = down.borrow().iter().cloned().collect();
-        let backends: Vec<_> = ids.iter().filter_map(|id| self.frontends.backend(id)).collect();
-        let unmarked: Vec<_> = backends.into_iter().filter(|backend| !self.frontends.is_marked(backend)).collect();
+        let unmarked = self.frontends.unmarked(&down.borrow());
         if unmarked.is_empty() || !self.marker.mark(&self.keys, &unmarked).await {
             return BTreeSet::new();
         }
@@ -295,14 +278,7 @@ impl Follower {
 
     /// What is known, and what keeps it from being what there is now.
     fn publish(&self, trouble: Option<String>) {
-        let known = Arc::clone(&self.sender.borrow());
-        let next = match trouble {
-            Some(why) => Snapshot { trouble: Some(format!("{}: {why}", known.source)), ..Snapshot::clone(&known) },
-            None => self.frontends.snapshot(),
-        };
-        if next != *known {
-            self.sender.send_replace(Arc::new(next));
-        }
+        followed::publish(&self.sender, &self.frontends, trouble);
     }
 }
 

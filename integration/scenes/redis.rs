@@ -117,7 +117,7 @@ pub(super) async fn a_backend_that_fails_is_marked(driver: Driver) {
     redis.frontend("any.example", &[&a, &b]).await;
     redis.frontend("*.wild.example", &[&a, &b]).await;
     let uri = redis.uri("");
-    world.start_balancer("proxy", &flags(&uri, &["--hipache", "--hipache-mark-dead"])).await;
+    world.start_balancer("proxy", &flags(&uri, &["--hipache-mark-dead"])).await;
     world.serves(&["a", "b"]).await;
     let addr = b.addr();
     drop(b);

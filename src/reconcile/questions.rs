@@ -45,7 +45,9 @@ impl Questions {
     pub(super) fn hurry(&self, outcome: Outcome) -> Outcome {
         match outcome {
             Outcome::Converged if !self.0.is_empty() => Outcome::Recheck(HURRY),
-            Outcome::Recheck(after) if !self.0.is_empty() => Outcome::Recheck(after.min(HURRY)),
+            Outcome::Recheck(after) | Outcome::PutOff(after) if !self.0.is_empty() => {
+                Outcome::Recheck(after.min(HURRY))
+            }
             other => other,
         }
     }

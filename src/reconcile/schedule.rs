@@ -48,6 +48,8 @@ pub enum Outcome {
     Converged,
     /// Look again after this long.
     Recheck(Duration),
+    /// Something was done, and the look at all of it is put off for this long.
+    PutOff(Duration),
     /// It failed.
     Failed,
 }
@@ -68,7 +70,7 @@ pub struct Schedule {
 /// time too.
 const LOOKS: u32 = 20;
 /// What takes longer than this is not begun anew as soon as it has ended.
-const LONG: Duration = Duration::from_millis(50);
+pub(super) const LONG: Duration = Duration::from_millis(50);
 /// And is never put off longer than this.
 const LOOK_MOST: Duration = Duration::from_secs(30);
 
@@ -98,6 +100,7 @@ impl Schedule {
         let wait = match outcome {
             Outcome::Failed => self.backoff(),
             Outcome::Converged => self.resync(),
+            Outcome::PutOff(after) => after,
             Outcome::Recheck(after) if self.took > LONG => after.max(self.took).min(self.resync()),
             Outcome::Recheck(after) => after.min(self.pace.resync),
         };

@@ -1,6 +1,7 @@
 //! One step: observe, desire, guard, plan, apply, and read back, until nothing is left to do at once.
 
 mod at_once;
+mod narrow;
 mod shown;
 
 use std::{collections::BTreeSet, sync::Arc, time::SystemTime};
@@ -11,7 +12,10 @@ use backchat_contract::{
 };
 use tokio::{sync::watch, time::Instant};
 
-use self::at_once::{AtOnce, Pushed};
+use self::{
+    at_once::{AtOnce, Pushed},
+    narrow::Narrow,
+};
 use super::{
     inbox::Query,
     questions::Questions,
@@ -61,6 +65,8 @@ pub(super) struct Stepper<D: Driver> {
     pub(super) driver: D,
     /// For a change that is made at once.
     quick: AtOnce<D::Observed>,
+    /// For one of a few endpoints in a large set.
+    narrow: Narrow,
     settings: Settings,
     start: Instant,
     /// When this loop began, on the clock of `start`.
@@ -111,6 +117,7 @@ impl<D: Driver> Stepper<D> {
         Self {
             driver,
             quick: AtOnce::default(),
+            narrow: Narrow::default(),
             settings,
             start,
             began: start.elapsed(),
@@ -147,6 +154,9 @@ impl<D: Driver> Stepper<D> {
         self.status.tally.restarts = self.driver.restarts();
         self.quick.pushed = None;
         if news {
+            if let Some(put_off) = self.narrowly(known).await {
+                return Ok(put_off);
+            }
             self.at_once(known).await;
         }
         for _ in 0..ROUNDS {
@@ -182,6 +192,7 @@ impl<D: Driver> Stepper<D> {
                     questions.settle(&self.driver, &observed, &live, known);
                     self.settled(Some(why));
                     self.keep_for_at_once(observed);
+                    self.narrow.looked(known, began.elapsed());
                     return Ok(Outcome::Recheck(self.let_in_next().map_or(recheck, |next| next.min(recheck))));
                 }
                 Step::Converged => {
@@ -189,6 +200,7 @@ impl<D: Driver> Stepper<D> {
                     questions.settle(&self.driver, &observed, &live, known);
                     self.settled(None);
                     self.keep_for_at_once(observed);
+                    self.narrow.looked(known, began.elapsed());
                     return Ok(self.let_in_next().map_or(Outcome::Converged, Outcome::Recheck));
                 }
             }

@@ -1,11 +1,15 @@
 //! The trait every data plane's driver fills: observe, plan, view, apply, and the life of the process.
 
-use std::{collections::BTreeSet, time::Duration};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::Duration,
+};
 
 use serde::Serialize;
 
 use crate::{
-    desired::{Desired, EndpointId},
+    ServiceName,
+    desired::{Desired, EndpointId, Service},
     error::{DriverError, Refusal},
     view::PlanView,
 };
@@ -18,7 +22,7 @@ pub trait Driver: Send {
     /// What was read back from the live data plane.
     type Observed: Send + Sync;
     /// What `apply` does, with no choices left.
-    type Plan: Serialize + Send + Sync;
+    type Plan: Clone + Serialize + Send + Sync;
 
     /// Managed: adopts the data plane of an earlier run, or starts one from the last good file (from an
     /// empty set where there is none). Attached: nothing. Quick where it runs already.
@@ -87,6 +91,15 @@ pub trait Driver: Send {
     fn at_once(&self, _desired: &Desired, _observed: &Self::Observed) -> Option<Self::Plan> {
         None
     }
+
+    /// The same of the endpoints of these services alone, which `observed` has all of: all else stays as it is. It costs as
+    /// much as they do, however large the whole set is. `None` where there is nothing of the kind.
+    fn at_once_of(&self, _services: &BTreeMap<ServiceName, Service>, _observed: &Self::Observed) -> Option<Self::Plan> {
+        None
+    }
+
+    /// Notes in what was read what came of a plan of [`Driver::at_once_of`], for the next of its kind.
+    fn note(&self, _plan: &Self::Plan, _observed: &mut Self::Observed) {}
 
     /// Whether an endpoint that drains still has requests in flight.
     fn idle(&self, observed: &Self::Observed, id: &EndpointId) -> Idle;

@@ -1,13 +1,14 @@
 //! The driver: the socket, the files and the process of one HAProxy behind the contract's trait.
 
 use std::{
-    collections::BTreeSet,
+    collections::{BTreeMap, BTreeSet},
     sync::Arc,
     time::{Duration, Instant},
 };
 
 use backchat_contract::{
-    Desired, Driver, DriverError, EndpointAddr, EndpointId, Idle, Mode, PlanView, Plane, Policies, Report, Step, Trial,
+    Desired, Driver, DriverError, EndpointAddr, EndpointId, Idle, Mode, PlanView, Plane, Policies, Report, Service,
+    ServiceName, Step, Trial,
 };
 use backchat_template::{Template, failpoint::point_async};
 
@@ -15,7 +16,7 @@ use crate::{
     apply,
     certificates::Certificates,
     connection::Connection,
-    layout::Layout,
+    layout::{Admin, Layout},
     managed::Managed,
     observe::{self, Clock, Flavour, Observed},
     options::ServerOptions,
@@ -50,6 +51,8 @@ pub struct HaproxyDriver {
     /// The certificates that the process with this number was given, whatever became of the file: where that may not be
     /// written, they would else be pushed again and again.
     pushed: Option<(u32, Certificates)>,
+    /// The servers that were let in before anybody looked, by the last apply.
+    let_in: BTreeSet<ServerPath>,
     /// Whether the end of the data plane was told already: once is enough until somebody has looked.
     told: bool,
 }
@@ -75,6 +78,7 @@ impl HaproxyDriver {
             read: None,
             backends: None,
             pushed: None,
+            let_in: BTreeSet::new(),
             told: false,
         })
     }
@@ -94,6 +98,7 @@ impl HaproxyDriver {
             read: None,
             backends: None,
             pushed: None,
+            let_in: BTreeSet::new(),
             told: false,
         }
     }
@@ -119,10 +124,18 @@ impl HaproxyDriver {
         plan(planner)
     }
 
-    /// Lets those in that listen; how many commands were taken.
-    async fn let_in(&mut self, gate: Vec<(ServerPath, EndpointAddr)>) -> Result<usize, DriverError> {
+    /// Lets those in that listen, and lets go of those that they relieve; how many commands were taken.
+    async fn let_in(
+        &mut self,
+        gate: Vec<(ServerPath, EndpointAddr)>,
+        relieved: Vec<ServerPath>,
+    ) -> Result<usize, DriverError> {
         let listening = probe::listening(gate).await;
-        let up: Vec<_> = listening.into_iter().map(|path| Action::Run(Command::HealthUp(path))).collect();
+        let backends: BTreeSet<_> = listening.iter().map(|path| path.backend.clone()).collect();
+        let mut up: Vec<_> = listening.iter().cloned().map(|path| Action::Run(Command::HealthUp(path))).collect();
+        let relieved = relieved.into_iter().filter(|path| backends.contains(&path.backend));
+        up.extend(relieved.map(|path| Action::Run(Command::State(path, Admin::Drain))));
+        self.let_in = listening.into_iter().collect();
         let (session, _) = self.connection.current().await?;
         let sent = apply::send(session, &up).await.inspect_err(|_| self.connection.close())?;
         Ok(sent.applied)
@@ -239,6 +252,7 @@ impl Driver for HaproxyDriver {
 
     async fn apply(&mut self, plan: Plan) -> Result<Report, DriverError> {
         let mut report = Report::default();
+        self.let_in.clear();
         let mut not_added = Vec::new();
         let mut held = Certificates::new();
         let (session, said) = self.connection.current().await?;
@@ -263,7 +277,7 @@ impl Driver for HaproxyDriver {
             }
         }
         if !plan.gate.is_empty() {
-            report.applied += self.let_in(plan.gate).await?;
+            report.applied += self.let_in(plan.gate, plan.relieved).await?;
         }
         point_async("push:end").await;
         let Some(managed) = &mut self.managed else { return Ok(report) };
@@ -281,6 +295,15 @@ impl Driver for HaproxyDriver {
 
     fn is_conditional(&self) -> bool {
         self.managed.is_some()
+    }
+
+    fn at_once_of(&self, services: &BTreeMap<ServiceName, Service>, observed: &Observed) -> Option<Plan> {
+        self.managed.as_ref()?;
+        self.with_planner(|planner| planner.at_once_of(services, observed))
+    }
+
+    fn note(&self, plan: &Plan, observed: &mut Observed) {
+        observed.note(&self.flavour, plan, &self.let_in);
     }
 
     fn at_once(&self, desired: &Desired, observed: &Observed) -> Option<Plan> {

@@ -4,6 +4,7 @@
 mod assemble;
 pub(crate) mod certificates;
 mod clock;
+mod note;
 
 use std::{
     collections::{BTreeMap, BTreeSet},

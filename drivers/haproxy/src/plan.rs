@@ -8,11 +8,15 @@ mod files;
 mod servers;
 mod target;
 
-use std::{collections::BTreeSet, sync::Arc, time::Duration};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+    time::Duration,
+};
 
 use backchat_contract::{
-    Change, Desired, DriverError, EndpointAddr, FileChange, Mode, PlanView, Policies, Protocol, Step, diff,
-    diff_by_way_of,
+    Change, Desired, DriverError, EndpointAddr, FileChange, Mode, PlanView, Policies, Protocol, Service, ServiceName,
+    Step, diff, diff_by_way_of,
 };
 use backchat_template::{Template, unsealed};
 use serde::{Serialize, Serializer};
@@ -77,6 +81,9 @@ pub struct Plan {
     /// Servers that come at once, and where they listen: those that do are let in before anybody has looked again.
     #[serde(skip)]
     pub gate: Vec<(ServerPath, EndpointAddr)>,
+    /// Servers that drain once another of their backend was let in.
+    #[serde(skip)]
+    pub relieved: Vec<ServerPath>,
 }
 
 /// One thing to send.
@@ -251,6 +258,34 @@ impl Planner<'_> {
         let changes = diff(&live, &with_those_that_go(wanted, &live));
         let held = observed.layout.certificates.clone();
         Some(Plan { actions, changes, certificates: held.clone(), held, gate, ..Plan::default() })
+    }
+
+    /// The same of the endpoints of these services, each on the backend that it has. What goes drains, once another
+    /// serves.
+    pub fn at_once_of(&self, services: &BTreeMap<ServiceName, Service>, observed: &Observed) -> Option<Plan> {
+        let backends = observed.layout.backends.iter();
+        let of_these = backends.filter(|(_, b)| b.service.as_ref().is_some_and(|s| services.contains_key(s)));
+        let backends: BTreeMap<_, _> = of_these.map(|(name, backend)| (name.clone(), backend.clone())).collect();
+        if backends.len() != services.len() {
+            return None;
+        }
+        let down = observed.down.iter().filter(|(place, _)| backends.contains_key(&place.0));
+        let few = Observed {
+            down: down.map(|(place, since)| (place.clone(), *since)).collect(),
+            layout: Layout { backends, ..Layout::default() },
+            ..Observed::default()
+        };
+        let wanted = Desired { services: services.clone(), ..Desired::default() };
+        let target = runtime(&wanted, &few, self.flavour, self.policies);
+        let mut actions = servers::opening(self, &few, &target, &mut Vec::new());
+        let gate = self.gate(&actions, &target);
+        let (drains, relieved) = servers::relieving(self, &few, &target);
+        actions.extend(drains);
+        if actions.is_empty() && relieved.is_empty() {
+            return None;
+        }
+        let changes = diff(&few.live(self.flavour), &wanted);
+        Some(Plan { actions, changes, gate, relieved, ..Plan::default() })
     }
 
     /// The servers that these actions open and that need only listen.

@@ -35,6 +35,11 @@ impl ServerName {
     /// What our servers' names begin with in somebody else's backends.
     pub const PREFIX: &'static str = "bc-";
 
+    /// The name as text.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
     /// In a backend of ours: the endpoint's own name.
     pub fn own(endpoint: &EndpointName) -> Self {
         Self(endpoint.to_string())

@@ -1,13 +1,14 @@
 //! The driver: the table, the file and the process of one OpenResty behind the contract's trait.
 
 use std::{
-    collections::BTreeSet,
+    collections::{BTreeMap, BTreeSet},
     path::PathBuf,
     time::{Duration, Instant},
 };
 
 use backchat_contract::{
-    Desired, Driver, DriverError, EndpointId, EndpointState, Idle, Mode, PlanView, Plane, Refusal, Report, Step, Trial,
+    Desired, Driver, DriverError, EndpointId, EndpointState, Idle, Mode, PlanView, Plane, Refusal, Report, Service,
+    ServiceName, Step, Trial,
 };
 use backchat_nginx::{
     keys,
@@ -166,6 +167,14 @@ impl Driver for OpenrestyDriver {
 
     fn is_conditional(&self) -> bool {
         true
+    }
+
+    fn at_once_of(&self, services: &BTreeMap<ServiceName, Service>, observed: &Observed) -> Option<Plan> {
+        plan::at_once_of(services, observed)
+    }
+
+    fn note(&self, plan: &Plan, observed: &mut Observed) {
+        plan::note(plan, observed);
     }
 
     fn at_once(&self, desired: &Desired, observed: &Observed) -> Option<Plan> {

@@ -5,10 +5,11 @@
 
 mod words;
 
-use std::{path::Path, sync::Arc, time::Duration};
+use std::{collections::BTreeMap, path::Path, sync::Arc, time::Duration};
 
 use backchat_contract::{
-    Change, Desired, DriverError, FileChange, Idle, Mode, PlanView, Step, Structure, diff, diff_by_way_of,
+    Change, Desired, DriverError, FileChange, Idle, Mode, PlanView, Service, ServiceName, Step, Structure, diff,
+    diff_by_way_of,
 };
 use backchat_nginx::{certificates::Certificates, control::Running, lines::effective};
 use backchat_template::Template;
@@ -221,6 +222,33 @@ pub(crate) fn at_once(desired: &Desired, observed: &Observed) -> Option<Plan> {
     match finish(observed, &table, plan, None) {
         Step::Change(plan) => Some(plan),
         Step::Waiting { .. } | Step::Converged => None,
+    }
+}
+
+/// The same of the endpoints of these services: all else is as it was read.
+pub(crate) fn at_once_of(services: &BTreeMap<ServiceName, Service>, observed: &Observed) -> Option<Plan> {
+    let state = observed.state.as_ref()?;
+    let live = state.table.as_ref()?;
+    let before: Option<BTreeMap<_, _>> =
+        services.keys().map(|name| Some((name.clone(), live.set.services.get(name)?.clone()))).collect();
+    let of = |services| Desired { services, ..Desired::default() };
+    let changes = diff(&of(before?), &of(services.clone()));
+    if changes.is_empty() {
+        return None;
+    }
+    let mut table = Table { version: observed.next_version(), set: live.set.clone() };
+    table.set.services.extend(services.iter().map(|(name, service)| (name.clone(), service.clone())));
+    // Of what was read its name is all that a push needs.
+    let over = State { table: None, flights: BTreeMap::new(), ..state.clone() };
+    let push = PushPlan { command: words::command(&changes, table.version), table, over };
+    Some(Plan { changes, push: Some(push), read: observed.look.running.clone(), ..Plan::default() })
+}
+
+/// Notes in what was read what was pushed since.
+pub(crate) fn note(plan: &Plan, observed: &mut Observed) {
+    if let (Some(push), Some(state)) = (&plan.push, &mut observed.state) {
+        state.version = push.table.version;
+        state.table = Some(push.table.clone());
     }
 }
 

@@ -251,7 +251,8 @@ impl<D: Driver> Stepper<D> {
         }
         self.note_sources(known);
         self.note_certificates();
-        for refused in aim.rejections.iter().filter(|r| !self.status.rejections.contains(r)) {
+        // Both are sorted.
+        for refused in aim.rejections.iter().filter(|r| self.status.rejections.binary_search(r).is_err()) {
             tracing::warn!(node = %refused.node, "refused {}: {}", refused.subject, refused.why);
         }
         let begins = |f: &&Flapping| !self.status.flapping.iter().any(|old| (&old.id, old.times) == (&f.id, f.times));

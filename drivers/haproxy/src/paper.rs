@@ -87,7 +87,7 @@ type Render<'a> = dyn Fn(&Layout) -> Result<Rendered, DriverError> + 'a;
 type Again<'a> = dyn Fn(&Layout, &Rendered) -> Result<Rendered, DriverError> + 'a;
 
 impl By {
-    fn plan(&self, by: impl FnOnce(&Render<'_>, &Again<'_>) -> Step<Plan>) -> Step<Plan> {
+    fn plan<T>(&self, by: impl FnOnce(&Render<'_>, &Again<'_>) -> T) -> T {
         let Self::Settings(settings) = self else {
             return by(&|layout| self.render(layout), &|layout, _| self.render(layout));
         };
@@ -197,6 +197,11 @@ impl Paper {
     }
 
     pub(crate) fn step(&self, desired: &Desired, observed: &Observed, mode: Mode) -> Step<Plan> {
+        self.planned(|planner| planner.plan(desired, observed, mode))
+    }
+
+    /// What a planner for this HAProxy comes to.
+    pub(crate) fn planned<T>(&self, plan: impl FnOnce(Planner<'_>) -> T) -> T {
         let (options, paths) = (ServerOptions::default(), paths());
         let (policies, fresh) = (Policies::default(), Layout::empty(0, self.spares));
         self.by.plan(|render, again| {
@@ -212,7 +217,7 @@ impl Paper {
                 again: &|_, layout, rendered| again(layout, rendered),
                 refused: false,
             };
-            planner.plan(desired, observed, mode)
+            plan(planner)
         })
     }
 

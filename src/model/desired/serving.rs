@@ -9,6 +9,9 @@ use crate::model::{
     offers::{Offer, offers},
 };
 
+/// Rejections of one source that are told.
+const REFUSED_MAX: usize = 1000;
+
 /// A word that a service is served: an offer of a member that lives, at an address that may be used, or what a file
 /// lists.
 pub(in crate::model) struct Serving<'a> {
@@ -111,7 +114,7 @@ pub(super) fn serving<'a>(
 ) -> Vec<Serving<'a>> {
     let mut all = Vec::new();
     for (order, snapshot) in snapshots.iter().enumerate() {
-        refused.extend(snapshot.refused.iter().cloned());
+        refused.extend(told(snapshot));
         let source = &snapshot.source;
         let word = |by: By<'a>| {
             let service = match &by {
@@ -128,6 +131,19 @@ pub(super) fn serving<'a>(
         all.extend(listed.map(word));
     }
     all
+}
+
+/// What a source lists that cannot be taken: of very much the first, and how much more there is.
+fn told(snapshot: &Snapshot) -> impl Iterator<Item = Rejection> {
+    let more = snapshot.refused.len().saturating_sub(REFUSED_MAX);
+    let rest = (more > 0).then(|| Rejection {
+        node: snapshot.source.to_string(),
+        subject: "much of it".into(),
+        service: None,
+        why: format!("{more} more of its entries cannot be taken"),
+        code: "bounds",
+    });
+    snapshot.refused.iter().take(REFUSED_MAX).cloned().chain(rest)
 }
 
 /// Every sound offer of a member that lives and is no balancer.

@@ -573,3 +573,21 @@ fn canaries_are_services_of_their_own() {
         &["api/web2 10.0.0.2:81", "web.canary/web2 10.0.0.2:80 drain", "a.example/ → web", "b.example/ → api"],
     );
 }
+
+/// A store may hold whatever somebody wrote into it: it is told, and not at any length.
+#[test]
+fn what_a_source_cannot_take_is_told_up_to_a_bound() {
+    let rejection = |n: usize| Rejection {
+        node: "redis://r".into(),
+        subject: format!("frontend:{n:05}"),
+        service: None,
+        why: "bad".into(),
+        code: "backend",
+    };
+    let snapshot = |n| Snapshot { refused: (0..n).map(rejection).collect(), ..Snapshot::default() };
+    let told = |n| desired(&[snapshot(n)], &Policy::default(), &Ledger::default(), SECOND).2;
+    assert_eq!(told(1000).len(), 1000);
+    let many = told(3000);
+    assert_eq!(many.len(), 1001);
+    assert!(many.iter().any(|r| r.why == "2000 more of its entries cannot be taken"), "{:?}", many.last());
+}

@@ -36,7 +36,11 @@ pub(super) fn refused(before: &Status, after: &Status) -> Vec<Event> {
         let text = if begins { "refused" } else { "no longer refused" };
         Event::new(What::Refused { begins }, &r.node, text).of(&r.node).so(format!("{}: {}", r.subject, r.why))
     };
-    differ(&before.rejections, &after.rejections, |a, b| a == b, event)
+    // There may be a thousand of them, sorted on both sides.
+    let missing = |one: &&Rejection, among: &[Rejection]| among.binary_search(one).is_err();
+    let begun = after.rejections.iter().filter(|r| missing(r, &before.rejections)).map(|r| event(r, true));
+    let ended = before.rejections.iter().filter(|r| missing(r, &after.rejections)).map(|r| event(r, false));
+    begun.chain(ended).collect()
 }
 
 /// What begins, and what ends.

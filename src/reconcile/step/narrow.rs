@@ -139,3 +139,77 @@ fn service(listed: &Listed) -> Service {
     let endpoints = listed.endpoints.iter().map(|(name, e)| (name.clone(), endpoint(e))).collect();
     Service { protocol: listed.protocol, endpoints }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::{EndpointState, ListedEndpoint, Place, Weight};
+
+    /// Services written `NAME@HOST PORT…`.
+    fn snapshot(services: &[&str]) -> Snapshot {
+        let endpoint = |port: &str| {
+            let addr: std::net::SocketAddr = format!("10.0.0.1:{port}").parse().unwrap();
+            let (place, addr) = (Place::Key("k".into()), addr.try_into().unwrap());
+            let endpoint = ListedEndpoint { place, addr, weight: Weight::DEFAULT, state: EndpointState::Ready };
+            (format!("e{port}").parse().unwrap(), endpoint)
+        };
+        let service = |text: &&str| {
+            let mut words = text.split(' ');
+            let (name, host) = words.next().unwrap().split_once('@').unwrap();
+            let listed = Listed {
+                place: Place::Key("k".into()),
+                hosts: vec![host.parse().unwrap()],
+                path: "/".parse().unwrap(),
+                protocol: crate::model::Protocol::Http,
+                endpoints: words.map(endpoint).collect(),
+            };
+            (name.parse().unwrap(), Arc::new(listed))
+        };
+        Snapshot { synced: true, services: services.iter().map(service).collect(), ..Snapshot::default() }
+    }
+
+    fn check(before: &[Snapshot], now: &[Snapshot], expected: Option<&[&str]>) {
+        let said = changed(before, now).map(|all| all.keys().map(ToString::to_string).collect::<Vec<_>>());
+        assert_eq!(said, expected.map(|names| names.iter().map(ToString::to_string).collect()));
+    }
+
+    #[test]
+    fn only_endpoints_of_lone_frontends() {
+        let before = || [snapshot(&[]), snapshot(&["hipache.a@a 1", "hipache.b@b 1", "web@w 1"])];
+        let store = |services: &[&str]| [snapshot(&[]), snapshot(services)];
+        check(&before(), &before(), None);
+        check(&before(), &store(&["hipache.a@a 1 2", "hipache.b@b", "web@w 1"]), Some(&["hipache.a", "hipache.b"]));
+        check(&before(), &store(&["hipache.a@x 2", "hipache.b@b 1", "web@w 1"]), None);
+        check(&before(), &store(&["hipache.a@a 2", "web@w 1"]), None);
+        check(&before(), &store(&["hipache.a@a 2", "hipache.c@b 1", "web@w 1"]), None);
+        check(&before(), &store(&["hipache.a@a 1", "hipache.b@b 1", "web@w 2"]), None);
+        // Somebody else lists it too: what is his comes first.
+        let both = |store: &[&str]| [snapshot(&["hipache.a@a 7"]), snapshot(store)];
+        check(&both(&["hipache.a@a 1", "hipache.b@b 1"]), &both(&["hipache.a@a 2", "hipache.b@b 1"]), None);
+        check(
+            &both(&["hipache.a@a 1", "hipache.b@b 1"]),
+            &both(&["hipache.a@a 1", "hipache.b@b 2"]),
+            Some(&["hipache.b"]),
+        );
+        // What else is new is for a look at all.
+        let [gossip, now] = store(&["hipache.a@a 2", "hipache.b@b 1", "web@w 1"]);
+        check(&before(), &[Snapshot { synced: false, ..gossip.clone() }, now.clone()], None);
+        check(&before(), &[gossip, Snapshot { trouble: Some("t".into()), ..now }], None);
+    }
+
+    /// While changes keep coming the look takes a hundredth of the time; it is never far off.
+    #[tokio::test(start_paused = true)]
+    async fn when_all_is_looked_at() {
+        let mut narrow = Narrow::default();
+        narrow.looked(&[], Duration::from_millis(200));
+        assert_eq!((narrow.is_due(), narrow.wait()), (false, Duration::from_secs(1)));
+        tokio::time::advance(Duration::from_millis(19_500)).await;
+        assert_eq!((narrow.is_due(), narrow.wait()), (false, Duration::from_millis(500)));
+        tokio::time::advance(Duration::from_millis(500)).await;
+        assert!(narrow.is_due());
+        narrow.looked(&[], Duration::from_secs(3));
+        assert_eq!((narrow.is_due(), narrow.wait()), (false, Duration::from_secs(12)));
+        tokio::time::advance(Duration::from_secs(30)).await;
+        assert!(narrow.is_due());
+    }
+}

@@ -1,5 +1,6 @@
 //! Plans case by case; the laws they all obey are in `laws`.
 
+mod at_once;
 mod laws;
 
 use std::time::Duration;

@@ -173,3 +173,24 @@ fn what_is_ours_to_name_is_not_served() {
     let sim = Paper::with(&desired(&[("web/a", Ready)]));
     assert_eq!(sim.step(&desired(&[("web/a", Ready), ("bc-x/b", Ready)]), ALLOWED), Step::Converged);
 }
+
+/// Over what was read, and noted in it for the next: all else stays as it is.
+#[test]
+fn a_few_services_are_pushed_by_themselves() {
+    let mut sim = Paper::with(&desired(&[("web/a", Ready), ("api/b", Ready)]));
+    let mut observed = sim.look();
+    let few = |endpoints: &[(&str, EndpointState)]| desired(endpoints).services;
+    let plan = at_once_of(&few(&[("web/c", Ready)]), &observed).unwrap();
+    assert_eq!(plan.view().commands, ["POST /table: version 3: + web/c, - web/a"]);
+    assert!(plan.write.is_none() && plan.reload.is_none());
+    sim.take(plan.clone());
+    note(&plan, &mut observed);
+    assert_eq!(observed.live(), sim.look().live());
+    assert!(observed.live().endpoint(&endpoint_id("api/b").unwrap()).is_some());
+
+    let next = at_once_of(&few(&[("web/c", Drain)]), &observed).unwrap();
+    sim.take(next);
+    assert_eq!(sim.look().live().endpoint(&endpoint_id("web/c").unwrap()).map(|e| e.state), Some(Drain));
+    assert!(at_once_of(&few(&[("web/c", Ready)]), &observed).is_none(), "as it was read");
+    assert!(at_once_of(&few(&[("new/x", Ready)]), &observed).is_none(), "a new service is more than endpoints");
+}

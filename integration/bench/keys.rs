@@ -21,16 +21,16 @@ use crate::{
 
 /// The slowest of a hundred changes.
 const GOAL: Duration = Duration::from_millis(50);
+/// Descriptors for all else.
+const SPARE: u64 = 4096;
 /// The part of the bare data plane's requests that is left.
 const SHARE: f64 = 0.95;
 
 /// How much is measured.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Effort {
-    /// Numbers of hosts.
-    pub(crate) hosts: &'static [usize],
-    /// Changes of one host.
-    pub(crate) changes: usize,
+    /// Numbers of hosts, and how many changes of one host are made among them.
+    pub(crate) hosts: &'static [(usize, usize)],
     /// How long each side is asked, and how often in turn.
     pub(crate) load: Duration,
     pub(crate) loads: usize,
@@ -39,19 +39,31 @@ pub(crate) struct Effort {
 /// All rows, on the data planes that change without a reload.
 pub(crate) async fn rows(effort: &Effort) -> Result<Vec<Row>> {
     let mut rows = Vec::new();
-    for hosts in effort.hosts {
-        rows.extend(Box::pin(on::<Haproxy>(*hosts, effort)).await?);
-        rows.extend(Box::pin(on::<Openresty>(*hosts, effort)).await?);
+    for (hosts, changes) in effort.hosts {
+        // HAProxy holds a descriptor for each server that it checks.
+        match descriptors() {
+            Some(most) if most < *hosts as u64 + SPARE => eprintln!(
+                "     keys  HAProxy, {hosts} hosts: skipped, this shell may open {most} files, and HAProxy needs one a \
+                 host (ulimit -Hn)"
+            ),
+            _ => rows.extend(Box::pin(on::<Haproxy>((*hosts, *changes), effort)).await?),
+        }
+        rows.extend(Box::pin(on::<Openresty>((*hosts, *changes), effort)).await?);
     }
     Ok(rows)
 }
 
-async fn on<K: Kind>(hosts: usize, effort: &Effort) -> Result<Vec<Row>> {
+/// How many files may be open at most; `None` where there is no limit.
+fn descriptors() -> Option<u64> {
+    rustix::process::getrlimit(rustix::process::Resource::Nofile).maximum
+}
+
+async fn on<K: Kind>((hosts, count): (usize, usize), effort: &Effort) -> Result<Vec<Row>> {
     let plane = if K::NAME == Haproxy::NAME { "HAProxy" } else { "OpenResty" };
     let (mut stage, loaded) = Stage::start::<K>(hosts).await?;
     eprintln!("     keys  {plane}, {hosts} hosts: all served after {loaded:.1?}");
     let mut changes = Vec::new();
-    for change in 0..effort.changes {
+    for change in 0..count {
         changes.push(stage.change(change).await?);
     }
     let (p50, p99) = (percentile(&mut changes, 50), percentile(&mut changes, 99));

@@ -35,12 +35,11 @@ impl Connection {
 
     /// The same, and which session it is.
     pub(crate) async fn numbered(&mut self) -> Result<(&mut Session, String, u64), DriverError> {
-        let (session, said) = match self.kept().await? {
-            Some(kept) => kept,
-            None => {
-                self.serial += 1;
-                self.fresh().await?
-            }
+        let (session, said) = if let Some(kept) = self.kept().await? {
+            kept
+        } else {
+            self.serial += 1;
+            self.fresh().await?
         };
         Ok((self.session.insert(session), said, self.serial))
     }

@@ -257,7 +257,7 @@ impl Planner<'_> {
         let wanted = reached(&part(desired, self.flavour), &live, &target);
         let changes = diff(&live, &with_those_that_go(wanted, &live));
         let held = observed.layout.certificates.clone();
-        Some(Plan { actions, changes, certificates: held.clone(), held, gate, ..Plan::default() })
+        Some(Plan { changes, actions, certificates: held.clone(), held, gate, ..Plan::default() })
     }
 
     /// The same of the endpoints of these services, each on the backend that it has. What goes drains, once another
@@ -285,7 +285,7 @@ impl Planner<'_> {
             return None;
         }
         let changes = diff(&few.live(self.flavour), &wanted);
-        Some(Plan { actions, changes, gate, relieved, ..Plan::default() })
+        Some(Plan { changes, actions, gate, relieved, ..Plan::default() })
     }
 
     /// The servers that these actions open and that need only listen.

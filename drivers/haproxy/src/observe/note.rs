@@ -4,7 +4,7 @@ use std::{collections::BTreeSet, time::Duration};
 
 use backchat_contract::EndpointName;
 
-use super::{Flavour, Leaving, Observed};
+use super::{Flavour, Observed};
 use crate::{
     layout::{Admin, Backend, Server},
     plan::{Action, Plan},
@@ -47,7 +47,7 @@ impl Observed {
                 if *state == Admin::Ready {
                     self.leaving.remove(&place);
                 } else {
-                    self.leaving.entry(place).or_insert_with(Leaving::default);
+                    self.leaving.entry(place).or_default();
                 }
             }
             Command::Weight(_, weight) => set(backend, &endpoint, |server| server.weight = *weight),

@@ -50,8 +50,7 @@ pub(crate) async fn converge(driver: &mut impl Driver, desired: &Desired) -> Res
 /// else by a step.
 pub(crate) async fn follow<D: Driver>(driver: &mut D, read: D::Observed, desired: &Desired) -> Result<Phases> {
     let begun = Instant::now();
-    let Step::Change(plan) = driver.plan(desired, &read, Mode::default()) else { bail!("nothing to change") };
-    let Some(first) = driver.at_once(&plan) else { return step(driver, desired).await };
+    let Some(first) = driver.at_once(desired, &read) else { return step(driver, desired).await };
     let plan = begun.elapsed();
     let report = driver.apply(first).await?;
     let apply = begun.elapsed().saturating_sub(plan);

@@ -122,7 +122,8 @@ pub(super) async fn requests(front: SocketAddr, host: &str, time: Duration) -> R
     let took = begun.elapsed();
     let report = wrk.finish().await?;
     ensure!(report.broken == 0, "{} requests were not answered well", report.broken);
-    Ok(report.requests as f64 / took.as_secs_f64())
+    let requests = u32::try_from(report.requests).context("more requests than can be")?;
+    Ok(f64::from(requests) / took.as_secs_f64())
 }
 
 async fn answers(client: &Client, front: SocketAddr, number: usize, name: &str) -> bool {

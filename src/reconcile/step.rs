@@ -159,6 +159,8 @@ impl<D: Driver> Stepper<D> {
             }
             self.at_once(known).await;
         }
+        // From here on what was read before is of no use.
+        self.quick.read = None;
         for _ in 0..ROUNDS {
             let began = Instant::now();
             let observed = self.driver.observe().await?;
@@ -191,16 +193,16 @@ impl<D: Driver> Stepper<D> {
                     self.note_approval(&observed);
                     questions.settle(&self.driver, &observed, &live, known);
                     self.settled(Some(why));
-                    self.keep_for_at_once(observed);
                     self.narrow.looked(known, began.elapsed());
+                    self.keep_for_at_once(observed);
                     return Ok(Outcome::Recheck(self.let_in_next().map_or(recheck, |next| next.min(recheck))));
                 }
                 Step::Converged => {
                     self.note_approval(&observed);
                     questions.settle(&self.driver, &observed, &live, known);
                     self.settled(None);
-                    self.keep_for_at_once(observed);
                     self.narrow.looked(known, began.elapsed());
+                    self.keep_for_at_once(observed);
                     return Ok(self.let_in_next().map_or(Outcome::Converged, Outcome::Recheck));
                 }
             }

@@ -84,16 +84,16 @@ pub trait Driver: Send {
         false
     }
 
-    /// What of the way to the desired set may be gone at once, although `observed` was read a while ago: what takes
-    /// nobody's requests away, said so that the data plane takes it only where it still holds, or that it is the same
-    /// whatever held. Where the data plane is another by now the report is stale. It costs less than a plan, for no file
+    /// What of the way to the desired set may be gone at once, although `observed` was read a while ago: the data plane
+    /// itself takes it only where that is still so, and else says that it is stale. It costs less than a plan, for no file
     /// is rendered; the round that follows does the rest. `None` where there is nothing of the kind.
     fn at_once(&self, _desired: &Desired, _observed: &Self::Observed) -> Option<Self::Plan> {
         None
     }
 
-    /// The same of the endpoints of these services alone, which `observed` has all of: all else stays as it is. It costs as
-    /// much as they do, however large the whole set is. `None` where there is nothing of the kind.
+    /// The same of the endpoints of these services alone, which `observed` has all of: all else stays as it is, and what
+    /// is said of them is either taken only where they are as they were, or the same whatever they were. It costs as much
+    /// as they do, however large the whole set is. `None` where there is nothing of the kind.
     fn at_once_of(&self, _services: &BTreeMap<ServiceName, Service>, _observed: &Self::Observed) -> Option<Self::Plan> {
         None
     }

@@ -293,10 +293,6 @@ impl Driver for HaproxyDriver {
         Ok(report)
     }
 
-    fn is_conditional(&self) -> bool {
-        self.managed.is_some()
-    }
-
     fn at_once_of(&self, services: &BTreeMap<ServiceName, Service>, observed: &Observed) -> Option<Plan> {
         self.managed.as_ref()?;
         self.with_planner(|planner| planner.at_once_of(services, observed))
@@ -304,10 +300,6 @@ impl Driver for HaproxyDriver {
 
     fn note(&self, plan: &Plan, observed: &mut Observed) {
         observed.note(&self.flavour, plan, &self.let_in);
-    }
-
-    fn at_once(&self, desired: &Desired, observed: &Observed) -> Option<Plan> {
-        self.with_planner(|planner| planner.at_once(desired, observed))
     }
 
     fn idle(&self, observed: &Observed, id: &EndpointId) -> Idle {

@@ -175,17 +175,6 @@ impl Plan {
     }
 }
 
-/// The set, and of what is live the endpoints that it has not: they go later.
-fn with_those_that_go(mut set: Desired, live: &Desired) -> Desired {
-    for (name, service) in &live.services {
-        let next = set.services.entry(name.clone()).or_insert_with(|| service.clone());
-        for (endpoint, is) in &service.endpoints {
-            next.endpoints.entry(endpoint.clone()).or_insert_with(|| is.clone());
-        }
-    }
-    set
-}
-
 /// A file's change without the seals: they differ whenever anything does.
 fn readable(change: &FileChange) -> FileChange {
     let text = |text: &str| unsealed(text).to_owned();
@@ -243,25 +232,9 @@ impl Planner<'_> {
         Step::Change(Plan { changes, waits, ..plan })
     }
 
-    /// What comes and changes, and nothing that goes: for that it must be known what is in flight now. Each of these
+    /// Of the endpoints of these services, each on the backend that it has, what may be gone over what was read a while
+    /// ago: what goes drains, once another serves, and is taken away by who knows what is in flight then. Each of these
     /// commands is refused where its server is not as it was, or says what is to be whatever was.
-    pub fn at_once(&self, desired: &Desired, observed: &Observed) -> Option<Plan> {
-        let target = runtime(desired, observed, self.flavour, self.policies);
-        let mut actions = servers::opening(self, observed, &target, &mut Vec::new());
-        let gate = self.gate(&actions, &target);
-        actions.extend(self.map_actions(observed, &target));
-        if actions.is_empty() {
-            return None;
-        }
-        let live = observed.live(self.flavour);
-        let wanted = reached(&part(desired, self.flavour), &live, &target);
-        let changes = diff(&live, &with_those_that_go(wanted, &live));
-        let held = observed.layout.certificates.clone();
-        Some(Plan { changes, actions, certificates: held.clone(), held, gate, ..Plan::default() })
-    }
-
-    /// The same of the endpoints of these services, each on the backend that it has. What goes drains, once another
-    /// serves.
     pub fn at_once_of(&self, services: &BTreeMap<ServiceName, Service>, observed: &Observed) -> Option<Plan> {
         let backends = observed.layout.backends.iter();
         let of_these = backends.filter(|(_, b)| b.service.as_ref().is_some_and(|s| services.contains_key(s)));

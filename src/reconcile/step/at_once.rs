@@ -36,12 +36,16 @@ pub(super) struct Pushed {
 impl<D: Driver> Stepper<D> {
     /// Nothing is left to do now: the next change may be made over this.
     pub(super) fn keep_for_at_once(&mut self, observed: D::Observed) {
-        self.quick = AtOnce { read: self.driver.is_conditional().then_some(observed), pushed: None };
+        let is_wanted = self.driver.is_conditional() || self.narrow.is_long();
+        self.quick = AtOnce { read: is_wanted.then_some(observed), pushed: None };
     }
 
     /// Makes the change that the sources brought since, as far as that is possible. Whatever stands against it leaves no
     /// trace: it is met again, and told, by the round that follows.
     pub(super) async fn at_once(&mut self, known: &[Snapshot]) {
+        if !self.driver.is_conditional() {
+            return;
+        }
         let Some(read) = self.quick.read.take() else { return };
         let began = Instant::now();
         let live = self.driver.live(&read);

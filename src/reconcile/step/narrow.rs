@@ -45,7 +45,15 @@ pub(super) struct Narrow {
 impl Narrow {
     /// All was looked at: it took so long.
     pub(super) fn looked(&mut self, known: &[Snapshot], took: Duration) {
-        *self = Self { known: if took > LONG { known.to_vec() } else { Vec::new() }, took, first: None };
+        *self = Self { known: Vec::new(), took, first: None };
+        if self.is_long() {
+            self.known = known.to_vec();
+        }
+    }
+
+    /// Whether a look takes so long that there is something to be won.
+    pub(super) fn is_long(&self) -> bool {
+        self.took > LONG
     }
 
     /// Whether a look must not be put off any more.
@@ -64,7 +72,7 @@ impl Narrow {
 impl<D: Driver> Stepper<D> {
     /// Makes the change, where it is of that kind; when to look at all of it.
     pub(super) async fn narrowly(&mut self, known: &[Snapshot]) -> Option<Outcome> {
-        if self.narrow.took <= LONG || self.narrow.is_due() {
+        if !self.narrow.is_long() || self.narrow.is_due() {
             return None;
         }
         let changed = changed(&self.narrow.known, known)?;

@@ -5,8 +5,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use backchat_contract::Reason;
 
 use super::{
-    Endpoint, EndpointId, EndpointName, EndpointState, Member, Moment, Service, ServiceName, Snapshot, Status,
-    offers::declared, owner::node_of_name, reasons,
+    Endpoint, EndpointId, EndpointName, EndpointState, FRONTEND, Member, Moment, Service, ServiceName, Snapshot,
+    Status, offers::declared, owner::node_of_name, reasons,
 };
 
 /// An endpoint that is, should be, or might be.
@@ -100,7 +100,11 @@ impl Fate {
         if let Some(source) = listed {
             return match (&self.live, &self.desired) {
                 (_, None) => reason("listed", format!("no longer in {source}")),
-                (_, Some(e)) if e.state == EndpointState::Drain => reason("listed", format!("{source} says drain")),
+                (_, Some(e)) if e.state == EndpointState::Drain => {
+                    let is_marked = self.id.service.as_str().starts_with(FRONTEND);
+                    let says = if is_marked { "marks it dead (dead:HOST)" } else { "says drain" };
+                    reason("listed", format!("{source} {says}"))
+                }
                 (None, Some(_)) => reason("listed", format!("listed by {source} a moment ago")),
                 _ => None,
             };

@@ -5,7 +5,7 @@ pub mod kept;
 
 use std::collections::BTreeMap;
 
-use super::{Desired, EndpointId, Protocol, Route, ServiceName, Since, SourceName, flaps::Flaps};
+use super::{Desired, EndpointId, FRONTEND, Protocol, Route, ServiceName, Since, SourceName, flaps::Flaps};
 
 /// What was decided before and holds on.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -48,7 +48,9 @@ impl Ledger {
         let claim =
             |(route, service): (&Route, &ServiceName)| (route.clone(), Claim { service: service.clone(), node: None });
         let standing = |(name, service): (&ServiceName, &super::Service)| {
-            (name.clone(), Standing { protocol: service.protocol, ..Standing::default() })
+            // Nobody but a store has such a one: it goes with its key, whoever was away meanwhile.
+            let listed = name.as_str().starts_with(FRONTEND);
+            (name.clone(), Standing { protocol: service.protocol, listed, ..Standing::default() })
         };
         Self {
             claims: live.routes.iter().map(claim).collect(),
@@ -69,7 +71,7 @@ impl Ledger {
         }
         for (name, standing) in services {
             let serves = live.services.get(&name).is_some_and(|s| !s.endpoints.is_empty());
-            if serves || !ledger.services.contains_key(&name) {
+            if serves || standing.listed || !ledger.services.contains_key(&name) {
                 ledger.services.insert(name, standing);
             }
         }

@@ -1,6 +1,7 @@
 //! One step: observe, desire, guard, plan, apply, and read back, until nothing is left to do at once.
 
 mod at_once;
+mod doubt;
 mod narrow;
 mod shown;
 
@@ -14,6 +15,7 @@ use tokio::{sync::watch, time::Instant};
 
 use self::{
     at_once::{AtOnce, Pushed},
+    doubt::Doubt,
     narrow::Narrow,
 };
 use super::{
@@ -67,6 +69,8 @@ pub(super) struct Stepper<D: Driver> {
     quick: AtOnce<D::Observed>,
     /// For one of a few endpoints in a large set.
     narrow: Narrow,
+    /// Which stores are believed when they are empty.
+    doubt: Doubt,
     settings: Settings,
     start: Instant,
     /// When this loop began, on the clock of `start`.
@@ -118,6 +122,7 @@ impl<D: Driver> Stepper<D> {
             driver,
             quick: AtOnce::default(),
             narrow: Narrow::default(),
+            doubt: Doubt::default(),
             settings,
             start,
             began: start.elapsed(),
@@ -166,6 +171,7 @@ impl<D: Driver> Stepper<D> {
             let observed = self.driver.observe().await?;
             let read = Instant::now();
             let live = self.driver.live(&observed);
+            let known = &*self.doubt.of(known, &live);
             if let Some(before) = self.applied_to.take() {
                 tally::read_back(&mut self.status.tally, &before, &live);
             }

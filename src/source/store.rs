@@ -191,6 +191,21 @@ pub(super) fn unread(path: &Path, why: Unread) -> String {
     }
 }
 
+impl Store {
+    /// Whether its files can be read: of the password, the certificates, the key.
+    ///
+    /// # Errors
+    /// Which cannot, and why.
+    pub(super) fn secrets(&self) -> Result<(), String> {
+        self.password()?;
+        let pair = self.cert.iter().flat_map(|(cert, key)| [cert, key]);
+        for path in self.ca.iter().chain(pair) {
+            std::fs::File::open(path).map_err(|why| format!("{}: {why}", path.display()))?;
+        }
+        Ok(())
+    }
+}
+
 /// As a source is named: without what is secret or only says how it is reached.
 impl fmt::Display for Store {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -33,6 +33,19 @@ impl Uri {
     }
 }
 
+impl Uri {
+    /// Whether the files of password, certificates and key can be read that it names.
+    ///
+    /// # Errors
+    /// Which cannot, and why.
+    pub fn secrets(&self) -> Result<(), String> {
+        match self {
+            Self::File(..) => Ok(()),
+            Self::Redis(store) | Self::Etcd(store) => store.secrets(),
+        }
+    }
+}
+
 impl FromStr for Uri {
     type Err = UriError;
 

@@ -11,6 +11,7 @@ use crate::{
     config::{self, Daemon, FileError, Layer, blame, whose},
     drivers,
     settings::{self, Host, Plane},
+    source::Uri,
 };
 
 /// Say whether a daemon would take this file, and where and why not
@@ -80,6 +81,10 @@ async fn lb(flags: &Flags) -> anyhow::Result<Vec<Fact>> {
     if !settings.sources.uris.is_empty() {
         let (set, refused) = offline::listed_in_files(&settings).await?;
         facts.push(("sources", sum(&set)));
+        for uri in settings.sources.uris.iter().filter(|uri| !matches!(uri, Uri::File(..))) {
+            uri.secrets().map_err(|why| blame(&flags.file, &format!("--source {uri}: {why}")))?;
+            facts.push(("sources", format!("{uri}: not asked")));
+        }
         facts.extend(refused.iter().map(|r| ("refused", format!("{}: {}: {}", r.node, r.subject, r.why))));
         sets.push(("what is listed", set));
     }

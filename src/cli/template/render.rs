@@ -21,7 +21,7 @@ Examples:
 
 HAProxy's are as after a reload: each service on a backend of its own name, where one that is new at run
 time has a spare one's until then. Several files have a line '==> PATH <==' in front of each. Nothing is
-written, and nothing is asked.
+written, and no data plane is asked.
 
 Status 78: the template does not render; with its line and why.")]
 pub(super) struct Flags {
@@ -29,8 +29,9 @@ pub(super) struct Flags {
     #[arg(long, value_name = "DRIVER")]
     driver: Option<DriverName>,
 
-    /// A file that lists services, in TOML, JSON or YAML [repeatable]
-    #[arg(long, value_name = "file:PATH", required_unless_present = "config")]
+    /// A file that lists services, in TOML, JSON or YAML, or a store of Hipache's keys, as 'backchat lb' takes it
+    /// [repeatable]
+    #[arg(long, value_name = "URI", required_unless_present = "config")]
     source: Option<Vec<Text<Uri>>>,
 
     /// A template of your own; ours if left out

@@ -70,6 +70,47 @@ async fn an_emptied_database_removes_nothing() {
     says(&world, &["ok", "source", "1 endpoint of 1 service"]).await;
 }
 
+/// The balancer is started anew while Redis is away, and Redis comes back without its disk: what is served stays.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_empty_redis_after_a_restart_removes_nothing() {
+    let mut world = World::empty(ANY);
+    let (a, b) = (web("a").await, web("b").await);
+    let mut redis = Redis::start(&world, &[]).await;
+    redis.frontend("any.example", &[&a]).await;
+    redis.frontend("b.example", &[&b]).await;
+    let uri = redis.uri("");
+    world.start_balancer("proxy", &flags(&uri, &[])).await;
+    world.serves(&["a"]).await;
+    redis.kill().await;
+    world.kill_lb().await;
+    world.restart_balancer_with("proxy", &flags(&uri, &[]));
+    says(&world, &["FAIL", "source", "redis://", "nothing is removed"]).await;
+    redis.restart(&world).await;
+    says(&world, &["FAIL", "source", "has no frontend", "2 are served"]).await;
+    world.serves(&["a"]).await;
+    answers(&world, "b.example", "b").await;
+    redis.frontend("any.example", &[&b]).await;
+    world.serves(&["b"]).await;
+}
+
+/// A host that was deleted while the balancer was away falls to the wildcard at once.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_deleted_meanwhile_is_gone() {
+    let mut world = World::empty(ANY);
+    let (a, b) = (web("a").await, web("b").await);
+    let redis = Redis::start(&world, &[]).await;
+    redis.frontend("*.example", &[&a]).await;
+    redis.frontend("old.example", &[&b]).await;
+    let uri = redis.uri("");
+    world.start_balancer("proxy", &flags(&uri, &["--on-exit", "keep"])).await;
+    answers(&world, "old.example", "b").await;
+    world.converges().await;
+    world.end_lb().await;
+    redis.run(&["DEL", "frontend:old.example"]).await;
+    world.restart_balancer_with("proxy", &flags(&uri, &["--on-exit", "keep"]));
+    answers(&world, "old.example", "a").await;
+}
+
 /// Said aloud, and followed all the same.
 #[tokio::test(flavor = "multi_thread")]
 async fn without_notifications_the_keys_are_looked_at() {

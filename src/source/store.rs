@@ -8,7 +8,10 @@ use std::{
 
 use url::{Host, Url};
 
-use crate::private_file::{self, Unread};
+use crate::{
+    model::words::quoted,
+    private_file::{self, Unread},
+};
 
 /// The longest password, in bytes.
 const PASSWORD_MAX: u64 = 4096;
@@ -106,7 +109,7 @@ impl Store {
     fn option(&mut self, (name, value): (&str, &str), key: &mut Option<PathBuf>, shape: &Shape) -> Result<(), String> {
         if !shape.options.contains(&name) {
             let known = shape.options.join(", ");
-            return Err(format!("unknown option {name:.40?}: the options are {known}"));
+            return Err(format!("unknown option {}: the options are {known}", quoted(name, 40)));
         }
         match name {
             "password-file" => self.password_file = Some(value.into()),
@@ -157,7 +160,7 @@ impl Server {
         let url = Url::parse(&format!("store://{text}")).ok();
         let server = url.filter(|url| url.path().is_empty() && url.query().is_none() && url.username().is_empty());
         let server = server.and_then(|url| Some(Self { host: host(&url)?, port: url.port().unwrap_or(port) }));
-        server.ok_or_else(|| format!("{text:.80?} is no server: use HOST:PORT"))
+        server.ok_or_else(|| format!("{} is no server: use HOST:PORT", quoted(text, 80)))
     }
 }
 
@@ -177,7 +180,9 @@ fn decoded(text: &str) -> Result<String, String> {
 fn database(path: &str, shape: &Shape) -> Result<u32, String> {
     match path.trim_matches('/') {
         "" => Ok(0),
-        number if shape.databases => number.parse().map_err(|_| format!("{number:.40?} is no number of a database")),
+        number if shape.databases => {
+            number.parse().map_err(|_| format!("{} is no number of a database", quoted(number, 40)))
+        }
         _ => Err("nothing may stand behind the port".into()),
     }
 }

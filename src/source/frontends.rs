@@ -269,7 +269,8 @@ impl Frontends {
 
     fn refusals(&self, key: &Arc<str>) -> Vec<Rejection> {
         let Some(frontend) = self.by_key.get(key) else { return Vec::new() };
-        frontend.refused.iter().map(|why| self.rejection(key, "backend", why.clone())).collect()
+        let code = if frontend.is_fit { "backend" } else { "frontend" };
+        frontend.refused.iter().map(|why| self.rejection(key, code, why.clone())).collect()
     }
 
     fn key(&self, host: &str) -> String {

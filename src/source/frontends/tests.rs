@@ -112,8 +112,18 @@ fn what_cannot_be_taken_leaves_the_others() {
     // Mended, it is refused no more; gone, neither.
     check(&[&["a: a http://app:80"], &["a: a http://10.0.0.1"]], &["hipache.a [a] 10.0.0.1:80/100"]);
     check(&[&["b_c: b"], &["b_c:"]], &[]);
-    // What was a list and is none any more is no frontend.
-    check(&[&["a: a http://10.0.0.1"], &["a: unfit"]], &["redis://r: p:frontend:a: it holds no list"]);
+    // What was a list and is none any more has its host still: no wildcard answers it.
+    let unfit = ["hipache.a.io [a.io]", "redis://r: p:frontend:a.io: it holds no list"];
+    check(&[&["a.io: a http://10.0.0.1"], &["a.io: unfit"]], &unfit);
+    check(&[&["a.io: unfit", "*.io: w http://10.0.0.1"]], &["hipache._.io [*.io] 10.0.0.1:80/100", unfit[0], unfit[1]]);
+    check(&[&["a.io: unfit"], &["a.io:"]], &[]);
+    check(
+        &[&["b_c: unfit"]],
+        &[
+            "redis://r: p:frontend:b_c: \"b_c\" is no host: use labels of letters, digits and inner hyphens, at most 253 \
+           bytes; or *.domain; or *",
+        ],
+    );
     check(&[&["a: unfit"], &["a: a http://10.0.0.1"]], &["hipache.a [a] 10.0.0.1:80/100"]);
 }
 

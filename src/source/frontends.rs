@@ -17,7 +17,7 @@ use backchat_contract::HostPattern;
 
 use self::frontend::Frontend;
 pub(super) use self::marks::Marks;
-use crate::model::{EndpointId, FRONTEND, Listed, Place, Rejection, ServiceName, Snapshot, SourceName};
+use crate::model::{EndpointId, FRONTEND, Listed, Place, Rejection, ServiceName, Snapshot, SourceName, words::escaped};
 
 /// What a key `frontend:HOST` holds.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -278,7 +278,8 @@ impl Frontends {
     }
 
     fn rejection(&self, key: &str, code: &'static str, why: String) -> Rejection {
-        let subject = format!("{:.200}", self.key(key));
+        // A key may be of any bytes, and an operator reads it in his log.
+        let subject = escaped(&self.key(key), 200);
         let service = self.by_key.get(key).and_then(|f| f.host.as_ref().ok()).map(service_name);
         Rejection { node: self.source.to_string(), subject, service, why, code }
     }

@@ -8,7 +8,7 @@ use super::{
     redis,
     store::{Shape, Store},
 };
-use crate::model::SourceName;
+use crate::model::{SourceName, words::escaped};
 
 /// A source as flags name it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -72,14 +72,10 @@ pub fn without_secret(text: &str) -> String {
     match text.split_once(':') {
         Some((scheme, rest)) if rest.starts_with("//") && is_word(scheme) => format!("{scheme}://…"),
         Some(("redis" | "rediss" | "etcd" | "etcds", _)) => "…".into(),
-        Some(("file" | "docker" | "serf", _)) => shown(text),
-        _ if text.starts_with(['/', '.']) => shown(text),
+        Some(("file" | "docker" | "serf", _)) => escaped(text, 200),
+        _ if text.starts_with(['/', '.']) => escaped(text, 200),
         _ => "…".into(),
     }
-}
-
-fn shown(text: &str) -> String {
-    text.chars().take(200).flat_map(char::escape_debug).collect()
 }
 
 #[cfg(test)]

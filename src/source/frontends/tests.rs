@@ -178,6 +178,17 @@ fn the_backend_of_an_endpoint() {
     assert_eq!([backend("hipache.b"), backend("hipache._"), backend("web")], [None, None, None]);
 }
 
+/// A key may be of any bytes: none of them gets at a terminal or makes a line of a log.
+#[test]
+fn a_key_is_said_in_words() {
+    let mut frontends = Frontends::new("redis://r".into(), "p:");
+    let key = format!("a\n\u{1b}[31m{}", "b".repeat(1000));
+    frontends.apply(Read { lists: vec![(key, Holds::Unfit("no".into()))], dead: Vec::new() });
+    let said = &frontends.snapshot().refused[0];
+    assert!(said.subject.starts_with(r"p:frontend:a\n\u{1b}[31mbbb"), "{}", said.subject);
+    assert!(said.subject.len() < 250 && !said.why.contains(char::is_control), "{said:?}");
+}
+
 /// Different hosts have different services, however long they are.
 #[test]
 fn the_longest_hosts() {

@@ -185,7 +185,7 @@ impl Job {
         }
         match self.work {
             Work::Agent(settings) => agent::run(*settings).await,
-            Work::Lb(settings) => lb::run(*settings).await,
+            Work::Lb(settings) => Box::pin(lb::run(*settings)).await,
             Work::Keep(flags) => keep::run(flags).await,
             Work::Other(command) => command.run().await.map(ExitCode::from),
         }

@@ -30,7 +30,9 @@ impl Marks {
             self.is_cut = true;
             return false;
         }
-        self.by_host.insert(host, ids.clone()).is_none_or(|before| before != ids)
+        let is_other = self.by_host.get(&host) != Some(&ids);
+        self.by_host.insert(host, ids);
+        is_other
     }
 
     /// Whether a place is marked for a host; where there is no room for a mark, whether it is to be taken for one: it

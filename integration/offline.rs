@@ -191,6 +191,40 @@ fn mistakes_are_said_with_file_line_and_column() {
     check(&key, &["--as", "agent"], 78, "config: read key file DESK/lost: No such file or directory\n");
 }
 
+/// What is written of a store may hold its password: a mistake in it is said without.
+#[test]
+fn a_stores_password_is_not_shown() {
+    let desk = Desk::new();
+    let check = |uri: &str, why: &str| {
+        let (status, _, error) = desk.run(&["lb", "--no-gossip", "--source", uri]);
+        assert_eq!((status, error.as_str()), (Some(64), format!("lb: --source {why}\n").as_str()), "{uri}");
+        let file = desk.write("b.toml", &format!("no-gossip = true\nsource = ['{uri}']\n"));
+        let (status, _, error) = desk.run(&["config", "check", &file]);
+        assert_eq!(
+            (status, error.as_str()),
+            (Some(78), format!("config: DESK/b.toml:2:10: {why}\n").as_str()),
+            "{uri}"
+        );
+    };
+    let usage = "use redis://[USER:PASSWORD@]HOST[:PORT][/DATABASE][?OPTION=VALUE&…][#PREFIX]";
+    check(
+        "redis://:s3cret@r/x",
+        &format!("redis://…: what stands behind the host is no number of a database: {usage}"),
+    );
+    check("redis://:s3cret@r:99999", &format!("redis://…: invalid port number: {usage}"));
+    check("redi://:s3cret@r", "redi://…: use file:PATH, redis://HOST, etcd://HOST");
+    let encode = "redis://…: in a password, write / as %2F, ? as %3F, # as %23; elsewhere, @ as %40";
+    check("redis://:s3cret#x@r", encode);
+    let alone = "redis://…: primary names no server: use HOST:PORT alone, for it is asked with the same user, password \
+                 and TLS";
+    check("redis://r?primary=redis://:s3cret@p", alone);
+    check("redis://r?primary=:s3cret@p:7001", alone);
+    let file = desk.write("b.toml", "no-gossip = true\nsource = 'redis://:s3cret@r'\n");
+    let (status, _, error) = desk.run(&["config", "check", &file]);
+    let said = "config: DESK/b.toml:2:10: use a list: source = [\"URI\"]\n";
+    assert_eq!((status, error.as_str()), (Some(78), said));
+}
+
 /// A program in nginx's place that keeps what it was to check.
 fn witness(desk: &Desk) -> String {
     let keep = "#!/bin/sh\nwhile [ $# -gt 1 ]; do [ \"$1\" = -c ] && cat \"$2\" >> SEEN; shift; done\n";

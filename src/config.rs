@@ -10,6 +10,7 @@ mod file;
 mod lb;
 mod offer;
 mod services;
+mod source;
 mod values;
 mod whose;
 
@@ -19,6 +20,7 @@ pub use file::{FileError, blame, read};
 pub use lb::{DriverName, Lb, OnExit, OpenrestyMode, Own as LbOwn, PlanFormat};
 pub use offer::Offer;
 pub use services::{CanaryTable, CheckTable, Headers, Pair, ServiceTable, TimeoutsTable};
+pub use source::Source;
 pub use values::{Bind, LogFilter, LogFormat, Reachable, Span, Tag, Text, ValueError};
 pub use whose::{Daemon, whose};
 

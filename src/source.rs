@@ -15,7 +15,7 @@ use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 pub use store::Store;
-pub use uri::{Uri, UriError};
+pub use uri::{Uri, UriError, without_secret};
 
 use crate::model::{EndpointId, Snapshot};
 

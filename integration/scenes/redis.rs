@@ -85,6 +85,11 @@ pub(super) async fn a_frontend_without_backends_answers_for_itself(driver: Drive
     let http = world.proxy().http;
     let refused = || async { matches!(get(http, "empty.example").await, Some((502, _))) };
     world.eventually("a frontend without backends is answered 502", refused).await;
+    // So does one that holds no list.
+    redis.run(&["SET", "frontend:text.example", "x"]).await;
+    let refused = || async { matches!(get(http, "text.example").await, Some((502, _))) };
+    world.eventually("a frontend that is no list is answered 502", refused).await;
+    says(&world, &["warn", "service", "hipache.text.example", "so it is 502"]).await;
 }
 
 pub(super) async fn marks_are_honoured_for_their_time(driver: Driver) {

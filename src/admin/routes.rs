@@ -20,7 +20,7 @@ use super::{
     events::{self, Feed},
     explain, metrics, orders, plans,
 };
-use crate::model;
+use crate::model::{self, words::quoted};
 
 /// The largest body that is read.
 const BODY: usize = 64 * 1024;
@@ -146,7 +146,7 @@ async fn release(State(sources): State<Sources>, body: Result<Json<ReleaseReques
     }
     match sources.ask(|answer| Command::Release { hold: hold.clone(), answer }).await {
         Ok(true) => ok(answers::Release { hold }),
-        Ok(false) => error(StatusCode::NOT_FOUND, format!("nothing is held as {hold:.64?}")),
+        Ok(false) => error(StatusCode::NOT_FOUND, format!("nothing is held as {}", quoted(&hold, 64))),
         Err(response) => response,
     }
 }

@@ -41,7 +41,8 @@ fn judge(ordering: &Ordering, snapshot: &Snapshot) -> Result<Vec<String>, Obstac
         return Ok(last);
     }
     let (node, services) = (&target.node, last.join(", "));
-    let why =
-        format!("{node} is the last that serves {services}: without it requests get 503; --force drains it still");
+    let why = format!(
+        "{node} is the last that serves {services}: without it requests get 503, or 502 by --hipache; --force drains it still"
+    );
     Err(Obstacle::Conflict(why))
 }

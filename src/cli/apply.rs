@@ -11,7 +11,10 @@ use super::{
     connection::{Connection, Show},
     output, release,
 };
-use crate::admin::answers::{Applied, ApplyRequest, Format, Plan};
+use crate::{
+    admin::answers::{Applied, ApplyRequest, Format, Plan},
+    model::words::quoted,
+};
 
 /// Apply exactly the plan that 'backchat plan --out FILE' saved, or let a held change go
 #[derive(clap::Args)]
@@ -83,7 +86,7 @@ fn understand(text: &[u8]) -> Result<Plan, String> {
     let head = serde_json::from_slice::<Head>(text).map_err(|error| format!("it is no plan ({error}); {remedy}"))?;
     if head.format != Plan::FORMAT {
         let (theirs, ours) = (head.format, Plan::FORMAT);
-        return Err(format!("it is in {theirs:.40?}, expected {ours}; {remedy}"));
+        return Err(format!("it is in {}, expected {ours}; {remedy}", quoted(&theirs, 40)));
     }
     serde_json::from_slice(text).map_err(|error| format!("it is no whole plan ({error}); {remedy}"))
 }

@@ -11,9 +11,12 @@ use serde::{Serialize, de::DeserializeOwned};
 pub(super) use self::events::{Events, Heard};
 use self::find::{Found, find, folders, names, others};
 use super::Exit;
-use crate::admin::{
-    Addr, Token, TokenError,
-    answers::{self, Format},
+use crate::{
+    admin::{
+        Addr, Token, TokenError,
+        answers::{self, Format},
+    },
+    model::words::quoted,
 };
 
 /// Longer than any command of the daemon takes.
@@ -164,7 +167,10 @@ impl Client {
         let head: Head = serde_json::from_str(text).map_err(|_| foreign())?;
         if head.format != T::FORMAT {
             let (theirs, ours) = (head.format, T::FORMAT);
-            return Err(wrong(format!("it answers in {theirs:.40?}, expected {ours}: another version of backchat")));
+            return Err(wrong(format!(
+                "it answers in {}, expected {ours}: another version of backchat",
+                quoted(&theirs, 40)
+            )));
         }
         serde_json::from_str(text).map_err(|e| wrong(format!("cannot read the answer: {e}")))
     }

@@ -30,7 +30,8 @@ Examples:
 
 Any daemon of the cluster takes the order. The node says so of itself from then on, and balancers that join or
 restart later keep to it; its agent forgets it when it ends. 'backchat status' lists what is drained by hand.
-The last ready endpoint of a service is drained with --force alone, for requests get 503 without it.
+The last ready endpoint of a service is drained with --force alone, for requests get 503 without it, or 502
+by --hipache.
 Status 75: not all balancers have let go in time; it drains on.")]
 pub(super) struct DrainFlags {
     #[command(flatten)]
@@ -110,7 +111,10 @@ pub(super) async fn drain(flags: DrainFlags) -> anyhow::Result<Exit> {
     let (show, follow) = Follow::begin::<answers::Drain>(flags.what, flags.force).await?;
     let Follow { first, .. } = &follow;
     if !first.value.last.is_empty() {
-        output::note(&format!("drain: nobody serves {} now: requests get 503", first.value.last.join(", ")));
+        output::note(&format!(
+            "drain: nobody serves {} now: requests get 503, or 502 by --hipache",
+            first.value.last.join(", ")
+        ));
     }
     follow.end(&show).await
 }

@@ -5,6 +5,7 @@ use std::ffi::OsString;
 use clap::error::ErrorKind;
 
 use super::{Exit, later, output};
+use crate::source::without_secret;
 
 /// Says it. Help and version are what was asked for; all else is wrong usage.
 pub(super) fn say(error: &clap::Error, args: &[OsString]) -> Exit {
@@ -34,8 +35,16 @@ fn line(error: &clap::Error, args: &[OsString]) -> String {
         Some(name) => (name.as_str(), format!("backchat {name} --help")),
         None => ("backchat", "backchat --help".to_owned()),
     };
-    later::not_yet(error, command)
-        .unwrap_or_else(|| format!("{command}: {}; see '{page}'", words(&error.render().to_string())))
+    let page = || format!("{command}: {}; see '{page}'", words(&hidden(error.render().to_string(), &args)));
+    later::not_yet(error, command).unwrap_or_else(page)
+}
+
+/// clap's page without what a store's URL may hold, which clap quotes where it stands at the wrong place.
+pub(super) fn hidden(page: String, args: &[String]) -> String {
+    let value = |arg: &'_ String| arg.strip_prefix("--").and_then(|arg| Some(arg.split_once('=')?.1.to_owned()));
+    let values = args.iter().map(|arg| value(arg).unwrap_or_else(|| arg.clone()));
+    let secret = |text: &String| text.contains("://") && !text.starts_with("http://");
+    values.filter(secret).fold(page, |page, text| page.replace(&text, &without_secret(&text)))
 }
 
 /// clap's words: what stands before its `Usage`, without ornaments, and without the tip how to pass a flag's name as
@@ -118,6 +127,24 @@ mod tests {
     #[test]
     fn words_of_later_say_so() {
         insta::assert_snapshot!(check(&["agent --event-handler x", "lb --event-handler x", "event x", "keys list",]));
+    }
+
+    /// clap quotes what it does not take.
+    #[test]
+    fn a_stores_password_is_not_shown() {
+        let stray = "unexpected argument 'redis://…'; see 'backchat";
+        for (text, expected) in [
+            ("lb redis://:s3cret@r", format!("lb: {stray} lb --help'")),
+            ("status redis://:s3cret@r", format!("status: {stray} status --help'")),
+            (
+                "lb --hipache=redis://:s3cret@r",
+                "lb: invalid value 'redis://…' for '--hipache[=<BOOL>]'; use true, false; see 'backchat lb --help'"
+                    .into(),
+            ),
+        ] {
+            let (error, args) = wrong(text);
+            assert_eq!(line(&error, &args), expected);
+        }
     }
 
     #[test]

@@ -5,11 +5,8 @@ use std::{collections::BTreeMap, path::PathBuf};
 use backchat_contract::TcpListen;
 use serde::Deserialize;
 
-use super::{Bind, Common, Layer, ServiceTable, Span, Text, lay};
-use crate::{
-    model::{LogFormat as AccessFormat, MagicDomain, ServiceName},
-    source::Uri,
-};
+use super::{Bind, Common, Layer, ServiceTable, Source, Span, Text, lay, source};
+use crate::model::{LogFormat as AccessFormat, MagicDomain, ServiceName};
 
 /// What a balancer is told.
 #[derive(Clone, Debug, Default, PartialEq, Eq, clap::Args)]
@@ -187,7 +184,8 @@ pub struct Own {
     /// Who else says who is there, followed: a file that lists services, in TOML, JSON or YAML (file:PATH), or Hipache's
     /// keys in a Redis (redis://HOST, rediss:// over TLS) or an etcd (etcd://HOST, etcds://) [repeatable]
     #[arg(long, env = "BACKCHAT_SOURCE", value_name = "URI", value_delimiter = ',', help_heading = "Sources")]
-    pub source: Option<Vec<Text<Uri>>>,
+    #[serde(default, deserialize_with = "source::list")]
+    pub source: Option<Vec<Source>>,
 
     /// Switch a Redis's keyspace notifications on (CONFIG SET notify-keyspace-events), where they are off: else its keys
     /// are read every 2 seconds

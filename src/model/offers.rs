@@ -9,6 +9,7 @@ use backchat_contract::Policies;
 
 use super::{
     FRONTEND, HostPattern, NameError, PathPrefix, Protocol, RawOffer, RawRecord, Rejection, ServiceName, Weight,
+    words::quoted,
 };
 
 /// Offers a member may make; those beyond are refused.
@@ -58,7 +59,7 @@ pub fn offers(record: &RawRecord, roles: &BTreeSet<String>, services: &Policies)
             Ok(offer) => taken.push(offer),
             Err((code, why)) => refused.push(Rejection {
                 node: record.node.clone(),
-                subject: format!("service {:.64?}", offer.name),
+                subject: format!("service {}", quoted(&offer.name, 64)),
                 service: None,
                 why,
                 code,
@@ -118,7 +119,7 @@ impl RawOffer {
         if service.as_str().starts_with(FRONTEND) {
             return Err((
                 "name",
-                format!("{:.64?} begins with {FRONTEND}, which is a store's frontend", service.as_str()),
+                format!("{} begins with {FRONTEND}, which is a store's frontend", quoted(service.as_str(), 64)),
             ));
         }
         if service.as_str().starts_with("bc-") {
@@ -151,7 +152,7 @@ fn protocol(text: Option<&str>) -> Result<Protocol, (&'static str, String)> {
     match text {
         None | Some("http") => Ok(Protocol::Http),
         Some("tcp") => Ok(Protocol::Tcp),
-        Some(other) => Err(("protocol", format!("{other:.40?} is no protocol: use http or tcp"))),
+        Some(other) => Err(("protocol", format!("{} is no protocol: use http or tcp", quoted(other, 40)))),
     }
 }
 

@@ -127,7 +127,7 @@ impl Known<'_> {
             let since = self.before.services.get(name).and_then(|standing| standing.empty_since);
             let text = since.map(|since| format!("nobody offers it for {} s", since.age(self.now).as_secs()));
             let empty = |text| Reason { code: "empty", node: None, ago: since.map(|s| s.age(self.now)), text };
-            return text.map_or_else(unknown, empty);
+            return text.map(empty).or_else(|| self.no_longer_listed(name)).unwrap_or_else(unknown);
         }
         let endpoints = self.next.services.get(name).into_iter().flat_map(|service| service.endpoints.keys());
         let ids = endpoints.map(|endpoint| EndpointId { service: name.clone(), endpoint: endpoint.clone() });
@@ -138,7 +138,21 @@ impl Known<'_> {
                 Some(Reason { code: "claim", node: Some(of.name.to_string()), ago, text: of.name.to_string() })
             })
         };
-        ids.take(1).find_map(says).unwrap_or_else(unknown)
+        ids.take(1).find_map(says).or_else(|| self.listed_service(name)).unwrap_or_else(unknown)
+    }
+
+    /// Where a service is listed that may have no endpoints.
+    fn listed_service(&self, name: &ServiceName) -> Option<Reason> {
+        self.snapshots.iter().find_map(|snapshot| {
+            let text = snapshot.services.get(name)?.place.of(&snapshot.source);
+            Some(Reason { code: "listed", node: Some(snapshot.source.to_string()), ago: None, text })
+        })
+    }
+
+    /// One that was listed, by whomever, and is not any more.
+    fn no_longer_listed(&self, name: &ServiceName) -> Option<Reason> {
+        self.before.services.get(name).filter(|standing| standing.listed)?;
+        Some(Reason { code: "listed", node: None, ago: None, text: "no longer listed".into() })
     }
 
     fn member(&self, node: &NodeName) -> Option<&Member> {
@@ -210,3 +224,6 @@ fn route_id(text: &str) -> Option<Route> {
     let (host, path) = text.split_at(text.find('/')?);
     Some(Route { host: host.parse().ok()?, path: path.parse().ok()? })
 }
+
+#[cfg(test)]
+mod tests;

@@ -10,7 +10,7 @@ use std::str::FromStr;
 
 use backchat_contract::{HIPACHE_LABELS_MAX, Manners};
 
-use super::{Desired, HostPattern, PathPrefix, Protocol, Route, ServiceName};
+use super::{Desired, HostPattern, PathPrefix, Protocol, Route, ServiceName, words::quoted};
 
 /// Labels that a wildcard stands for, at most.
 const LABELS_MAX: usize = 5;
@@ -83,7 +83,7 @@ impl FromStr for Request {
 
     /// Takes `http://HOST[:PORT][/PATH]`, `https://…` and the same without a scheme.
     fn from_str(text: &str) -> Result<Self, String> {
-        let wrong = |why: &str| Err(format!("{text:.80?} is no URL: {why}"));
+        let wrong = |why: &str| Err(format!("{} is no URL: {why}", quoted(text, 80)));
         if text.len() > URL_MAX {
             return wrong("at most 4096 bytes");
         }

@@ -13,6 +13,21 @@ pub fn nearest<'a, T: AsRef<str> + ?Sized + 'a>(word: &str, known: impl IntoIter
     near.filter(|(distance, _)| *distance <= 2).map(|(_, near)| near)
 }
 
+/// A text of somebody else's, in quotes and with what controls a terminal escaped: so many characters of it, as it may be
+/// of any length. (`{text:.80?}` would show all: `Debug` knows no precision.)
+pub fn quoted(text: &str, most: usize) -> String {
+    format!("{:?}", text.chars().take(most).collect::<String>())
+}
+
+/// The same without quotes, for words in a sentence of ours.
+pub fn escaped(text: &str, most: usize) -> String {
+    let escape = |c: char| match c {
+        '"' | '\'' | '\\' => c.to_string(),
+        c => c.escape_debug().to_string(),
+    };
+    text.chars().take(most).map(escape).collect()
+}
+
 /// The first few of what may be many: `a, b and 3 more`.
 pub fn first_of<T: ToString>(all: &[T], most: usize) -> String {
     let named = all.iter().take(most).map(ToString::to_string).collect::<Vec<_>>().join(", ");
@@ -34,6 +49,14 @@ mod tests {
         check("a (os error 2", "a");
         check("a (b)", "a (b)");
         check("", "");
+    }
+
+    #[test]
+    fn what_others_wrote_is_quoted_and_cut() {
+        assert_eq!(quoted("a\"b\n\u{1b}c", 80), r#""a\"b\n\u{1b}c""#);
+        assert_eq!(quoted("äöü", 2), "\"äö\"");
+        assert_eq!(escaped("ä \"b\"\r\n\u{1b}[31m\u{202e}", 80), r#"ä "b"\r\n\u{1b}[31m\u{202e}"#);
+        assert_eq!(escaped("\n\n\n", 2), r"\n\n");
     }
 
     #[test]

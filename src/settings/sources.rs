@@ -1,10 +1,7 @@
 //! Who says who is there, beside gossip: somebody must, and each but once.
 
 use super::Error;
-use crate::{
-    config::{self, plain},
-    source::Uri,
-};
+use crate::{config, source::Uri};
 
 /// Who says who is there, and what is written to them.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -23,14 +20,17 @@ impl Sources {
     /// # Errors
     /// Where nobody would say who is there, one is named twice, or a flag goes with none of them.
     pub fn new(own: &config::LbOwn, gossip: bool) -> Result<Self, Error> {
-        let uris = plain(own.source.clone()).unwrap_or_default();
+        let written = own.source.iter().flatten().map(|config::Source(source)| source.clone());
+        let uris = written.collect::<Result<Vec<_>, _>>().map_err(|why| Error::Flags(format!("--source {why}")))?;
         let sources = Self {
             redis_notify: own.redis_notify.unwrap_or(false),
             mark_dead: own.hipache_mark_dead.unwrap_or(false),
             uris,
         };
         if sources.uris.is_empty() && !gossip {
-            return refuse("--no-gossip needs --source file:PATH: nobody would say who is there");
+            return refuse(
+                "--no-gossip needs --source file:PATH, redis://HOST or etcd://HOST: nobody would say who is there",
+            );
         }
         let mut names = sources.uris.iter().map(Uri::name).enumerate();
         let twice = names.find(|(at, name)| sources.uris.iter().take(*at).any(|other| other.name() == *name));

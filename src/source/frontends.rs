@@ -17,7 +17,7 @@ use backchat_contract::HostPattern;
 
 use self::frontend::Frontend;
 pub(super) use self::marks::Marks;
-use crate::model::{EndpointId, FRONTEND, Listed, Place, Rejection, ServiceName, Snapshot, SourceName};
+use crate::model::{EndpointId, FRONTEND, Listed, Place, Rejection, ServiceName, Snapshot, SourceName, words::escaped};
 
 /// What a key `frontend:HOST` holds.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -50,6 +50,8 @@ pub(super) struct Frontends {
     /// The keys of each host: the first has it.
     keys: BTreeMap<HostPattern, BTreeSet<Arc<str>>>,
     marks: Marks,
+    /// Whether the marks are to be looked at anew: one is another, or there is another frontend that they may be about.
+    is_remarked: bool,
     /// The marks by the frontend that they are about.
     marked: BTreeMap<HostPattern, BTreeSet<usize>>,
     /// The frontends whose only backend is that service.
@@ -82,6 +84,7 @@ impl Frontends {
             by_key: BTreeMap::new(),
             keys: BTreeMap::new(),
             marks: Marks::default(),
+            is_remarked: false,
             marked: BTreeMap::new(),
             guests: BTreeMap::new(),
             homes: BTreeMap::new(),
@@ -105,6 +108,7 @@ impl Frontends {
             self.by_key.keys().filter(|key| !there.contains(&***key)).map(|key| (key.to_string(), Holds::Nothing));
         let lists: Vec<_> = gone.collect::<Vec<_>>().into_iter().chain(read.lists).collect();
         self.marks = Marks::default();
+        self.is_remarked = true;
         self.apply(Read { lists, dead: read.dead });
     }
 
@@ -115,18 +119,27 @@ impl Frontends {
             stale.extend(self.put(&key, &list).into_iter().flatten());
         }
         for (host, ids) in read.dead {
-            self.marks.put(&host, ids);
+            self.is_remarked |= self.marks.put(&host, ids);
         }
-        let keys = &self.keys;
-        let marked = self.marks.by_frontend(|host| keys.contains_key(host));
-        let hosts = marked.keys().chain(self.marked.keys());
-        stale.extend(hosts.filter(|host| marked.get(host) != self.marked.get(host)).cloned().collect::<Vec<_>>());
-        self.marked = marked;
+        stale.extend(self.remark());
         // Of one service there may be as many hosts as there are keys: it is built once.
         let homes: BTreeSet<_> = stale.iter().flat_map(|host| self.rebuild(host)).collect();
         for home in homes {
             self.rebuild_guests(&home);
         }
+    }
+
+    /// Finds which frontends the marks are about, where that may be another than before; those that have others now.
+    fn remark(&mut self) -> Vec<HostPattern> {
+        if !std::mem::take(&mut self.is_remarked) {
+            return Vec::new();
+        }
+        let keys = &self.keys;
+        let marked = self.marks.by_frontend(|host| keys.contains_key(host));
+        let hosts = marked.keys().chain(self.marked.keys());
+        let others = hosts.filter(|host| marked.get(host) != self.marked.get(host)).cloned().collect();
+        self.marked = marked;
+        others
     }
 
     /// What the source knows by it.
@@ -135,7 +148,7 @@ impl Frontends {
             source: SourceName::clone(&self.source),
             synced: true,
             services: self.services.clone(),
-            refused: self.refused.values().flatten().cloned().collect(),
+            refused: self.refused.values().flatten().cloned().chain(self.too_many_marks()).collect(),
             ..Snapshot::default()
         }
     }
@@ -173,19 +186,23 @@ impl Frontends {
         self.refused.remove(key);
         let host = |frontend: &Option<Frontend>| frontend.as_ref().and_then(|frontend| frontend.host.clone().ok());
         let (left, joined) = (host(&before), host(&next));
+        let is_moved = left != joined;
         if let Some(left) = &left
             && let Some(others) = self.keys.get_mut(left)
         {
             others.remove(key);
             if others.is_empty() {
                 self.keys.remove(left);
+                self.is_remarked |= is_moved;
             }
         }
         if let Some(next) = next {
             let key: Arc<str> = key.into();
             match &next.host {
                 Ok(host) => {
-                    self.keys.entry(host.clone()).or_default().insert(Arc::clone(&key));
+                    let keys = self.keys.entry(host.clone()).or_default();
+                    self.is_remarked |= is_moved && keys.is_empty();
+                    keys.insert(Arc::clone(&key));
                 }
                 Err(why) => {
                     self.refused.insert(Arc::clone(&key), vec![self.rejection(&key, "frontend", why.clone())]);
@@ -269,15 +286,28 @@ impl Frontends {
 
     fn refusals(&self, key: &Arc<str>) -> Vec<Rejection> {
         let Some(frontend) = self.by_key.get(key) else { return Vec::new() };
-        frontend.refused.iter().map(|why| self.rejection(key, "backend", why.clone())).collect()
+        let code = if frontend.is_fit { "backend" } else { "frontend" };
+        frontend.refused.iter().map(|why| self.rejection(key, code, why.clone())).collect()
     }
 
     fn key(&self, host: &str) -> String {
         format!("{}frontend:{host}", self.prefix)
     }
 
+    /// What is said where more hosts are marked than are kept.
+    fn too_many_marks(&self) -> Option<Rejection> {
+        self.marks.is_cut().then(|| Rejection {
+            node: self.source.to_string(),
+            subject: format!("{}dead:*", self.prefix),
+            service: None,
+            why: format!("more than {} hosts are marked: those beyond are passed over", marks::HOSTS_MAX),
+            code: "mark",
+        })
+    }
+
     fn rejection(&self, key: &str, code: &'static str, why: String) -> Rejection {
-        let subject = format!("{:.200}", self.key(key));
+        // A key may be of any bytes, and an operator reads it in his log.
+        let subject = escaped(&self.key(key), 200);
         let service = self.by_key.get(key).and_then(|f| f.host.as_ref().ok()).map(service_name);
         Rejection { node: self.source.to_string(), subject, service, why, code }
     }

@@ -8,7 +8,10 @@ use std::{
 
 use url::{Host, Url};
 
-use crate::private_file::{self, Unread};
+use crate::{
+    model::words::quoted,
+    private_file::{self, Unread},
+};
 
 /// The longest password, in bytes.
 const PASSWORD_MAX: u64 = 4096;
@@ -73,6 +76,9 @@ impl Store {
         let usage = |why: &str| format!("{why}: use {}", shape.usage);
         // Hipache's own spelling for the one on this host.
         let text = if text == format!("{plain}:") { format!("{plain}://127.0.0.1") } else { text.to_owned() };
+        if is_cut(&text) {
+            return Err("in a password, write / as %2F, ? as %3F, # as %23; elsewhere, @ as %40".into());
+        }
         let url = Url::parse(&text).map_err(|e| usage(&e.to_string()))?;
         if url.scheme() != plain && url.scheme() != secure {
             return Err(usage("another kind of store"));
@@ -106,15 +112,17 @@ impl Store {
     fn option(&mut self, (name, value): (&str, &str), key: &mut Option<PathBuf>, shape: &Shape) -> Result<(), String> {
         if !shape.options.contains(&name) {
             let known = shape.options.join(", ");
-            return Err(format!("unknown option {name:.40?}: the options are {known}"));
+            // Behind a name may stand the rest of a password, and the name be its beginning.
+            let name = if value.contains('@') { String::new() } else { format!(" {}", quoted(name, 40)) };
+            return Err(format!("unknown option{name}: the options are {known}"));
         }
         match name {
             "password-file" => self.password_file = Some(value.into()),
             "ca" => self.ca = Some(value.into()),
             "cert" => self.cert = Some((value.into(), PathBuf::new())),
             "key" => *key = Some(value.into()),
-            "primary" => self.primary = Some(Server::parse(value, shape.port)?),
-            "also" => self.others.push(Server::parse(value, shape.port)?),
+            "primary" => self.primary = Some(Server::parse(name, value, shape.port)?),
+            "also" => self.others.push(Server::parse(name, value, shape.port)?),
             _ => {}
         }
         Ok(())
@@ -153,12 +161,27 @@ impl Store {
 }
 
 impl Server {
-    fn parse(text: &str, port: u16) -> Result<Self, String> {
-        let url = Url::parse(&format!("store://{text}")).ok();
-        let server = url.filter(|url| url.path().is_empty() && url.query().is_none() && url.username().is_empty());
-        let server = server.and_then(|url| Some(Self { host: host(&url)?, port: url.port().unwrap_or(port) }));
-        server.ok_or_else(|| format!("{text:.80?} is no server: use HOST:PORT"))
+    /// What an option says, which is not shown: it may have a password in it.
+    fn parse(option: &str, text: &str, port: u16) -> Result<Self, String> {
+        let url = Url::parse(&format!("store://{text}")).ok().filter(|_| !text.contains(['/', '?', '#', '@']));
+        let server = url.and_then(|url| Some(Self { host: host(&url)?, port: url.port().unwrap_or(port) }));
+        server.ok_or_else(|| {
+            format!(
+                "{option} names no server: use HOST:PORT alone, for it is asked with the same user, password and TLS"
+            )
+        })
     }
+}
+
+/// Whether a password with `/`, `?` or `#` in it has likely cut the URL: none stands before the host, and an `@` behind
+/// that. In what an option says it may stand by itself.
+fn is_cut(text: &str) -> bool {
+    let rest = text.split_once("://").map_or(text, |(_, rest)| rest);
+    let (authority, behind) = rest.split_at(rest.find(['/', '?', '#']).unwrap_or(rest.len()));
+    let (behind, prefix) = behind.split_once('#').unwrap_or((behind, ""));
+    let (path, options) = behind.split_once('?').unwrap_or((behind, ""));
+    let names = options.split('&').map(|option| option.split('=').next().unwrap_or_default());
+    !authority.contains('@') && [path, prefix].into_iter().chain(names).any(|part| part.contains('@'))
 }
 
 fn host(url: &Url) -> Option<String> {
@@ -177,7 +200,9 @@ fn decoded(text: &str) -> Result<String, String> {
 fn database(path: &str, shape: &Shape) -> Result<u32, String> {
     match path.trim_matches('/') {
         "" => Ok(0),
-        number if shape.databases => number.parse().map_err(|_| format!("{number:.40?} is no number of a database")),
+        number if shape.databases => {
+            number.parse().map_err(|_| "what stands behind the host is no number of a database".into())
+        }
         _ => Err("nothing may stand behind the port".into()),
     }
 }

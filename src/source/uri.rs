@@ -8,7 +8,7 @@ use super::{
     redis,
     store::{Shape, Store},
 };
-use crate::model::SourceName;
+use crate::model::{SourceName, words::escaped};
 
 /// A source as flags name it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -78,6 +78,19 @@ impl fmt::Display for Uri {
     }
 }
 
+/// What may be shown of a text that was to be a source: of a store only how it is spoken to. Where a mistake is in it, all
+/// that follows may be its password, or a part of that.
+pub fn without_secret(text: &str) -> String {
+    let is_word = |scheme: &str| scheme.chars().all(|c| c.is_ascii_alphanumeric());
+    match text.split_once(':') {
+        Some((scheme, rest)) if rest.starts_with("//") && is_word(scheme) => format!("{scheme}://…"),
+        Some(("redis" | "rediss" | "etcd" | "etcds", _)) => "…".into(),
+        Some(("file" | "docker" | "serf", _)) => escaped(text, 200),
+        _ if text.starts_with(['/', '.']) => escaped(text, 200),
+        _ => "…".into(),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -95,6 +108,20 @@ mod tests {
         check("file:", "use file:PATH");
         check("/etc/s.toml", "use file:PATH, redis://HOST, etcd://HOST");
         check("docker:", "not yet: use file:PATH, redis://HOST, etcd://HOST");
+    }
+
+    /// Where a text is no source, what is wrong about it is said without its password.
+    #[test]
+    fn shown() {
+        let check = |text: &str, expected: &str| assert_eq!(without_secret(text), expected, "{text}");
+        check("redis://:s3cret@r/x", "redis://…");
+        check("redi://:s3cret", "redi://…");
+        check("redis:s3cret@r", "…");
+        check("s3cret@r", "…");
+        check("s3cret", "…");
+        check("file:a\n@b", "file:a\\n@b");
+        check("docker:", "docker:");
+        check("/etc/s.toml", "/etc/s.toml");
     }
 
     /// What a store's URL says; nowhere its password.
@@ -118,7 +145,20 @@ mod tests {
         check("redis://:s3cret@r?password-file=/p", "two passwords: in the URL, and password-file");
         check("redis://r?ca=/p", "ca, cert and key go with TLS: rediss://");
         check("rediss://r?cert=/p", "cert and key go together");
-        check("redis://r?primary=a/b", "\"a/b\" is no server: use HOST:PORT");
+        let alone = "use HOST:PORT alone, for it is asked with the same user, password and TLS";
+        for wrong in ["a/b", ":s3cret@p:7001", "me@p", "redis://:s3cret@p", "p:s3cret", ":s3cret@", ""] {
+            check(&format!("redis://r?primary={wrong}"), &format!("primary names no server: {alone}"));
+        }
+        check("etcd://e?also=:s3cret@f", &format!("also names no server: {alone}"));
+        let encode = "in a password, write / as %2F, ? as %3F, # as %23; elsewhere, @ as %40";
+        for at in ["me:1/s3cret@r", "me:1#s3cret@r", "me:1?s3cret@r", "me:1?s3cret#a@r", "me:1/s3cret?a@r"] {
+            check(&format!("redis://{at}"), encode);
+        }
+        check("redis://r#a%40b", &format!("Redis(redis://r:6379#a@b {plain}"));
+        check(
+            "redis://u:s3cret@r#a@b",
+            "Redis(redis://r:6379#a@b user=Some(\"u\") password=*** file=None others=[] primary=None ca=None cert=None)",
+        );
         check(
             "redis://r?pasword=x",
             "unknown option \"pasword\": the options are password-file, primary, ca, cert, key",
@@ -138,7 +178,7 @@ mod tests {
             "nothing may stand behind the port: use etcd://[USER:PASSWORD@]HOST[:PORT][?OPTION=VALUE&…][#PREFIX]",
         );
         let usage = "redis://[USER:PASSWORD@]HOST[:PORT][/DATABASE][?OPTION=VALUE&…][#PREFIX]";
-        check("redis://r/x", &format!("\"x\" is no number of a database: use {usage}"));
+        check("redis://r/x", &format!("what stands behind the host is no number of a database: use {usage}"));
         check("redis://r:99999", &format!("invalid port number: use {usage}"));
     }
 }

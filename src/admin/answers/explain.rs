@@ -18,6 +18,7 @@ use super::Reason;
 use crate::model::{
     self, EndpointState, Moment, NodeName, Request, ServiceName, Snapshot,
     fate::{Fate, drift, meant},
+    words::quoted,
 };
 
 /// What is known of what was asked about.
@@ -207,7 +208,10 @@ impl About {
         if looks_like_url {
             return text.parse().map(Self::Request).map_err(Unexplained::Wrong);
         }
-        Err(Unexplained::Wrong(format!("{text:.80?} is no name and no URL: use NODE, SERVICE or http://HOST/PATH")))
+        Err(Unexplained::Wrong(format!(
+            "{} is no name and no URL: use NODE, SERVICE or http://HOST/PATH",
+            quoted(text, 80)
+        )))
     }
 }
 

@@ -27,7 +27,7 @@ pub struct Drain {
     /// Who has followed.
     #[serde(flatten)]
     pub followed: Ordered,
-    /// Services that are without a ready endpoint after it: they answer 503.
+    /// Services that are without a ready endpoint after it: they answer 503, or 502 by `--hipache`.
     pub last: Vec<String>,
 }
 

@@ -44,7 +44,7 @@ pub enum ServiceState {
     Ok,
     /// Some do not, or they are fewer than the operator's `min-ready`.
     Degraded,
-    /// None does: it answers 503.
+    /// None does: it answers 503, or 502 by `--hipache`.
     Down,
 }
 

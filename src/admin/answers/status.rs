@@ -5,6 +5,7 @@ use std::{
     time::{Duration, SystemTime},
 };
 
+use backchat_contract::Manners;
 use serde::{Deserialize, Serialize};
 
 use super::{Flapping, Hold, Members, ServiceState, Services};
@@ -64,6 +65,9 @@ pub struct Status {
     pub reloads: u64,
     /// Services that no endpoint answers for.
     pub services_down: Vec<String>,
+    /// What requests for these get, where that is not 503.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub down_status: Option<u16>,
     /// Canaries that nobody answers for: their requests go to their service.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub canaries_down: Vec<String>,
@@ -105,6 +109,11 @@ impl From<&model::Health> for Check {
         let (service, why) = (h.service.clone(), h.why.clone());
         Self { service, port: h.port, up: h.up, why }
     }
+}
+
+/// What requests get that nobody answers, where that is not 503.
+pub(super) fn unusual(manners: Manners) -> Option<u16> {
+    Some(manners.no_server_status()).filter(|status| *status != 503)
 }
 
 /// Where it is known from who is there.
@@ -217,6 +226,7 @@ impl Status {
             approval: None,
             reloads: 0,
             services_down: Vec::new(),
+            down_status: None,
             canaries_down: Vec::new(),
             held: Vec::new(),
             flapping: Vec::new(),
@@ -255,6 +265,7 @@ impl Status {
             access_log: s.plane.access_log.clone(),
             approval: s.approval.as_ref().map(|approval| Approval::new(approval, now)),
             services_down,
+            down_status: unusual(s.manners),
             canaries_down,
             reloads: s.reloads,
             held: s.held.iter().map(Hold::from).collect(),

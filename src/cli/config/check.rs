@@ -113,7 +113,7 @@ fn layers<L: Layer>(flags: &Flags) -> anyhow::Result<L> {
     let mut command = L::augment_args(command).mut_args(|arg| arg.env(Resettable::Reset));
     let given = command.try_get_matches_from_mut(&flags.given).and_then(|matches| L::from_arg_matches(&matches));
     let given = given.map_err(|error| {
-        let words = error.render().to_string();
+        let words = super::super::usage::hidden(error.render().to_string(), &flags.given);
         let first = words.lines().next().unwrap_or_default().trim_start_matches("error: ");
         settings::Error::Flags(format!("behind '--': {first}"))
     })?;

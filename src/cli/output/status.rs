@@ -53,7 +53,9 @@ pub(in crate::cli) fn lines(s: &Status) -> Vec<Line> {
     }
     lines.extend(certificates::lines(s));
     lines.extend(s.checks.iter().filter_map(check));
-    let down = |name: &String| Line::new(Mark::Warn, "service", format!("{name}: no endpoint answers, so it is 503"));
+    let status = s.down_status.unwrap_or(503);
+    let down =
+        |name: &String| Line::new(Mark::Warn, "service", format!("{name}: no endpoint answers, so it is {status}"));
     lines.extend(s.services_down.iter().map(down));
     let canary = |name: &String| {
         Line::new(Mark::Warn, "canary", format!("{name}: no endpoint answers, so its requests go to its service"))

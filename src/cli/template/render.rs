@@ -8,7 +8,6 @@ use crate::{
     config::{self, Bind, DriverName, FileError, OpenrestyMode, Text},
     model::ServiceName,
     settings::{self, Host},
-    source::Uri,
 };
 
 /// Print the data plane's files for what a file lists, once all of it is up; no data plane need run
@@ -32,7 +31,7 @@ pub(super) struct Flags {
     /// A file that lists services, in TOML, JSON or YAML, or a store of Hipache's keys, as 'backchat lb' takes it
     /// [repeatable]
     #[arg(long, value_name = "URI", required_unless_present = "config")]
-    source: Option<Vec<Text<Uri>>>,
+    source: Option<Vec<config::Source>>,
 
     /// A template of your own; ours if left out
     #[arg(long, value_name = "FILE")]

@@ -2,9 +2,12 @@
 
 use std::collections::BTreeSet;
 
-use crate::source::{
-    frontends::{Holds, Read},
-    store::Store,
+use crate::{
+    model::words::escaped,
+    source::{
+        frontends::{Holds, Read},
+        store::Store,
+    },
 };
 
 /// The most backends that a list may hold.
@@ -60,8 +63,8 @@ fn list(value: &[u8]) -> Holds {
         Ok(list) if list.len() > LIST_MAX + 1 => Holds::Unfit(format!("it lists more than {LIST_MAX} backends")),
         Ok(list) => Holds::List(list),
         Err(why) => {
-            let why = why.to_string();
-            Holds::Unfit(format!("it holds no JSON list of texts, [\"NAME\", \"http://IP:PORT\", …]: {why:.120}"))
+            let why = escaped(&why.to_string(), 120);
+            Holds::Unfit(format!("it holds no JSON list of texts, [\"NAME\", \"http://IP:PORT\", …]: {why}"))
         }
     }
 }

@@ -7,6 +7,7 @@ use super::{
     lines::Lines,
     wire::{self, Event, Watched},
 };
+use crate::model::words::escaped;
 
 /// The longest message, in bytes. They come in parts of what a request may hold, 1.5 MiB as etcd comes.
 const MESSAGE_MAX: usize = 32 << 20;
@@ -73,7 +74,7 @@ fn events(line: &[u8]) -> Result<Vec<Event>, String> {
     }
     if said.canceled {
         let why = if said.cancel_reason.is_empty() { "for no reason that it says" } else { &said.cancel_reason };
-        return Err(format!("it ends the watch: {why:.300}"));
+        return Err(format!("it ends the watch: {}", escaped(why, 300)));
     }
     Ok(said.events)
 }
@@ -108,6 +109,7 @@ mod tests {
             r#"{"result":{"canceled":true,"created":true,"cancel_reason":"permission denied"}}"#,
             "it ends the watch: permission denied",
         );
+        check(r#"{"result":{"canceled":true,"cancel_reason":"a\n\u001b[31m"}}"#, r"it ends the watch: a\n\u{1b}[31m");
         check(r#"{"error":{"grpc_code":14,"http_code":503,"message":"no leader"}}"#, "no leader");
         check("{}", "it says neither what happened nor what is wrong");
         check(

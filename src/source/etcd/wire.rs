@@ -6,6 +6,7 @@ use serde::{Deserialize, Deserializer, de::DeserializeOwned};
 use serde_json::{Value, json};
 
 use super::keys::end_of;
+use crate::model::words::escaped;
 
 /// Keys in one answer.
 pub(super) const PAGE: usize = 1000;
@@ -160,6 +161,11 @@ pub(super) fn lease(seconds: u32) -> Value {
     json!({ "TTL": seconds.to_string() })
 }
 
+/// A lease that is given back.
+pub(super) fn revoked(lease: i64) -> Value {
+    json!({ "ID": lease.to_string() })
+}
+
 /// Puts a key as long as a lease holds, unless another has written it since this revision; 0 where it was not there.
 pub(super) fn put_unchanged(key: &str, value: &str, lease: i64, since: i64) -> Value {
     let key = encoded(key.as_bytes());
@@ -195,11 +201,14 @@ fn refusal(error: &Value) -> Option<Refusal> {
     let code = error.get("code").or_else(|| error.get("grpc_code")).and_then(Value::as_i64);
     // Who may what was changed since the token was given: another one knows of it.
     let is_old = why.contains("revision of auth store is old");
-    Some(Refusal { why: format!("{why:.300}"), is_token: is_old || code == Some(UNAUTHENTICATED) })
+    Some(Refusal { why: escaped(why, 300), is_token: is_old || code == Some(UNAUTHENTICATED) })
 }
 
 fn unreadable(why: &serde_json::Error) -> Refusal {
-    Refusal { why: format!("it does not answer as etcd's gateway does: {:.200}", why.to_string()), is_token: false }
+    Refusal {
+        why: format!("it does not answer as etcd's gateway does: {}", escaped(&why.to_string(), 200)),
+        is_token: false,
+    }
 }
 
 fn encoded(bytes: &[u8]) -> String {
@@ -215,7 +224,7 @@ fn bytes<'de, D: Deserializer<'de>>(from: D) -> Result<Vec<u8>, D::Error> {
 fn number<'de, D: Deserializer<'de>>(from: D) -> Result<i64, D::Error> {
     let value = Value::deserialize(from)?;
     let number = value.as_str().map_or_else(|| value.as_i64(), |text| text.parse().ok());
-    number.ok_or_else(|| serde::de::Error::custom(format!("{value:.40} is no number")))
+    number.ok_or_else(|| serde::de::Error::custom(format!("{} is no number", escaped(&value.to_string(), 40))))
 }
 
 #[cfg(test)]

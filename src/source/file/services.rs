@@ -6,7 +6,8 @@ use std::{collections::BTreeMap, net::SocketAddr, sync::Arc};
 use super::document::{Key, Node, Position, Value, Wrong};
 use crate::model::{
     EndpointAddr, EndpointName, EndpointState, HostPattern, Listed, ListedEndpoint, NameError, PathPrefix, Place,
-    Protocol, ServiceName, Weight, words::nearest,
+    Protocol, ServiceName, Weight,
+    words::{nearest, quoted},
 };
 
 const ROOT: &[&str] = &["services"];
@@ -68,7 +69,7 @@ fn protocol(text: &str) -> Result<Protocol, String> {
     match text {
         "http" => Ok(Protocol::Http),
         "tcp" => Ok(Protocol::Tcp),
-        other => Err(format!("{other:.40?} is no protocol: use http or tcp")),
+        other => Err(format!("{} is no protocol: use http or tcp", quoted(other, 40))),
     }
 }
 
@@ -116,9 +117,9 @@ fn endpoint(service: &str, node: &Node, wrong: &mut Vec<Wrong>) -> Option<(Endpo
 }
 
 fn addr(text: &str) -> Result<EndpointAddr, String> {
-    let addr: SocketAddr = text
-        .parse()
-        .map_err(|_| format!("{text:.80?} is no address: use IP:PORT, like 10.0.0.7:8080 or [2001:db8::7]:8080"))?;
+    let addr: SocketAddr = text.parse().map_err(|_| {
+        format!("{} is no address: use IP:PORT, like 10.0.0.7:8080 or [2001:db8::7]:8080", quoted(text, 80))
+    })?;
     EndpointAddr::try_from(addr).map_err(|e| e.to_string())
 }
 

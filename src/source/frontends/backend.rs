@@ -2,7 +2,7 @@
 
 use std::net::{IpAddr, SocketAddr};
 
-use crate::model::{EndpointAddr, EndpointName, FRONTEND, NameError, ServiceName};
+use crate::model::{EndpointAddr, EndpointName, FRONTEND, NameError, ServiceName, words::quoted};
 
 /// What stands before the name of a service that others offer.
 const GUEST: &str = "backchat:";
@@ -20,11 +20,14 @@ pub(super) enum Backend {
 pub(super) fn parse(text: &str) -> Result<Backend, String> {
     if let Some(name) = text.strip_prefix(GUEST) {
         if name.starts_with(FRONTEND) || name.starts_with("bc-") {
-            return Err(format!("{text:.80?} is no backend: {FRONTEND}… and bc-… are no services that gossip"));
+            return Err(format!(
+                "{} is no backend: {FRONTEND}… and bc-… are no services that gossip",
+                quoted(text, 80)
+            ));
         }
         return name.parse().map(Backend::Of).map_err(|e: NameError| e.to_string());
     }
-    let wrong = |why: &str| Err(format!("{text:.80?} is no backend: {why}"));
+    let wrong = |why: &str| Err(format!("{} is no backend: {why}", quoted(text, 80)));
     let Some((scheme, rest)) = text.split_once("://") else {
         return wrong("use http://IP:PORT, or backchat:SERVICE for one that gossips");
     };
@@ -95,6 +98,10 @@ mod tests {
         wrong("http://10.0.0.7:99999", "use the IP in place of a name, and a port from 1 to 65535");
         wrong("http://10.0.0.7:80/app", "use http://IP:PORT, without a path or a user");
         wrong("http://u:p@10.0.0.7:80", "use http://IP:PORT, without a path or a user");
+        // However long it is, so much is said of it.
+        let long = "x".repeat(10_000);
+        let why = "use http://IP:PORT, or backchat:SERVICE for one that gossips";
+        check(&long, &format!("\"{}\" is no backend: {why}", &long[..80]));
         wrong("http://10.0.0.7:80\nserver x", "use the IP in place of a name, and a port from 1 to 65535");
         check(
             "http://224.0.0.1:80",

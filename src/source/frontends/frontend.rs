@@ -22,8 +22,10 @@ pub(super) struct Frontend {
     /// The backends by their places in the list; `None` for one that cannot be taken. What stands before them is a name
     /// for people.
     backends: Vec<(Option<Backend>, String)>,
-    /// Why some cannot be.
+    /// Why some cannot be, or all of it.
     pub(super) refused: Vec<String>,
+    /// Whether it holds a list.
+    pub(super) is_fit: bool,
 }
 
 impl Frontend {
@@ -41,13 +43,12 @@ impl Frontend {
                 }
             }
         }
-        Self { host: host_of(host), backends, refused }
+        Self { host: host_of(host), backends, refused, is_fit: true }
     }
 
-    /// What a key holds that is no list: nobody's to answer.
+    /// What a key holds that is no list: its host is its own still, with nobody to answer, and no wildcard's.
     pub(super) fn unfit(host: &str, why: &str) -> Self {
-        let host = host_of(host).and_then(|_| Err(why.to_owned()));
-        Self { host, backends: Vec::new(), refused: Vec::new() }
+        Self { host: host_of(host), backends: Vec::new(), refused: vec![why.to_owned()], is_fit: false }
     }
 
     /// How many backends the list has.

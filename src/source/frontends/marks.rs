@@ -8,24 +8,46 @@ use backchat_contract::HostPattern;
 /// Labels of the longest wildcard that is looked for.
 const LABELS_MAX: usize = 5;
 
+/// The most hosts whose marks are kept: of one wildcard there may be any number, and each change looks through all.
+pub(super) const HOSTS_MAX: usize = 10_000;
+
 /// The marks by the hosts that were asked for.
 #[derive(Debug, Default)]
-pub(in crate::source) struct Marks(BTreeMap<String, BTreeSet<usize>>);
+pub(in crate::source) struct Marks {
+    by_host: BTreeMap<String, BTreeSet<usize>>,
+    /// Whether there were more than are kept.
+    is_cut: bool,
+}
 
 impl Marks {
-    /// Keeps what is marked for a host, in place of what was.
-    pub(super) fn put(&mut self, host: &str, ids: BTreeSet<usize>) {
+    /// Keeps what is marked for a host, in place of what was; whether that is another.
+    pub(super) fn put(&mut self, host: &str, ids: BTreeSet<usize>) -> bool {
         let host = host.to_ascii_lowercase();
         if ids.is_empty() {
-            self.0.remove(&host);
-        } else {
-            self.0.insert(host, ids);
+            return self.by_host.remove(&host).is_some();
         }
+        if self.is_full() && !self.by_host.contains_key(&host) {
+            self.is_cut = true;
+            return false;
+        }
+        let is_other = self.by_host.get(&host) != Some(&ids);
+        self.by_host.insert(host, ids);
+        is_other
     }
 
-    /// Whether a place is marked for a host.
+    /// Whether a place is marked for a host; where there is no room for a mark, whether it is to be taken for one: it
+    /// would be written again and again.
     pub(super) fn has(&self, host: &str, id: usize) -> bool {
-        self.0.get(host).is_some_and(|ids| ids.contains(&id))
+        self.by_host.get(host).map_or(self.is_full(), |ids| ids.contains(&id))
+    }
+
+    /// Whether there were more than are kept.
+    pub(super) fn is_cut(&self) -> bool {
+        self.is_cut
+    }
+
+    fn is_full(&self) -> bool {
+        self.by_host.len() >= HOSTS_MAX
     }
 
     /// The marks by the frontends that they are about.
@@ -34,7 +56,7 @@ impl Marks {
         is_there: impl Fn(&HostPattern) -> bool,
     ) -> BTreeMap<HostPattern, BTreeSet<usize>> {
         let mut marked: BTreeMap<HostPattern, BTreeSet<usize>> = BTreeMap::new();
-        for (host, ids) in &self.0 {
+        for (host, ids) in &self.by_host {
             if let Some(frontend) = patterns(host).find(&is_there) {
                 marked.entry(frontend).or_default().extend(ids);
             }

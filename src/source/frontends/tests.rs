@@ -112,8 +112,18 @@ fn what_cannot_be_taken_leaves_the_others() {
     // Mended, it is refused no more; gone, neither.
     check(&[&["a: a http://app:80"], &["a: a http://10.0.0.1"]], &["hipache.a [a] 10.0.0.1:80/100"]);
     check(&[&["b_c: b"], &["b_c:"]], &[]);
-    // What was a list and is none any more is no frontend.
-    check(&[&["a: a http://10.0.0.1"], &["a: unfit"]], &["redis://r: p:frontend:a: it holds no list"]);
+    // What was a list and is none any more has its host still: no wildcard answers it.
+    let unfit = ["hipache.a.io [a.io]", "redis://r: p:frontend:a.io: it holds no list"];
+    check(&[&["a.io: a http://10.0.0.1"], &["a.io: unfit"]], &unfit);
+    check(&[&["a.io: unfit", "*.io: w http://10.0.0.1"]], &["hipache._.io [*.io] 10.0.0.1:80/100", unfit[0], unfit[1]]);
+    check(&[&["a.io: unfit"], &["a.io:"]], &[]);
+    check(
+        &[&["b_c: unfit"]],
+        &[
+            "redis://r: p:frontend:b_c: \"b_c\" is no host: use labels of letters, digits and inner hyphens, at most 253 \
+           bytes; or *.domain; or *",
+        ],
+    );
     check(&[&["a: unfit"], &["a: a http://10.0.0.1"]], &["hipache.a [a] 10.0.0.1:80/100"]);
 }
 
@@ -149,6 +159,57 @@ fn marks() {
     );
 }
 
+/// However many hosts of a wildcard are marked: only so many are kept, and it is said. Where there is no room for a mark
+/// none is written, for it would be again and again.
+#[test]
+fn marks_of_very_many_hosts() {
+    let mut frontends = Frontends::new("redis://r".into(), "p:");
+    frontends.apply(read(&[
+        "*.io: x http://10.0.0.1 http://10.0.0.2 http://10.0.0.3",
+        "b: b http://10.0.0.1 http://10.0.0.2",
+    ]));
+    let marks = |ids: &[usize]| ids.iter().copied().collect::<BTreeSet<_>>();
+    let mut dead: Vec<_> = (0..marks::HOSTS_MAX).map(|n| (format!("h{n}.io"), marks(&[0]))).collect();
+    frontends.apply(Read { lists: Vec::new(), dead: dead.clone() });
+    let [x, b] =
+        ["hipache._.io [*.io] 10.0.0.1:80!/100 10.0.0.2:80/100", "hipache.b [b] 10.0.0.1:80/100 10.0.0.2:80/100"];
+    let x = format!("{x} 10.0.0.3:80/100");
+    assert_eq!(lines(&frontends), [&*x, b]);
+    dead.extend([("one-more.io".to_owned(), marks(&[1])), ("b".to_owned(), marks(&[0]))]);
+    frontends.apply(Read { lists: Vec::new(), dead: dead.clone() });
+    let said = "redis://r: p:dead:*: more than 10000 hosts are marked: those beyond are passed over";
+    assert_eq!(lines(&frontends), [&*x, b, said]);
+    let id = EndpointId { service: "hipache.b".parse().unwrap(), endpoint: "10.0.0.1:80".parse().unwrap() };
+    assert_eq!(frontends.unmarked(&BTreeSet::from([id])), []);
+    // One that is known may change, and with fewer it is over.
+    frontends.apply(Read { lists: Vec::new(), dead: vec![("h7.io".into(), marks(&[2]))] });
+    assert!(lines(&frontends)[0].ends_with("10.0.0.3:80!/100"));
+    let list = |url: &str| Holds::List(vec!["x".into(), url.into()]);
+    frontends.replace(Read { lists: vec![("b".into(), list("http://10.0.0.1"))], dead: dead.split_off(2) });
+    assert_eq!(lines(&frontends)[1..], [said; 0]);
+}
+
+/// Only where a mark or the hosts are others is it looked for what the marks are about.
+#[test]
+fn what_is_nothing_to_marks_does_not_look_at_them() {
+    let check = |keys: &[&str], expected: bool| {
+        let mut frontends = Frontends::new("redis://r".into(), "");
+        frontends.apply(read(&["a.io: a http://10.0.0.1 http://10.0.0.2", "*.io: x http://10.0.0.3", "!a.io 1"]));
+        let read = read(keys);
+        for (key, holds) in &read.lists {
+            frontends.put(key, holds);
+        }
+        let is_other = read.dead.into_iter().any(|(host, ids)| frontends.marks.put(&host, ids));
+        assert_eq!(frontends.is_remarked || is_other, expected, "{keys:?}");
+    };
+    check(&["a.io: a http://10.0.0.1 http://10.0.0.9", "!a.io 1", "!b.io"], false);
+    check(&["A.io: a http://10.0.0.1"], false);
+    check(&["!a.io 0"], true);
+    check(&["!a.io"], true);
+    check(&["b.io: b"], true);
+    check(&["a.io:"], true);
+}
+
 #[test]
 fn the_backend_of_an_endpoint() {
     let mut frontends = Frontends::new("redis://r".into(), "p:");
@@ -166,6 +227,17 @@ fn the_backend_of_an_endpoint() {
     };
     assert_eq!(backend("hipache.a.io"), Some(("a.io;http://10.0.0.1;1;2".into(), true)));
     assert_eq!([backend("hipache.b"), backend("hipache._"), backend("web")], [None, None, None]);
+}
+
+/// A key may be of any bytes: none of them gets at a terminal or makes a line of a log.
+#[test]
+fn a_key_is_said_in_words() {
+    let mut frontends = Frontends::new("redis://r".into(), "p:");
+    let key = format!("a\n\u{1b}[31m{}", "b".repeat(1000));
+    frontends.apply(Read { lists: vec![(key, Holds::Unfit("no".into()))], dead: Vec::new() });
+    let said = &frontends.snapshot().refused[0];
+    assert!(said.subject.starts_with(r"p:frontend:a\n\u{1b}[31mbbb"), "{}", said.subject);
+    assert!(said.subject.len() < 250 && !said.why.contains(char::is_control), "{said:?}");
 }
 
 /// Different hosts have different services, however long they are.

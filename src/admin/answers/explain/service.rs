@@ -4,7 +4,10 @@ use serde::{Deserialize, Serialize};
 
 use super::{ExplainedEndpoint, Known};
 use crate::{
-    admin::answers::{Flapping, Hold, Rejection, Route, Service, ServiceState, status::millis},
+    admin::answers::{
+        Flapping, Hold, Rejection, Route, Service, ServiceState,
+        status::{millis, unusual},
+    },
     model::{self, Protocol, ServiceName, fate},
 };
 
@@ -17,6 +20,9 @@ pub struct ExplainedService {
     pub protocol: Protocol,
     /// How it stands.
     pub state: ServiceState,
+    /// What requests get while it is down, where that is not 503.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub down_status: Option<u16>,
     /// For how long nobody has offered it, in milliseconds, where that is so.
     pub empty_ms: Option<u64>,
     /// The routes onto it, who said so, and who was refused.
@@ -53,6 +59,7 @@ impl ExplainedService {
             name: name.to_string(),
             protocol,
             state,
+            down_status: unusual(status.manners),
             empty_ms: standing.and_then(|s| s.empty_since).map(|since| millis(since.age(known.now))),
             routes: routes.map(|(route, _)| Route::new(route, name, status, known.members)).collect(),
             endpoints: fates.iter().map(|fate| ExplainedEndpoint::new(fate, known.wall)).collect(),

@@ -26,9 +26,9 @@ fn summary(told: &ExplainedService) -> String {
     let ready = told.endpoints.iter().filter(|e| e.state == Standing::Ready).count();
     let all = told.endpoints.iter().filter(|e| e.state != Standing::Gone).count();
     let state = match told.state {
-        ServiceState::Ok => "ok",
-        ServiceState::Degraded => "degraded",
-        ServiceState::Down => "down: it answers 503",
+        ServiceState::Ok => "ok".into(),
+        ServiceState::Degraded => "degraded".into(),
+        ServiceState::Down => format!("down: it answers {}", told.down_status.unwrap_or(503)),
     };
     let protocol = match told.protocol {
         Protocol::Http => "http",

@@ -22,7 +22,7 @@ async fn what_was_known_stays_until_it_is_back() {
     world.serves(&["a"]).await;
     assert_eq!(
         redis.run(&["CONFIG", "GET", "notify-keyspace-events"]).await.split(' ').next_back().map(str::len),
-        Some(6)
+        Some(7)
     );
     let traffic = world.traffic();
 

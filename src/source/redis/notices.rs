@@ -4,9 +4,9 @@ use redis::aio::MultiplexedConnection;
 
 use super::connect::said;
 
-/// What is needed of it: the channels named after keys, and what happens to lists and sets, to keys of any kind, to those
-/// that expire and to those that memory is taken from.
-const NEEDED: &str = "Kglsxe";
+/// What is needed of it: the channels named after keys, and what happens to keys of any kind, to texts (a list that SET
+/// overwrites becomes one), to lists and sets, to keys that expire and to those that memory is taken from.
+const NEEDED: &str = "Kg$lsxe";
 /// What stands for all kinds of events.
 const ALL: char = 'A';
 
@@ -60,9 +60,10 @@ mod tests {
     #[test]
     fn what_is_missing() {
         let check = |flags: &str, expected: &str| assert_eq!(missing(flags), expected, "{flags}");
-        check("", "Kglsxe");
+        check("", "Kg$lsxe");
         check("AKE", "");
         check("EA", "K");
-        check("Kgxl", "se");
+        check("Kglsxe", "$");
+        check("Kgxl", "$se");
     }
 }

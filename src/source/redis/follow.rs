@@ -269,6 +269,10 @@ impl Follower {
                 "{source}: notify-keyspace-events is {flags:?}: the keys are read every {every} s; --redis-notify switches \
                  it on"
             ),
+            Notices::Refused(flags, why) => tracing::warn!(
+                "{source}: notify-keyspace-events is {flags:?} and could not be switched on: {why}: the keys are read \
+                 every {every} s"
+            ),
             Notices::Unknown(why) => tracing::warn!(
                 "{source}: whether it says what changes is not known ({why}): the keys are read every {every} s too"
             ),

@@ -17,6 +17,8 @@ pub(super) enum Notices {
     On,
     /// It is not: what is set there.
     Off(String),
+    /// It is not, and could not be switched on: what is set there, and why.
+    Refused(String, String),
     /// The server does not say: by its words.
     Unknown(String),
 }
@@ -43,7 +45,7 @@ pub(super) async fn notices(connection: &mut MultiplexedConnection, switch: bool
             tracing::info!(before = flags, now = all, "keyspace notifications are switched on");
             Notices::On
         }
-        Err(error) => Notices::Unknown(said(&error)),
+        Err(error) => Notices::Refused(flags, said(&error)),
     }
 }
 

@@ -1,6 +1,6 @@
 //! Follows the keys for ever. A session subscribes first and lists then, so that nothing happens unseen in between; from
 //! then on it reads each key that something happened to. All keys are read again from time to time, for Redis says
-//! nothing of a database that is emptied, and drops what it has to say to one who is too slow.
+//! nothing of a database that is emptied. What it says is kept in our memory until it is taken here: each key once.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -37,7 +37,8 @@ use crate::{
 
 /// How often all keys are read where Redis says what changes.
 const RESYNC: Duration = Duration::from_secs(60);
-/// How often they are where it does not: at most so often, and so that it takes at most a tenth of the time.
+/// How often they are where it does not. Whatever the reason, all keys are read at most so often, and so that it takes at
+/// most a tenth of the time: others may work with that Redis too.
 const LOOK: Duration = Duration::from_secs(2);
 /// How often it is asked whether it is still the same and speaks, and how long it may think about it.
 const PULSE: Duration = Duration::from_secs(2);
@@ -59,6 +60,10 @@ pub(super) struct Follower {
     expiries: BTreeMap<String, Instant>,
     /// What was said of the notifications last.
     said: Option<Notices>,
+    /// Why what was published last is not all that there is, until a listing is believed again.
+    trouble: Option<String>,
+    /// When all keys may be read again.
+    rested_at: Instant,
 }
 
 /// What is connected.
@@ -70,8 +75,6 @@ struct Session {
     resync_at: Instant,
     pulse_at: Instant,
     pulse: Pulse,
-    /// Whether it was told of anything since that was felt.
-    heard: bool,
 }
 
 /// Why the session has something to do.
@@ -96,6 +99,8 @@ impl Follower {
             down: writes.down,
             expiries: BTreeMap::new(),
             said: None,
+            trouble: None,
+            rested_at: Instant::now(),
         }
     }
 
@@ -105,8 +110,10 @@ impl Follower {
         loop {
             let began = Instant::now();
             let Err(why) = self.session().await;
-            self.publish(Some(why));
+            self.trouble = Some(why);
+            self.publish();
             again.pause(began.elapsed()).await;
+            sleep_until(self.rested_at).await;
         }
     }
 
@@ -123,7 +130,7 @@ impl Follower {
                     BTreeSet::new()
                 }
                 Wake::Pulse => {
-                    session.feel().await?;
+                    self.feel(&mut session).await?;
                     BTreeSet::new()
                 }
                 Wake::Down => BTreeSet::new(),
@@ -144,16 +151,8 @@ impl Follower {
         sink.subscribe(DEAD).await.map_err(|e| said(&e))?;
         let pulse = Pulse::of(&mut commands).await?;
         let now = Instant::now();
-        let mut session = Session {
-            commands,
-            sink,
-            told,
-            is_told: false,
-            resync_at: now,
-            pulse_at: now + PULSE,
-            pulse,
-            heard: false,
-        };
+        let mut session =
+            Session { commands, sink, told, is_told: false, resync_at: now, pulse_at: now + PULSE, pulse };
         self.resync(&mut session).await?;
         Ok(session)
     }
@@ -179,7 +178,6 @@ impl Follower {
     /// The keys that this message and those behind it are about: read together, each once.
     fn told(&self, session: &mut Session, first: &Msg) -> BTreeSet<Key> {
         let mut dirty = BTreeSet::new();
-        session.heard = true;
         dirty.extend(self.about(first));
         while let Some(Some(message)) = session.told.next().now_or_never() {
             dirty.extend(self.about(&message));
@@ -214,7 +212,7 @@ impl Follower {
         }
         let found = self.timed(found);
         self.frontends.apply(found.keys);
-        self.publish(None);
+        self.publish();
         Ok(())
     }
 
@@ -225,17 +223,31 @@ impl Follower {
         session.is_told = now == Notices::On;
         self.say(now);
         let began = Instant::now();
-        let found = read::all(&mut session.commands, &self.keys).await?;
-        if let Some(why) = self.frontends.emptied(&found.keys) {
-            self.publish(Some(why));
-        } else {
+        let found = read::all(&mut session.commands, &self.keys).await;
+        let rest = LOOK.max(began.elapsed() * 10);
+        self.rested_at = Instant::now() + rest;
+        session.resync_at = if session.is_told { Instant::now() + RESYNC.max(rest) } else { self.rested_at };
+        let found = found?;
+        self.trouble = self.frontends.emptied(&found.keys);
+        if self.trouble.is_none() {
             self.expiries.clear();
             let found = self.timed(found);
             self.frontends.replace(found.keys);
-            self.publish(None);
         }
-        let wait = if session.is_told { RESYNC } else { LOOK.max(began.elapsed() * 10) };
-        session.resync_at = Instant::now() + wait;
+        self.publish();
+        Ok(())
+    }
+
+    /// Whether the side on which nothing need ever come still lives; and whether something happened of which nothing is
+    /// said: all keys are read then.
+    async fn feel(&mut self, session: &mut Session) -> Result<(), String> {
+        let pong = timeout(PONG, session.sink.ping::<redis::Value>()).await;
+        pong.map_err(|_| SILENT.to_owned())?.map_err(|e| said(&e))?;
+        let pulse = Pulse::of(&mut session.commands).await?;
+        if pulse.is_another(&session.pulse, self.frontends.known()) {
+            session.resync_at = session.resync_at.min(self.rested_at);
+        }
+        (session.pulse, session.pulse_at) = (pulse, Instant::now() + PULSE);
         Ok(())
     }
 
@@ -281,22 +293,7 @@ impl Follower {
     }
 
     /// What is known, and what keeps it from being what there is now.
-    fn publish(&self, trouble: Option<String>) {
-        followed::publish(&self.sender, &self.frontends, trouble);
-    }
-}
-
-impl Session {
-    /// Whether the side on which nothing need ever come still lives; and whether something happened of which nothing is
-    /// said: all keys are read then.
-    async fn feel(&mut self) -> Result<(), String> {
-        let pong = timeout(PONG, self.sink.ping::<redis::Value>()).await;
-        pong.map_err(|_| SILENT.to_owned())?.map_err(|e| said(&e))?;
-        let pulse = Pulse::of(&mut self.commands).await?;
-        if pulse.is_another(&self.pulse, self.heard) {
-            self.resync_at = Instant::now();
-        }
-        (self.pulse, self.heard, self.pulse_at) = (pulse, false, Instant::now() + PULSE);
-        Ok(())
+    fn publish(&self) {
+        followed::publish(&self.sender, &self.frontends, self.trouble.clone());
     }
 }

@@ -1,7 +1,11 @@
 //! A Redis that goes, comes back empty, or says nothing: what was known stays.
 
+use std::time::Duration;
+
+use rustix::process::Signal;
+
 use super::{
-    flags,
+    flags, get,
     rig::{Redis, answers, web},
     says,
 };
@@ -70,6 +74,67 @@ async fn an_emptied_database_removes_nothing() {
     says(&world, &["ok", "source", "1 endpoint of 1 service"]).await;
 }
 
+/// One that is there and says nothing holds up nobody for ever: neither a daemon that starts nor one that runs.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_redis_that_falls_silent_is_noticed() {
+    let mut world = World::empty(ANY);
+    let (a, b) = (web("a").await, web("b").await);
+    let redis = Redis::start(&world, &["--notify-keyspace-events", "AK"]).await;
+    redis.frontend("*", &[&a]).await;
+    redis.signal(Signal::STOP);
+    let uri = redis.uri("");
+    world.start_balancer("proxy", &flags(&uri, &[])).await;
+    says(&world, &["FAIL", "source", "it does not answer"]).await;
+    redis.signal(Signal::CONT);
+    world.serves(&["a"]).await;
+
+    redis.signal(Signal::STOP);
+    says(&world, &["FAIL", "source", "it does not answer", "listed before stays"]).await;
+    world.serves(&["a"]).await;
+    redis.signal(Signal::CONT);
+    redis.frontend("*", &[&b]).await;
+    world.serves(&["b"]).await;
+    says(&world, &["ok", "source", "1 endpoint of 1 service"]).await;
+}
+
+/// What others do with their keys there is not looked at, however much it is; that all keys are gone is, even where one
+/// comes with that.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_redis_that_others_use_too() {
+    let mut world = World::empty(ANY);
+    let (a, b) = (web("a").await, web("b").await);
+    let redis = Redis::start(&world, &["--notify-keyspace-events", "AK"]).await;
+    redis.frontend("any.example", &[&a]).await;
+    redis.frontend("b.example", &[&b]).await;
+    let uri = redis.uri("");
+    world.start_balancer("proxy", &flags(&uri, &[])).await;
+    world.serves(&["a"]).await;
+    let calls = async |command: &str| {
+        let stats = redis.run(&["INFO", "commandstats"]).await;
+        let line = stats.lines().find_map(|line| line.strip_prefix(&format!("cmdstat_{command}:calls=")));
+        line.and_then(|line| line.split(',').next()?.parse::<u32>().ok()).unwrap_or_default()
+    };
+    let before = (calls("dbsize").await, calls("scan").await);
+    let pulses = || async {
+        redis.run(&["INCR", "counter"]).await;
+        let count = redis.run(&["GET", "counter"]).await;
+        redis.run(&["SET", &format!("other:{count}"), "x"]).await;
+        calls("dbsize").await >= before.0 + 3
+    };
+    world.eventually("it was felt three times", pulses).await;
+    assert_eq!(calls("scan").await, before.1, "all keys were read for nothing");
+
+    // In one go, so that there is something to hear.
+    let web = format!("http://{}", b.addr());
+    let script = "redis.call('FLUSHALL') redis.call('RPUSH', 'frontend:any.example', 'any', ARGV[1])";
+    redis.run(&["EVAL", script, "0", &web]).await;
+    let gone = || async { get(world.proxy().http, "b.example").await.is_some_and(|(status, _)| status == 404) };
+    let flushed = std::time::Instant::now();
+    world.eventually("the key's route is gone", gone).await;
+    assert!(flushed.elapsed() < Duration::from_secs(30), "that was the look of each minute");
+    answers(&world, "any.example", "b").await;
+}
+
 /// Said aloud, and followed all the same.
 #[tokio::test(flavor = "multi_thread")]
 async fn without_notifications_the_keys_are_looked_at() {
@@ -87,7 +152,7 @@ async fn without_notifications_the_keys_are_looked_at() {
     redis.run(&["DEL", "frontend:b.example"]).await;
     world
         .eventually("the key's route is gone", || async {
-            super::get(world.proxy().http, "b.example").await.is_some_and(|(status, _)| status == 404)
+            get(world.proxy().http, "b.example").await.is_some_and(|(status, _)| status == 404)
         })
         .await;
     let said = world.last_words();

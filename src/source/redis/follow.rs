@@ -44,6 +44,9 @@ const LOOK: Duration = Duration::from_secs(2);
 const PULSE: Duration = Duration::from_secs(2);
 const PONG: Duration = Duration::from_secs(5);
 
+/// How long it may take until it is subscribed to what it says.
+const CONNECT: Duration = Duration::from_secs(15);
+
 /// Hipache's channel on which marks are told, whatever the settings.
 const DEAD: &str = "dead";
 
@@ -118,7 +121,9 @@ impl Follower {
     }
 
     async fn session(&mut self) -> Result<std::convert::Infallible, String> {
-        let mut session = self.connect().await?;
+        let connected = timeout(CONNECT, self.connect()).await;
+        let mut session = connected.map_err(|_| SILENT.to_owned())??;
+        self.resync(&mut session).await?;
         loop {
             let wake = self.wait(&mut session).await;
             let dirty = match wake {
@@ -141,8 +146,8 @@ impl Follower {
         }
     }
 
-    /// Subscribes, and lists then.
-    async fn connect(&mut self) -> Result<Session, String> {
+    /// Subscribes: what happens from then on is not missed.
+    async fn connect(&self) -> Result<Session, String> {
         let mut commands = self.reader.connection().await?;
         let (mut sink, told) = self.reader.told().await?.split();
         for channel in self.keys.channels() {
@@ -151,10 +156,7 @@ impl Follower {
         sink.subscribe(DEAD).await.map_err(|e| said(&e))?;
         let pulse = Pulse::of(&mut commands).await?;
         let now = Instant::now();
-        let mut session =
-            Session { commands, sink, told, is_told: false, resync_at: now, pulse_at: now + PULSE, pulse };
-        self.resync(&mut session).await?;
-        Ok(session)
+        Ok(Session { commands, sink, told, is_told: false, resync_at: now, pulse_at: now + PULSE, pulse })
     }
 
     /// Cancel-safe: what was not taken stays where it is.

@@ -11,10 +11,10 @@ mod read;
 
 use std::sync::Arc;
 
-use tokio::sync::watch;
+use tokio::sync::{mpsc, watch};
 use tokio_util::sync::CancellationToken;
 
-use self::{connect::Connector, follow::Follower, keys::Keys};
+use self::{connect::Connector, follow::Follower, keys::Keys, mark::Marker};
 use super::{
     Following, Writes, followed,
     frontends::Frontends,
@@ -38,7 +38,12 @@ pub(super) fn follow(
     writes: Writes,
     stop: CancellationToken,
 ) -> (watch::Receiver<Arc<Snapshot>>, Following) {
-    followed::follow(name, stop, |sender| Follower::new(store, writes, sender).run())
+    let (wants, wanted) = watch::channel(Vec::new());
+    let (marks, marked) = mpsc::channel(1);
+    let marker = Marker::new(Connector::writer(store.clone()), Keys::of(&store));
+    followed::follow(name, stop, |sender| async {
+        tokio::join!(Follower::new(store, writes, sender, (wants, marked)).run(), marker.run(wanted, marks))
+    })
 }
 
 /// What the keys hold now.

@@ -14,14 +14,13 @@ use redis::{
     aio::{MultiplexedConnection, PubSubSink, PubSubStream},
 };
 use tokio::{
-    sync::watch,
+    sync::{mpsc, watch},
     time::{Instant, sleep_until, timeout},
 };
 
 use super::{
     connect::{Connector, SILENT, said},
     keys::{Key, Keys},
-    mark::Marker,
     notices::{Notices, notices},
     pulse::Pulse,
     read::{self, Found},
@@ -31,7 +30,7 @@ use crate::{
     source::{
         Store, Writes,
         followed::{self, Again},
-        frontends::Frontends,
+        frontends::{Backend, Frontends},
     },
 };
 
@@ -58,7 +57,10 @@ pub(super) struct Follower {
     sender: watch::Sender<Arc<Snapshot>>,
     notify: bool,
     down: Option<watch::Receiver<Arc<BTreeSet<EndpointId>>>>,
-    marker: Marker,
+    /// What is to be marked, while it is followed.
+    wants: watch::Sender<Vec<Backend>>,
+    /// The hosts for which that was done: to be read back.
+    marked: mpsc::Receiver<Vec<String>>,
     /// When the marks of a host are gone.
     expiries: BTreeMap<String, Instant>,
     /// What was said of the notifications last.
@@ -87,15 +89,23 @@ enum Wake {
     Expired,
     Pulse,
     Down,
+    Marked(Vec<String>),
 }
 
 impl Follower {
-    pub(super) fn new(store: Store, writes: Writes, sender: watch::Sender<Arc<Snapshot>>) -> Self {
+    /// One that has read nothing yet; it says what is to be marked, and is told what was.
+    pub(super) fn new(
+        store: Store,
+        writes: Writes,
+        sender: watch::Sender<Arc<Snapshot>>,
+        (wants, marked): (watch::Sender<Vec<Backend>>, mpsc::Receiver<Vec<String>>),
+    ) -> Self {
         let source = SourceName::clone(&sender.borrow().source);
         Self {
             keys: Keys::of(&store),
             frontends: Frontends::new(source, &store.prefix),
-            marker: Marker::new(Connector::writer(store.clone())),
+            wants,
+            marked,
             reader: Connector::reader(store),
             sender,
             notify: writes.notify,
@@ -115,6 +125,8 @@ impl Follower {
             let Err(why) = self.session().await;
             self.trouble = Some(why);
             self.publish();
+            // Who knows whether they still fail, or stand there, when it is back.
+            self.wants.send_replace(Vec::new());
             again.pause(began.elapsed()).await;
             sleep_until(self.rested_at).await;
         }
@@ -125,6 +137,7 @@ impl Follower {
         let mut session = connected.map_err(|_| SILENT.to_owned())??;
         self.resync(&mut session).await?;
         loop {
+            self.want();
             let wake = self.wait(&mut session).await;
             let dirty = match wake {
                 Wake::Told(None) => return Err("the connection is lost".into()),
@@ -139,10 +152,9 @@ impl Follower {
                     BTreeSet::new()
                 }
                 Wake::Down => BTreeSet::new(),
+                Wake::Marked(hosts) => hosts.into_iter().map(Key::Dead).collect(),
             };
             self.read(&mut session, &dirty).await?;
-            let marked = self.mark().await;
-            self.read(&mut session, &marked).await?;
         }
     }
 
@@ -174,6 +186,7 @@ impl Follower {
             () = sleep_until(session.pulse_at) => Wake::Pulse,
             () = expired => Wake::Expired,
             () = followed::changed(&mut self.down) => Wake::Down,
+            Some(hosts) = self.marked.recv() => Wake::Marked(hosts),
         }
     }
 
@@ -260,14 +273,11 @@ impl Follower {
         found
     }
 
-    /// Marks what the data plane knows to fail and nobody has marked yet; the marks to be read back.
-    async fn mark(&mut self) -> BTreeSet<Key> {
-        let Some(down) = &self.down else { return BTreeSet::new() };
+    /// Has what the data plane knows to fail marked, where nobody has marked it yet.
+    fn want(&self) {
+        let Some(down) = &self.down else { return };
         let unmarked = self.frontends.unmarked(&down.borrow());
-        if unmarked.is_empty() || !self.marker.mark(&self.keys, &unmarked).await {
-            return BTreeSet::new();
-        }
-        unmarked.into_iter().map(|backend| Key::Dead(backend.host)).collect()
+        self.wants.send_if_modified(|wanted| std::mem::replace(wanted, unmarked.clone()) != unmarked);
     }
 
     /// Says aloud where Redis does not say what changes, once.

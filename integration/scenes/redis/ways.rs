@@ -58,6 +58,25 @@ async fn a_password_a_database_and_a_prefix() {
     assert!(!text.contains("s3cret") && !world.last_words().contains("s3cret"), "{text}");
 }
 
+/// An account that may read its keys and nothing else: no channel, no setting.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_account_that_may_not_be_told() {
+    let mut world = World::empty(ANY);
+    let (a, b) = (web("a").await, web("b").await);
+    let redis = Redis::start(&world, &["--notify-keyspace-events", "AK"]).await;
+    let rights = ["resetchannels", "~frontend:*", "~dead:*", "+@read", "+@connection"];
+    redis.run(&[&["ACL", "SETUSER", "reader", "on", ">s3cret"], &rights[..]].concat()).await;
+    redis.frontend("any.example", &[&a]).await;
+    let uri = format!("redis://reader:s3cret@{}", redis.addr);
+    world.start_balancer("proxy", &flags(&uri, &[])).await;
+    world.serves(&["a"]).await;
+    redis.frontend("any.example", &[&b]).await;
+    world.serves(&["b"]).await;
+    says(&world, &["ok", "source", "1 endpoint of 1 service"]).await;
+    let said = world.last_words();
+    assert!(said.contains("it may not say what changes (NOPERM"), "{said}");
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn over_tls() {
     let mut world = World::empty(ANY);

@@ -10,7 +10,7 @@ use std::{
 
 use futures_util::{FutureExt, StreamExt};
 use redis::{
-    Msg,
+    Msg, RedisResult,
     aio::{MultiplexedConnection, PubSubSink, PubSubStream},
 };
 use tokio::{
@@ -76,6 +76,8 @@ struct Session {
     commands: MultiplexedConnection,
     sink: PubSubSink,
     told: PubSubStream,
+    /// Why it may not subscribe, if so.
+    deaf: Option<String>,
     is_told: bool,
     resync_at: Instant,
     pulse_at: Instant,
@@ -162,13 +164,12 @@ impl Follower {
     async fn connect(&self) -> Result<Session, String> {
         let mut commands = self.reader.connection().await?;
         let (mut sink, told) = self.reader.told().await?.split();
-        for channel in self.keys.channels() {
-            sink.psubscribe(channel).await.map_err(|e| said(&e))?;
-        }
-        sink.subscribe(DEAD).await.map_err(|e| said(&e))?;
+        let deaf = refused(sink.psubscribe(&self.keys.channels()).await)?;
+        // Where that is refused, its marks are found by their keys.
+        refused(sink.subscribe(DEAD).await)?;
         let pulse = Pulse::of(&mut commands).await?;
         let now = Instant::now();
-        Ok(Session { commands, sink, told, is_told: false, resync_at: now, pulse_at: now + PULSE, pulse })
+        Ok(Session { commands, sink, told, deaf, is_told: false, resync_at: now, pulse_at: now + PULSE, pulse })
     }
 
     /// Cancel-safe: what was not taken stays where it is.
@@ -234,7 +235,10 @@ impl Follower {
     /// Reads all keys. An emptied database is what a Redis without its disk comes back with: where several frontends were
     /// known, that there is none is not taken.
     async fn resync(&mut self, session: &mut Session) -> Result<(), String> {
-        let now = notices(&mut session.commands, self.notify).await;
+        let now = match &session.deaf {
+            Some(why) => Notices::Deaf(why.clone()),
+            None => notices(&mut session.commands, self.notify).await,
+        };
         session.is_told = now == Notices::On;
         self.say(now);
         let began = Instant::now();
@@ -257,7 +261,7 @@ impl Follower {
     /// said: all keys are read then.
     async fn feel(&mut self, session: &mut Session) -> Result<(), String> {
         let pong = timeout(PONG, session.sink.ping::<redis::Value>()).await;
-        pong.map_err(|_| SILENT.to_owned())?.map_err(|e| said(&e))?;
+        refused(pong.map_err(|_| SILENT.to_owned())?.map(drop))?;
         let pulse = Pulse::of(&mut session.commands).await?;
         if pulse.is_another(&session.pulse, self.frontends.known()) {
             session.resync_at = session.resync_at.min(self.rested_at);
@@ -300,6 +304,9 @@ impl Follower {
             Notices::Unknown(why) => tracing::warn!(
                 "{source}: whether it says what changes is not known ({why}): the keys are read every {every} s too"
             ),
+            Notices::Deaf(why) => {
+                tracing::warn!("{source}: it may not say what changes ({why}): the keys are read every {every} s");
+            }
         }
         self.said = Some(now);
     }
@@ -307,5 +314,13 @@ impl Follower {
     /// What is known, and what keeps it from being what there is now.
     fn publish(&self) {
         followed::publish(&self.sender, &self.frontends, self.trouble.clone());
+    }
+}
+
+/// Why an account may not do that, if so; every other error is one.
+fn refused(outcome: RedisResult<()>) -> Result<Option<String>, String> {
+    match outcome {
+        Err(error) if error.code() == Some("NOPERM") => Ok(Some(said(&error))),
+        outcome => outcome.map(|()| None).map_err(|e| said(&e)),
     }
 }

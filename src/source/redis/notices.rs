@@ -21,6 +21,8 @@ pub(super) enum Notices {
     Refused(String, String),
     /// The server does not say: by its words.
     Unknown(String),
+    /// Whatever is set, who asks may not be told: by its words.
+    Deaf(String),
 }
 
 /// How it is now; where `switch` says so it is switched on first, beside what is set there already.

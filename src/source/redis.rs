@@ -5,6 +5,7 @@ mod connect;
 mod follow;
 mod keys;
 mod mark;
+mod marked;
 mod notices;
 mod pulse;
 mod read;
@@ -57,6 +58,6 @@ pub(super) async fn load(store: &Store, name: SourceName) -> Result<Snapshot, St
         let mut connection = Connector::reader(store.clone()).connection().await?;
         read::all(&mut connection, &keys).await
     };
-    frontends.replace(read.await.map_err(|why| format!("{store}: {why}"))?.keys);
+    frontends.replace(read.await.map_err(|why| format!("{store}: {why}"))?.read());
     Ok(frontends.snapshot())
 }

@@ -2,11 +2,7 @@
 //! then on it reads each key that something happened to. All keys are read again from time to time, for Redis says
 //! nothing of a database that is emptied. What it says is kept in our memory until it is taken here: each key once.
 
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    sync::Arc,
-    time::Duration,
-};
+use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
 use futures_util::{FutureExt, StreamExt};
 use redis::{
@@ -21,9 +17,10 @@ use tokio::{
 use super::{
     connect::{Connector, SILENT, said},
     keys::{Key, Keys},
+    marked::Marked,
     notices::{Notices, notices},
     pulse::Pulse,
-    read::{self, Found},
+    read,
 };
 use crate::{
     model::{EndpointId, Snapshot, SourceName},
@@ -60,9 +57,8 @@ pub(super) struct Follower {
     /// What is to be marked, while it is followed.
     wants: watch::Sender<Vec<Backend>>,
     /// The hosts for which that was done: to be read back.
-    marked: mpsc::Receiver<Vec<String>>,
-    /// When the marks of a host are gone.
-    expiries: BTreeMap<String, Instant>,
+    done: mpsc::Receiver<Vec<String>>,
+    marked: Marked,
     /// What was said of the notifications last.
     said: Option<Notices>,
     /// Why what was published last is not all that there is, until a listing is believed again.
@@ -100,19 +96,19 @@ impl Follower {
         store: Store,
         writes: Writes,
         sender: watch::Sender<Arc<Snapshot>>,
-        (wants, marked): (watch::Sender<Vec<Backend>>, mpsc::Receiver<Vec<String>>),
+        (wants, done): (watch::Sender<Vec<Backend>>, mpsc::Receiver<Vec<String>>),
     ) -> Self {
         let source = SourceName::clone(&sender.borrow().source);
         Self {
             keys: Keys::of(&store),
             frontends: Frontends::new(source, &store.prefix),
             wants,
-            marked,
+            done,
             reader: Connector::reader(store),
             sender,
             notify: writes.notify,
             down: writes.down,
-            expiries: BTreeMap::new(),
+            marked: Marked::default(),
             said: None,
             trouble: None,
             rested_at: Instant::now(),
@@ -144,7 +140,7 @@ impl Follower {
             let dirty = match wake {
                 Wake::Told(None) => return Err("the connection is lost".into()),
                 Wake::Told(Some(message)) => self.told(&mut session, &message),
-                Wake::Expired => self.expired(),
+                Wake::Expired => self.marked.expired(Instant::now()),
                 Wake::Resync => {
                     self.resync(&mut session).await?;
                     BTreeSet::new()
@@ -156,7 +152,7 @@ impl Follower {
                 Wake::Down => BTreeSet::new(),
                 Wake::Marked(hosts) => hosts.into_iter().map(Key::Dead).collect(),
             };
-            self.read(&mut session, &dirty).await?;
+            self.read(&mut session, dirty).await?;
         }
     }
 
@@ -174,7 +170,7 @@ impl Follower {
 
     /// Cancel-safe: what was not taken stays where it is.
     async fn wait(&mut self, session: &mut Session) -> Wake {
-        let expiry = self.expiries.values().min().copied();
+        let expiry = self.marked.next();
         let expired = async {
             match expiry {
                 Some(at) => sleep_until(at).await,
@@ -187,7 +183,7 @@ impl Follower {
             () = sleep_until(session.pulse_at) => Wake::Pulse,
             () = expired => Wake::Expired,
             () = followed::changed(&mut self.down) => Wake::Down,
-            Some(hosts) = self.marked.recv() => Wake::Marked(hosts),
+            Some(hosts) = self.done.recv() => Wake::Marked(hosts),
         }
     }
 
@@ -211,23 +207,13 @@ impl Follower {
         self.keys.of_channel(channel)
     }
 
-    /// The hosts whose marks have had their time.
-    fn expired(&mut self) -> BTreeSet<Key> {
-        let now = Instant::now();
-        let gone = self.expiries.iter().filter(|(_, at)| **at <= now);
-        gone.map(|(host, _)| Key::Dead(host.clone())).collect()
-    }
-
-    async fn read(&mut self, session: &mut Session, dirty: &BTreeSet<Key>) -> Result<(), String> {
+    async fn read(&mut self, session: &mut Session, dirty: BTreeSet<Key>) -> Result<(), String> {
         if dirty.is_empty() {
             return Ok(());
         }
-        let found = read::these(&mut session.commands, &self.keys, dirty).await?;
-        for (host, _) in &found.keys.dead {
-            self.expiries.remove(host);
-        }
-        let found = self.timed(found);
-        self.frontends.apply(found.keys);
+        let found = read::these(&mut session.commands, &self.keys, &self.marked.together(dirty)).await?;
+        self.marked.keep(&found.dead, Instant::now());
+        self.frontends.apply(found.read());
         self.publish();
         Ok(())
     }
@@ -247,11 +233,13 @@ impl Follower {
         self.rested_at = Instant::now() + rest;
         session.resync_at = if session.is_told { Instant::now() + RESYNC.max(rest) } else { self.rested_at };
         let found = found?;
-        self.trouble = self.frontends.emptied(&found.keys);
+        let mut marked = Marked::default();
+        marked.keep(&found.dead, Instant::now());
+        let read = found.read();
+        self.trouble = self.frontends.emptied(&read);
         if self.trouble.is_none() {
-            self.expiries.clear();
-            let found = self.timed(found);
-            self.frontends.replace(found.keys);
+            self.marked = marked;
+            self.frontends.replace(read);
         }
         self.publish();
         Ok(())
@@ -268,13 +256,6 @@ impl Follower {
         }
         (session.pulse, session.pulse_at) = (pulse, Instant::now() + PULSE);
         Ok(())
-    }
-
-    fn timed(&mut self, found: Found) -> Found {
-        // Redis counts whole milliseconds: a little later it is gone there too.
-        let at = |left: Duration| Instant::now() + left + Duration::from_millis(20);
-        self.expiries.extend(found.marked_for.iter().map(|(host, left)| (host.clone(), at(*left))));
-        found
     }
 
     /// Has what the data plane knows to fail marked, where nobody has marked it yet.

@@ -9,6 +9,7 @@ use super::{
     says,
 };
 use crate::scenes::{
+    etcd::tls::Ca,
     plane::ANY,
     world::{World, free, get},
 };
@@ -111,6 +112,31 @@ async fn over_tls() {
     says(&world, &["FAIL", "source", "localhost", "certificate"]).await;
     world.kill_lb().await;
     let uri = format!("rediss://localhost:{tls}?ca={path}");
+    world.restart_balancer_with("proxy", &flags(&uri, &[]));
+    answers(&world, "any.example", "a").await;
+}
+
+/// A server that asks for certificates is shown one.
+#[tokio::test(flavor = "multi_thread")]
+async fn over_tls_with_a_certificate() {
+    let mut world = World::empty(ANY);
+    let a = web("a").await;
+    let ca = Ca::new(world.folder.path());
+    ca.sign("server", "localhost");
+    ca.sign("client", "lb");
+    let [trusted, cert, key] = ["ca.pem", "server.pem", "server.key"].map(|name| ca.path(name));
+    let tls = free().port().to_string();
+    let tls_flags =
+        ["--tls-port", &tls, "--tls-cert-file", &cert, "--tls-key-file", &key, "--tls-ca-cert-file", &trusted];
+    let more = ["--tls-auth-clients", "yes", "--notify-keyspace-events", "AK"];
+    let redis = Redis::start(&world, &[&tls_flags[..], &more[..]].concat()).await;
+    redis.frontend("any.example", &[&a]).await;
+
+    let without = format!("rediss://localhost:{tls}?ca={trusted}");
+    world.start_balancer("proxy", &flags(&without, &[])).await;
+    says(&world, &["FAIL", "source", "localhost"]).await;
+    world.kill_lb().await;
+    let uri = format!("{without}&cert={}&key={}", ca.path("client.pem"), ca.path("client.key"));
     world.restart_balancer_with("proxy", &flags(&uri, &[]));
     answers(&world, "any.example", "a").await;
 }

@@ -45,6 +45,8 @@ const CONNECT: Duration = Duration::from_secs(15);
 
 /// Hipache's channel on which marks are told, whatever the settings.
 const DEAD: &str = "dead";
+/// The longest message there that is looked at, in bytes: a host and a URL are shorter.
+const DEAD_MAX: usize = 1024;
 
 /// Follows one Redis.
 pub(super) struct Follower {
@@ -201,7 +203,8 @@ impl Follower {
         let channel = message.get_channel_name();
         if channel == DEAD {
             // frontend;url;id;len
-            let payload = String::from_utf8_lossy(message.get_payload_bytes());
+            let payload = Some(message.get_payload_bytes()).filter(|payload| payload.len() <= DEAD_MAX)?;
+            let payload = String::from_utf8_lossy(payload);
             return payload.split(';').next().map(|host| Key::Dead(host.to_owned()));
         }
         self.keys.of_channel(channel)

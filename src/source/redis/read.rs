@@ -19,6 +19,9 @@ const SCAN: usize = 1000;
 const PIPELINE: usize = 500;
 /// The most that a list may hold.
 const LIST_MAX: usize = 1000;
+/// The longest text of a list that is kept, and what is of a longer one, in bytes.
+const TEXT_MAX: usize = 2048;
+const TEXT_BEGINNING: usize = 60;
 /// What PTTL says of a key that is not there.
 const GONE: i64 = -2;
 
@@ -123,10 +126,19 @@ fn holds(answer: RedisResult<Vec<Vec<u8>>>) -> RedisResult<Holds> {
     match answer {
         Ok(list) if list.is_empty() => Ok(Holds::Nothing),
         Ok(list) if list.len() > LIST_MAX => Ok(Holds::Unfit(format!("it lists more than {LIST_MAX} backends"))),
-        Ok(list) => Ok(Holds::List(list.iter().map(|text| String::from_utf8_lossy(text).into_owned()).collect())),
+        Ok(list) => Ok(Holds::List(list.iter().map(|text| kept(text)).collect())),
         Err(error) if is_another_kind(&error) => Ok(Holds::Unfit("it holds no list".into())),
         Err(error) => Err(error),
     }
+}
+
+/// A text of a list; of one that is too long its beginning and how long it is, which is no backend.
+fn kept(text: &[u8]) -> String {
+    if text.len() <= TEXT_MAX {
+        return String::from_utf8_lossy(text).into_owned();
+    }
+    let beginning = String::from_utf8_lossy(&text[..TEXT_BEGINNING]);
+    format!("{beginning}… ({} bytes)", text.len())
 }
 
 async fn read_marks(connection: &mut MultiplexedConnection, keys: &Keys, hosts: &[&str]) -> RedisResult<Vec<Dead>> {
@@ -177,5 +189,16 @@ mod tests {
         };
         assert_eq!(found.dead.iter().map(|dead| dead.left.is_some()).collect::<Vec<_>>(), [true, false, false]);
         assert_eq!(found.read().dead, [("b.io".into(), [].into()), ("foo.io".into(), [0, 2].into())]);
+    }
+
+    #[test]
+    fn the_longest_texts() {
+        let check = |text: String, expected: &str| {
+            let held = holds(Ok(vec![b"name".to_vec(), text.into_bytes()])).unwrap();
+            assert_eq!(held, Holds::List(vec!["name".into(), expected.into()]));
+        };
+        check("a".repeat(TEXT_MAX), &"a".repeat(TEXT_MAX));
+        let beginning = format!("http://10.0.0.1:80/{}", "a".repeat(41));
+        check(beginning.clone() + &"a".repeat(TEXT_MAX), &format!("{beginning}… (2108 bytes)"));
     }
 }

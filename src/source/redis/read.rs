@@ -137,8 +137,8 @@ fn kept(text: &[u8]) -> String {
     if text.len() <= TEXT_MAX {
         return String::from_utf8_lossy(text).into_owned();
     }
-    let beginning = String::from_utf8_lossy(&text[..TEXT_BEGINNING]);
-    format!("{beginning}… ({} bytes)", text.len())
+    let beginning: Vec<u8> = text.iter().take(TEXT_BEGINNING).copied().collect();
+    format!("{}… ({} bytes)", String::from_utf8_lossy(&beginning), text.len())
 }
 
 async fn read_marks(connection: &mut MultiplexedConnection, keys: &Keys, hosts: &[&str]) -> RedisResult<Vec<Dead>> {

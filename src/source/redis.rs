@@ -40,10 +40,10 @@ pub(super) fn follow(
     stop: CancellationToken,
 ) -> (watch::Receiver<Arc<Snapshot>>, Following) {
     let (wants, wanted) = watch::channel(Vec::new());
-    let (marks, marked) = mpsc::channel(1);
+    let (written, done) = mpsc::channel(1);
     let marker = Marker::new(Connector::writer(store.clone()), Keys::of(&store));
     followed::follow(name, stop, |sender| async {
-        tokio::join!(Follower::new(store, writes, sender, (wants, marked)).run(), marker.run(wanted, marks))
+        tokio::join!(Follower::new(store, writes, sender, (wants, done)).run(), marker.run(wanted, written))
     })
 }
 

@@ -121,7 +121,8 @@ pub(super) async fn a_backend_that_fails_is_marked(driver: Driver) {
     world.start_balancer("proxy", &flags(&uri, &["--hipache-mark-dead"])).await;
     world.serves(&["a", "b"]).await;
     let addr = b.addr();
-    drop(b);
+    // With the connections that OpenResty keeps.
+    b.stop().await.expect("it stops");
     let http = world.proxy().http;
     let marked = || async {
         // OpenResty finds out by requests.

@@ -1,6 +1,6 @@
 //! A Redis that goes, comes back empty, or says nothing: what was known stays.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use rustix::process::Signal;
 
@@ -129,7 +129,7 @@ async fn a_redis_that_others_use_too() {
     let script = "redis.call('FLUSHALL') redis.call('RPUSH', 'frontend:any.example', 'any', ARGV[1])";
     redis.run(&["EVAL", script, "0", &web]).await;
     let gone = || async { get(world.proxy().http, "b.example").await.is_some_and(|(status, _)| status == 404) };
-    let flushed = std::time::Instant::now();
+    let flushed = Instant::now();
     world.eventually("the key's route is gone", gone).await;
     assert!(flushed.elapsed() < Duration::from_secs(30), "that was the look of each minute");
     answers(&world, "any.example", "b").await;
@@ -160,4 +160,33 @@ async fn without_notifications_the_keys_are_looked_at() {
     // Nobody's settings are changed who did not ask for it.
     assert_eq!(redis.run(&["CONFIG", "GET", "notify-keyspace-events"]).await, "notify-keyspace-events ");
     assert_eq!(redis.run(&["INFO", "commandstats"]).await.matches("cmdstat_keys:").count(), 0);
+}
+
+/// Marks that cannot be written hold up nothing that is read; they are written when it can be done again.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_primary_that_falls_silent_holds_up_nothing() {
+    let mut world = World::empty(ANY);
+    let (a, b, c) = (web("a").await, web("b").await, web("c").await);
+    let primary = Redis::start(&world, &[]).await;
+    let redis = Redis::start(&world, &["--notify-keyspace-events", "AK"]).await;
+    redis.frontend("any.example", &[&a, &b]).await;
+    redis.frontend("c.example", &[&a]).await;
+    let uri = redis.uri(&format!("?primary={}", primary.addr));
+    primary.signal(Signal::STOP);
+    world.start_balancer("proxy", &flags(&uri, &["--hipache-mark-dead"])).await;
+    world.serves(&["a", "b"]).await;
+    b.stop().await.expect("it stops");
+    let cannot = || async { world.last_words().contains("cannot mark a dead backend") };
+    world.eventually("a mark could not be written", cannot).await;
+
+    // It is tried all the while, and each try takes some seconds.
+    for web in [&c, &a, &c] {
+        let changed = Instant::now();
+        redis.frontend("c.example", &[web]).await;
+        answers(&world, "c.example", if web.addr() == a.addr() { "a" } else { "c" }).await;
+        assert!(changed.elapsed() < Duration::from_secs(2), "{:?}", changed.elapsed());
+    }
+    primary.signal(Signal::CONT);
+    let marked = || async { primary.run(&["SMEMBERS", "dead:any.example"]).await == "1" };
+    world.eventually("the mark is at the primary", marked).await;
 }

@@ -57,7 +57,7 @@ async fn what_was_known_stays_until_it_is_back() {
 async fn an_emptied_database_removes_nothing() {
     let mut world = World::empty(ANY);
     let (a, b) = (web("a").await, web("b").await);
-    let redis = Redis::start(&world, &[]).await;
+    let redis = Redis::start(&world, &["--notify-keyspace-events", "AK"]).await;
     redis.frontend("any.example", &[&a]).await;
     redis.frontend("b.example", &[&b]).await;
     let uri = redis.uri("");
@@ -68,6 +68,12 @@ async fn an_emptied_database_removes_nothing() {
     says(&world, &["FAIL", "source", "no key frontend:*", "listed before stays"]).await;
     world.serves(&["a"]).await;
     answers(&world, "b.example", "b").await;
+    // What is told meanwhile makes it no better.
+    redis.run(&["PUBLISH", "dead", "b.example;http://10.0.0.1;0;2"]).await;
+    let heard = || async { redis.run(&["INFO", "commandstats"]).await.contains("cmdstat_smembers:") };
+    world.eventually("its marks are read", heard).await;
+    let (text, _) = world.status_text().await;
+    assert!(text.contains("no key frontend:* any more"), "{text}");
     // One key is a word again.
     redis.frontend("b.example", &[&a]).await;
     answers(&world, "b.example", "a").await;

@@ -2,7 +2,7 @@
 //! and over TLS; marks of the dead that go with their lease.
 
 mod server;
-mod tls;
+pub(super) mod tls;
 
 use std::{fs, net::SocketAddr, os::unix::fs::PermissionsExt};
 

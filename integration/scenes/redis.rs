@@ -105,11 +105,12 @@ pub(super) async fn marks_are_honoured_for_their_time(driver: Driver) {
     let traffic = world.traffic();
 
     redis.run(&["SADD", "dead:any.example", "0"]).await;
-    redis.run(&["PEXPIRE", "dead:any.example", "3000"]).await;
     redis.run(&["PUBLISH", "dead", &format!("any.example;http://{};0;2", a.addr())]).await;
+    stands(&world, a.addr(), "drain").await;
+    stands(&world, b.addr(), "ready").await;
     world.serves(&["b"]).await;
-    let told = world.json("proxy", &["plan"]).await;
-    assert!(told.is_some());
+    redis.run(&["PEXPIRE", "dead:any.example", "1000"]).await;
+    stands(&world, a.addr(), "ready").await;
     world.serves(&["a", "b"]).await;
     none_failed(traffic).await;
 }
@@ -125,7 +126,8 @@ pub(super) async fn a_backend_that_fails_is_marked(driver: Driver) {
     world.start_balancer("proxy", &flags(&uri, &["--hipache-mark-dead"])).await;
     world.serves(&["a", "b"]).await;
     let addr = b.addr();
-    drop(b);
+    // With the connections that OpenResty keeps.
+    b.stop().await.expect("it stops");
     let http = world.proxy().http;
     let marked = || async {
         // OpenResty finds out by requests.
@@ -183,6 +185,16 @@ pub(super) async fn a_host_of_a_service_that_gossips(driver: Driver) {
     let stolen = format!("hipache.other.example:{},host=x.example", other.addr().port());
     world.start_agent("web3", &["--service", &stolen]).await;
     says(&world, &["warn", "refused", "web3", "hipache."]).await;
+}
+
+/// Waits until `explain` says that this backend stands so.
+async fn stands(world: &World, addr: SocketAddr, state: &str) {
+    let said = || async {
+        let told = world.json("proxy", &["explain", "http://any.example/"]).await.unwrap_or_default();
+        let pool = told["request"]["pool"].as_array().cloned().unwrap_or_default();
+        pool.iter().any(|one| one["addr"] == addr.to_string() && one["state"] == state)
+    };
+    world.eventually(&format!("{addr} stands as {state}"), said).await;
 }
 
 /// Waits until a line of `status` has all of these words.

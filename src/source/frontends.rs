@@ -93,10 +93,15 @@ impl Frontends {
         }
     }
 
+    /// How many keys `frontend:HOST` are known, those that cannot be taken among them.
+    pub(super) fn known(&self) -> usize {
+        self.by_key.len()
+    }
+
     /// Why what all keys hold now is not to be taken, if so: where several frontends were known and there is none any
     /// more, the store has more likely lost its disk than they their hosts.
     pub(super) fn emptied(&self, read: &Read) -> Option<String> {
-        let known = self.by_key.len();
+        let known = self.known();
         let is_so = read.lists.is_empty() && known > 1;
         is_so.then(|| format!("there is no key {} any more, of {known} that there were", self.key("*")))
     }

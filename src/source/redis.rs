@@ -5,16 +5,17 @@ mod connect;
 mod follow;
 mod keys;
 mod mark;
+mod marked;
 mod notices;
 mod pulse;
 mod read;
 
 use std::sync::Arc;
 
-use tokio::sync::watch;
+use tokio::sync::{mpsc, watch};
 use tokio_util::sync::CancellationToken;
 
-use self::{connect::Connector, follow::Follower, keys::Keys};
+use self::{connect::Connector, follow::Follower, keys::Keys, mark::Marker};
 use super::{
     Following, Writes, followed,
     frontends::Frontends,
@@ -38,7 +39,12 @@ pub(super) fn follow(
     writes: Writes,
     stop: CancellationToken,
 ) -> (watch::Receiver<Arc<Snapshot>>, Following) {
-    followed::follow(name, stop, |sender| Follower::new(store, writes, sender).run())
+    let (wants, wanted) = watch::channel(Vec::new());
+    let (written, done) = mpsc::channel(1);
+    let marker = Marker::new(Connector::writer(store.clone()), Keys::of(&store));
+    followed::follow(name, stop, |sender| async {
+        tokio::join!(Follower::new(store, writes, sender, (wants, done)).run(), marker.run(wanted, written))
+    })
 }
 
 /// What the keys hold now.
@@ -52,6 +58,6 @@ pub(super) async fn load(store: &Store, name: SourceName) -> Result<Snapshot, St
         let mut connection = Connector::reader(store.clone()).connection().await?;
         read::all(&mut connection, &keys).await
     };
-    frontends.replace(read.await.map_err(|why| format!("{store}: {why}"))?.keys);
+    frontends.replace(read.await.map_err(|why| format!("{store}: {why}"))?.read());
     Ok(frontends.snapshot())
 }

@@ -15,14 +15,14 @@ use rcgen::{
 };
 
 /// A CA whose certificate, and those that it signs, are files in a folder.
-pub(super) struct Ca {
+pub(in crate::scenes) struct Ca {
     folder: PathBuf,
     issuer: Issuer<'static, Key>,
 }
 
 impl Ca {
     /// A new one; its certificate is `ca.pem`.
-    pub(super) fn new(folder: &Path) -> Self {
+    pub(in crate::scenes) fn new(folder: &Path) -> Self {
         let (key, mut params) = (Key::new(), params("a CA"));
         params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
         write(&folder.join("ca.pem"), "CERTIFICATE", params.self_signed(&key).unwrap().der());
@@ -30,7 +30,7 @@ impl Ca {
     }
 
     /// Signs for a host; `NAME.pem` and `NAME.key`, for servers and clients alike.
-    pub(super) fn sign(&self, name: &str, host: &str) {
+    pub(in crate::scenes) fn sign(&self, name: &str, host: &str) {
         let (key, mut params) = (Key::new(), params(host));
         params.subject_alt_names = CertificateParams::new([host.to_owned()]).unwrap().subject_alt_names;
         params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth, ExtendedKeyUsagePurpose::ClientAuth];
@@ -44,7 +44,7 @@ impl Ca {
     }
 
     /// The path of one of its files.
-    pub(super) fn path(&self, name: &str) -> String {
+    pub(in crate::scenes) fn path(&self, name: &str) -> String {
         self.file(name).display().to_string()
     }
 

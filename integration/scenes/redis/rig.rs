@@ -3,6 +3,7 @@
 use std::{net::SocketAddr, path::Path};
 
 use backchat::demo::{Child, Web};
+use rustix::process::{Pid, Signal, kill_process};
 
 use super::{ANSWER, loopback};
 use crate::scenes::world::{PATIENCE, World, get};
@@ -46,6 +47,12 @@ impl Redis {
     pub(super) async fn kill(&mut self) {
         self.process.kill().expect("it runs");
         self.process.ended(PATIENCE).await.expect("it ends");
+    }
+
+    /// SIGSTOP, and it says nothing any more; SIGCONT, and it goes on.
+    pub(super) fn signal(&self, signal: Signal) {
+        let pid = Pid::from_raw(self.process.pid().cast_signed()).expect("a pid");
+        kill_process(pid, signal).expect("it runs");
     }
 
     /// Starts it again where it was, without what it had.

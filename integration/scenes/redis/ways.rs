@@ -9,6 +9,7 @@ use super::{
     says,
 };
 use crate::scenes::{
+    etcd::tls::Ca,
     plane::ANY,
     world::{World, free, get},
 };
@@ -58,6 +59,25 @@ async fn a_password_a_database_and_a_prefix() {
     assert!(!text.contains("s3cret") && !world.last_words().contains("s3cret"), "{text}");
 }
 
+/// An account that may read its keys and nothing else: no channel, no setting.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_account_that_may_not_be_told() {
+    let mut world = World::empty(ANY);
+    let (a, b) = (web("a").await, web("b").await);
+    let redis = Redis::start(&world, &["--notify-keyspace-events", "AK"]).await;
+    let rights = ["resetchannels", "~frontend:*", "~dead:*", "+@read", "+@connection"];
+    redis.run(&[&["ACL", "SETUSER", "reader", "on", ">s3cret"], &rights[..]].concat()).await;
+    redis.frontend("any.example", &[&a]).await;
+    let uri = format!("redis://reader:s3cret@{}", redis.addr);
+    world.start_balancer("proxy", &flags(&uri, &[])).await;
+    world.serves(&["a"]).await;
+    redis.frontend("any.example", &[&b]).await;
+    world.serves(&["b"]).await;
+    says(&world, &["ok", "source", "1 endpoint of 1 service"]).await;
+    let said = world.last_words();
+    assert!(said.contains("it may not say what changes (NOPERM"), "{said}");
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn over_tls() {
     let mut world = World::empty(ANY);
@@ -92,6 +112,31 @@ async fn over_tls() {
     says(&world, &["FAIL", "source", "localhost", "certificate"]).await;
     world.kill_lb().await;
     let uri = format!("rediss://localhost:{tls}?ca={path}");
+    world.restart_balancer_with("proxy", &flags(&uri, &[]));
+    answers(&world, "any.example", "a").await;
+}
+
+/// A server that asks for certificates is shown one.
+#[tokio::test(flavor = "multi_thread")]
+async fn over_tls_with_a_certificate() {
+    let mut world = World::empty(ANY);
+    let a = web("a").await;
+    let ca = Ca::new(world.folder.path());
+    ca.sign("server", "localhost");
+    ca.sign("client", "lb");
+    let [trusted, cert, key] = ["ca.pem", "server.pem", "server.key"].map(|name| ca.path(name));
+    let tls = free().port().to_string();
+    let tls_flags =
+        ["--tls-port", &tls, "--tls-cert-file", &cert, "--tls-key-file", &key, "--tls-ca-cert-file", &trusted];
+    let more = ["--tls-auth-clients", "yes", "--notify-keyspace-events", "AK"];
+    let redis = Redis::start(&world, &[&tls_flags[..], &more[..]].concat()).await;
+    redis.frontend("any.example", &[&a]).await;
+
+    let without = format!("rediss://localhost:{tls}?ca={trusted}");
+    world.start_balancer("proxy", &flags(&without, &[])).await;
+    says(&world, &["FAIL", "source", "localhost"]).await;
+    world.kill_lb().await;
+    let uri = format!("{without}&cert={}&key={}", ca.path("client.pem"), ca.path("client.key"));
     world.restart_balancer_with("proxy", &flags(&uri, &[]));
     answers(&world, "any.example", "a").await;
 }

@@ -46,11 +46,9 @@ impl Connector {
         client.get_multiplexed_async_connection_with_config(&settings).await.map_err(|e| said(&e))
     }
 
-    /// A connection on which it is told.
+    /// A connection on which it is told; nothing else limits how long that takes.
     pub(super) async fn told(&self) -> Result<PubSub, String> {
-        let client = self.client()?;
-        let connected = tokio::time::timeout(CONNECT, client.get_async_pubsub()).await;
-        connected.map_err(|_| SILENT.to_owned())?.map_err(|e| said(&e))
+        self.client()?.get_async_pubsub().await.map_err(|e| said(&e))
     }
 
     /// Where that is.
@@ -90,6 +88,9 @@ fn certificates(store: &Store) -> Result<TlsCertificates, String> {
 
 /// The server's own words, where it said some.
 pub(super) fn said(error: &RedisError) -> String {
+    if error.is_timeout() {
+        return SILENT.into();
+    }
     match (error.code(), error.detail()) {
         (Some(code), Some(detail)) => format!("{code} {detail}"),
         (None, Some(detail)) => detail.to_owned(),

@@ -4,9 +4,9 @@ use redis::aio::MultiplexedConnection;
 
 use super::connect::said;
 
-/// What is needed of it: the channels named after keys, and what happens to lists and sets, to keys of any kind, to those
-/// that expire and to those that memory is taken from.
-const NEEDED: &str = "Kglsxe";
+/// What is needed of it: the channels named after keys, and what happens to keys of any kind, to texts (a list that SET
+/// overwrites becomes one), to lists and sets, to keys that expire and to those that memory is taken from.
+const NEEDED: &str = "Kg$lsxe";
 /// What stands for all kinds of events.
 const ALL: char = 'A';
 
@@ -17,8 +17,12 @@ pub(super) enum Notices {
     On,
     /// It is not: what is set there.
     Off(String),
+    /// It is not, and could not be switched on: what is set there, and why.
+    Refused(String, String),
     /// The server does not say: by its words.
     Unknown(String),
+    /// Whatever is set, who asks may not be told: by its words.
+    Deaf(String),
 }
 
 /// How it is now; where `switch` says so it is switched on first, beside what is set there already.
@@ -43,7 +47,7 @@ pub(super) async fn notices(connection: &mut MultiplexedConnection, switch: bool
             tracing::info!(before = flags, now = all, "keyspace notifications are switched on");
             Notices::On
         }
-        Err(error) => Notices::Unknown(said(&error)),
+        Err(error) => Notices::Refused(flags, said(&error)),
     }
 }
 
@@ -60,9 +64,10 @@ mod tests {
     #[test]
     fn what_is_missing() {
         let check = |flags: &str, expected: &str| assert_eq!(missing(flags), expected, "{flags}");
-        check("", "Kglsxe");
+        check("", "Kg$lsxe");
         check("AKE", "");
         check("EA", "K");
-        check("Kgxl", "se");
+        check("Kglsxe", "$");
+        check("Kgxl", "$se");
     }
 }

@@ -10,8 +10,8 @@ use super::connect::said;
 pub(super) struct Pulse {
     /// Whose data it has, and whether it follows them; what of this is not told is not known.
     replication: Vec<String>,
-    /// How many keys its database has.
-    keys: u64,
+    /// How many keys its database has, those of others among them; where it does not say, nothing is.
+    keys: Option<u64>,
 }
 
 /// The lines of `INFO replication` that change then.
@@ -24,12 +24,14 @@ impl Pulse {
         pipeline.cmd("INFO").arg("replication").cmd("DBSIZE").ignore_errors();
         let (info, keys): (redis::RedisResult<String>, redis::RedisResult<u64>) =
             pipeline.query_async(connection).await.map_err(|e| said(&e))?;
-        Ok(Self { replication: lines(&info.unwrap_or_default()), keys: keys.unwrap_or_default() })
+        Ok(Self { replication: lines(&info.unwrap_or_default()), keys: keys.ok() })
     }
 
-    /// Whether something happened since, of which nothing was said. What is heard explains other numbers of keys.
-    pub(super) fn is_another(&self, before: &Self, heard: bool) -> bool {
-        self.replication != before.replication || (self.keys != before.keys && !heard)
+    /// Whether something happened since, of which nothing was said: there are fewer keys than are known alone, or they
+    /// come from elsewhere. More or fewer keys than before mean nothing: others may have theirs there too.
+    pub(super) fn is_another(&self, before: &Self, known: usize) -> bool {
+        let is_less = |keys: u64| usize::try_from(keys).is_ok_and(|keys| keys < known);
+        self.replication != before.replication || self.keys.is_some_and(is_less)
     }
 }
 
@@ -43,15 +45,18 @@ mod tests {
 
     #[test]
     fn what_nothing_is_said_of() {
-        let pulse = |info: &str, keys: u64| Pulse { replication: lines(info), keys };
-        let before = pulse("# Replication\r\nrole:slave\r\nmaster_link_status:up\r\nmaster_repl_offset:7\r\n", 5);
-        let check = |info: &str, keys: u64, heard: bool, expected: bool| {
-            assert_eq!(pulse(info, keys).is_another(&before, heard), expected, "{info} {keys} {heard}");
+        let pulse = |info: &str, keys: Option<u64>| Pulse { replication: lines(info), keys };
+        let before = pulse("# Replication\r\nrole:slave\r\nmaster_link_status:up\r\nmaster_repl_offset:7\r\n", Some(5));
+        let check = |info: &str, keys: Option<u64>, known: usize, expected: bool| {
+            assert_eq!(pulse(info, keys).is_another(&before, known), expected, "{info} {keys:?} {known}");
         };
-        check("role:slave\r\nmaster_link_status:up\r\nmaster_repl_offset:9", 5, false, false);
-        check("role:slave\r\nmaster_link_status:up", 0, false, true);
-        check("role:slave\r\nmaster_link_status:up", 6, true, false);
-        check("role:slave\r\nmaster_link_status:down", 5, true, true);
-        check("role:master", 5, false, true);
+        check("role:slave\r\nmaster_link_status:up\r\nmaster_repl_offset:9", Some(5), 5, false);
+        check("role:slave\r\nmaster_link_status:up", Some(0), 0, false);
+        check("role:slave\r\nmaster_link_status:up", Some(0), 1, true);
+        check("role:slave\r\nmaster_link_status:up", Some(4), 5, true);
+        check("role:slave\r\nmaster_link_status:up", Some(9000), 5, false);
+        check("role:slave\r\nmaster_link_status:up", None, 5, false);
+        check("role:slave\r\nmaster_link_status:down", Some(5), 5, true);
+        check("role:master", Some(5), 5, true);
     }
 }

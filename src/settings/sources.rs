@@ -1,7 +1,10 @@
 //! Who says who is there, beside gossip: somebody must, and each but once.
 
 use super::Error;
-use crate::{config, source::Uri};
+use crate::{
+    config::{self, DriverName, OpenrestyMode},
+    source::Uri,
+};
 
 /// Who says who is there, and what is written to them.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -42,6 +45,10 @@ impl Sources {
         }
         if sources.mark_dead && !sources.uris.iter().any(|uri| matches!(uri, Uri::Redis(_) | Uri::Etcd(_))) {
             return refuse("--hipache-mark-dead goes with --source redis://HOST or etcd://HOST");
+        }
+        let by_reloads = own.openresty_mode == Some(OpenrestyMode::Reload);
+        if sources.mark_dead && (own.driver == Some(DriverName::Nginx) || by_reloads) {
+            return refuse("--hipache-mark-dead: nginx does not tell who fails; use --driver haproxy or openresty");
         }
         Ok(sources)
     }

@@ -182,7 +182,7 @@ impl Frontends {
         let next = match holds {
             Holds::Nothing => None,
             Holds::List(list) => Some(Frontend::new(key, list)),
-            Holds::Unfit(why) => Some(Frontend::unfit(key, why)),
+            Holds::Unfit(why) => Some(before.as_ref().map_or_else(|| Frontend::unfit(key, why), |b| b.spoilt(why))),
         };
         if before == next {
             self.by_key.extend(next.map(|next| (key.into(), next)));

@@ -116,6 +116,10 @@ fn source(source: &Source) -> Line {
     match &source.error {
         // Its own words name the file.
         Some(why) => Line::new(Mark::Fail, "source", why.clone()),
+        // A wrong prefix or database looks like that.
+        None if source.synced && source.services == 0 && name.contains("://") => {
+            Line::new(Mark::Warn, "source", format!("{name}: it has no key frontend:HOST"))
+        }
         None if source.synced => {
             let (endpoints, services) = (count(source.endpoints, "endpoint"), count(source.services, "service"));
             Line::new(Mark::Ok, "source", format!("{name}: {endpoints} of {services}"))

@@ -51,6 +51,12 @@ impl Frontend {
         Self { host: host_of(host), backends: Vec::new(), refused: vec![why.to_owned()], is_fit: false }
     }
 
+    /// The same where its key holds no list any more: what it listed stays, as it does where a file is spoilt.
+    pub(super) fn spoilt(&self, why: &str) -> Self {
+        let stays = if self.backends.is_empty() { "" } else { "; what it listed before stays" };
+        Self { refused: vec![format!("{why}{stays}")], is_fit: false, ..self.clone() }
+    }
+
     /// How many backends the list has.
     pub(super) fn len(&self) -> usize {
         self.backends.len()

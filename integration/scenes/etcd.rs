@@ -139,7 +139,7 @@ async fn who_asks_is_said_and_the_password_never() {
     let (a, b) = (web("a").await, web("b").await);
     let mut etcd = Etcd::new(&world).await;
     etcd.put("/h/frontend:any.example", &list(&[a.addr()])).await;
-    etcd.protect("proxy", "s3cret", "/h/").await;
+    etcd.protect("proxy", "s3cret", "/h/", "READWRITE").await;
     let file = world.folder.path().join("password");
     fs::write(&file, "wr0ng\n").unwrap();
     fs::set_permissions(&file, fs::Permissions::from_mode(0o600)).unwrap();
@@ -219,4 +219,26 @@ async fn marks_of_the_dead_are_read_written_and_go_with_their_lease() {
     world.serves(&["b"]).await;
     world.serves(&["a", "b"]).await;
     world.eventually("it is marked again", is_marked).await;
+}
+
+/// Who may not write marks leaves no leases behind.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_lease_with_which_nothing_is_written_is_given_back() {
+    let mut world = World::empty(ANY);
+    let (a, b) = (web("a").await, web("b").await);
+    let mut etcd = Etcd::new(&world).await;
+    etcd.put("/h/frontend:any.example", &list(&[a.addr(), free()])).await;
+    etcd.protect("proxy", "s3cret", "/h/", "READ").await;
+    let source = format!("etcd://proxy:s3cret@{}#/h/", etcd.addr);
+    world.start_balancer("proxy", &["--no-gossip", "--hipache-mark-dead", "--source", &source]).await;
+    let refused = || async { world.last_words().contains("cannot mark a dead backend") };
+    world.eventually("a mark is refused", refused).await;
+    for n in 0..20 {
+        etcd.put(&format!("/h/frontend:h{n}.example"), &list(&[b.addr()])).await;
+        answers(&world, &format!("h{n}.example"), "b").await;
+    }
+    let given_back =
+        || async { etcd.ask("lease/leases", json!({})).await["leases"].as_array().is_none_or(Vec::is_empty) };
+    world.eventually("no lease is left", given_back).await;
+    assert!(etcd.get("/h/dead:any.example").await.is_none());
 }

@@ -141,9 +141,9 @@ impl Etcd {
     }
 
     /// From now on it asks who somebody is; one with this name and password may read and write what begins so.
-    pub(super) async fn protect(&mut self, user: &str, password: &str, prefix: &str) {
+    pub(super) async fn protect(&mut self, user: &str, password: &str, prefix: &str, may: &str) {
         let end = format!("{}0", prefix.strip_suffix('/').unwrap());
-        let permission = json!({ "permType": "READWRITE", "key": text(prefix), "range_end": text(&end) });
+        let permission = json!({ "permType": may, "key": text(prefix), "range_end": text(&end) });
         for (name, password) in [("root", "of all"), (user, password)] {
             self.ask("auth/role/add", json!({ "name": name })).await;
             self.ask("auth/user/add", json!({ "name": name, "password": password })).await;

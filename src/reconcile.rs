@@ -70,6 +70,7 @@ pub async fn run<D: Driver>(
                 unfollowed = tally::had_effect(tally, since, applies, result.is_err(), start.elapsed());
                 let outcome = publish(&status, &mut stepper, result);
                 schedule.stepped(began, start.elapsed(), questions.hurry(outcome));
+                schedule.look_takes(stepper.look_took());
             }
             () = inbox.snapshots.changed() => {
                 unfollowed.get_or_insert(start.elapsed());

@@ -138,6 +138,11 @@ impl<D: Driver> Stepper<D> {
         }
     }
 
+    /// How long the last look took that left nothing to do at once.
+    pub(super) fn look_took(&self) -> std::time::Duration {
+        self.narrow.took()
+    }
+
     pub(super) fn into_driver(self) -> D {
         self.driver
     }

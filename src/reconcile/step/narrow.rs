@@ -51,6 +51,11 @@ impl Narrow {
         }
     }
 
+    /// How long it took.
+    pub(super) fn took(&self) -> Duration {
+        self.took
+    }
+
     /// Whether a look takes so long that there is something to be won.
     pub(super) fn is_long(&self) -> bool {
         self.took > LONG

@@ -16,7 +16,7 @@ use crate::{
     apply,
     certificates::Certificates,
     connection::Connection,
-    layout::{Admin, Layout},
+    layout::Layout,
     managed::Managed,
     observe::{self, Clock, Flavour, Observed},
     options::ServerOptions,
@@ -128,13 +128,14 @@ impl HaproxyDriver {
     async fn let_in(
         &mut self,
         gate: Vec<(ServerPath, EndpointAddr)>,
-        relieved: Vec<ServerPath>,
+        relieved: Vec<Command>,
     ) -> Result<usize, DriverError> {
         let listening = probe::listening(gate).await;
         let backends: BTreeSet<_> = listening.iter().map(|path| path.backend.clone()).collect();
         let mut up: Vec<_> = listening.iter().cloned().map(|path| Action::Run(Command::HealthUp(path))).collect();
-        let relieved = relieved.into_iter().filter(|path| backends.contains(&path.backend));
-        up.extend(relieved.map(|path| Action::Run(Command::State(path, Admin::Drain))));
+        let is_relieved = |path: &ServerPath| backends.contains(&path.backend);
+        let relieved = relieved.into_iter().filter(|command| command.server().is_some_and(is_relieved));
+        up.extend(relieved.map(Action::Run));
         self.let_in = listening.into_iter().collect();
         let (session, _) = self.connection.current().await?;
         let sent = apply::send(session, &up).await.inspect_err(|_| self.connection.close())?;

@@ -81,9 +81,9 @@ pub struct Plan {
     /// Servers that come at once, and where they listen: those that do are let in before anybody has looked again.
     #[serde(skip)]
     pub gate: Vec<(ServerPath, EndpointAddr)>,
-    /// Servers that drain once another of their backend was let in.
+    /// How servers are let go of once another of their backend was let in.
     #[serde(skip)]
-    pub relieved: Vec<ServerPath>,
+    pub relieved: Vec<Command>,
 }
 
 /// One thing to send.

@@ -24,8 +24,9 @@ impl Observed {
                 self.down.remove(&(path.backend.clone(), endpoint));
             }
         }
-        for path in plan.relieved.iter().filter(|path| let_in.iter().any(|other| other.backend == path.backend)) {
-            self.note_command(flavour, &Command::State(path.clone(), Admin::Drain));
+        let is_relieved = |path: &ServerPath| let_in.iter().any(|other| other.backend == path.backend);
+        for command in plan.relieved.iter().filter(|command| command.server().is_some_and(is_relieved)) {
+            self.note_command(flavour, command);
         }
     }
 

@@ -107,18 +107,18 @@ pub(super) fn closing(
 
 /// What ceases to serve, without a word of what is in flight: what drains now, for another serves or nobody is to; and
 /// what may once a newcomer was let in.
-pub(super) fn relieving(planner: &Planner<'_>, observed: &Observed, target: &Target) -> (Vec<Action>, Vec<ServerPath>) {
+pub(super) fn relieving(planner: &Planner<'_>, observed: &Observed, target: &Target) -> (Vec<Action>, Vec<Command>) {
     let (mut now, mut later) = (Vec::new(), Vec::new());
     for (backend, live, wanted) in backends(observed, target) {
         let goes = |endpoint: &EndpointName| wanted.get(endpoint).is_none_or(|s| s.admin != Admin::Ready);
         let serving = live.iter().filter(|(_, server)| server.admin == Admin::Ready);
         let going = serving.map(|(endpoint, _)| endpoint).filter(|endpoint| goes(endpoint));
-        let going = going.map(|endpoint| planner.flavour.path(backend, endpoint));
+        let to = if planner.is_sticky(backend) { Admin::Maint } else { Admin::Drain };
+        let going = going.map(|endpoint| Command::State(planner.flavour.path(backend, endpoint), to));
         if keeps_for_newcomers(planner, backend, (live, wanted), observed) {
             later.extend(going);
         } else {
-            let to = if planner.is_sticky(backend) { Admin::Maint } else { Admin::Drain };
-            now.extend(going.map(|path| Action::Run(Command::State(path, to))));
+            now.extend(going.map(Action::Run));
         }
     }
     (now, later)

@@ -6,7 +6,6 @@ use backchat_contract::{Desired, ServiceName};
 
 use super::{holding, web};
 use crate::{
-    layout::Admin,
     observe::Observed,
     paper::Paper,
     plan::{Action, Plan},
@@ -27,8 +26,8 @@ fn short(command: &str) -> String {
     command.split(" id ").next().unwrap_or_default().to_owned()
 }
 
-fn paths(paths: &[ServerPath]) -> Vec<String> {
-    paths.iter().map(ToString::to_string).collect()
+fn relieved(plan: &Plan) -> Vec<String> {
+    plan.relieved.iter().map(ToString::to_string).collect()
 }
 
 #[test]
@@ -41,7 +40,7 @@ fn the_last_one_is_relieved_once_a_newcomer_is_in() {
         plan.gate.iter().map(|(path, addr)| format!("{path} {addr}")).collect::<Vec<_>>(),
         ["bc-spare-01/b 10.0.0.2:80"]
     );
-    assert_eq!(paths(&plan.relieved), ["bc-spare-01/a"]);
+    assert_eq!(relieved(&plan), ["set server bc-spare-01/a state drain"]);
     assert!(plan.files.is_none() && plan.structure.is_none());
 
     // What is noted is what is read.
@@ -49,7 +48,7 @@ fn the_last_one_is_relieved_once_a_newcomer_is_in() {
     sim.take(&plan);
     let let_in: BTreeSet<ServerPath> = plan.gate.iter().map(|(path, _)| path.clone()).collect();
     let up = plan.gate.iter().map(|(path, _)| Action::Run(Command::HealthUp(path.clone())));
-    let drain = plan.relieved.iter().map(|path| Action::Run(Command::State(path.clone(), Admin::Drain)));
+    let drain = plan.relieved.iter().cloned().map(Action::Run);
     sim.take(&Plan { actions: up.chain(drain).collect(), ..Plan::default() });
     observed.note(&sim.flavour, &plan, &let_in);
     let read = sim.look();
@@ -62,7 +61,7 @@ fn the_last_one_is_relieved_once_a_newcomer_is_in() {
 fn beside_one_that_serves_what_goes_drains_at_once() {
     let sim = holding("a@1 b@2");
     let plan = of_web(&sim, &sim.clone().look(), &web("a@1")).unwrap();
-    assert_eq!((commands(&plan), paths(&plan.relieved)), (vec!["b state drain".into()], vec![]));
+    assert_eq!((commands(&plan), relieved(&plan)), (vec!["b state drain".into()], vec![]));
     // A newcomer that was not let in relieves nobody, and is not counted on by the next.
     let mut observed = sim.clone().look();
     let first = of_web(&sim, &observed, &web("a@1 c@3")).unwrap();

@@ -1,5 +1,5 @@
-//! A change that is made over what was read last, when nothing was left to do or something was waited for, where the data plane makes sure that this is still
-//! so, or takes what is the same whatever holds. What comes of it is read back by the round that follows; where nothing comes of it, that round does all.
+//! A change that is made over what was read last, where the data plane itself makes sure that this is still so. What comes
+//! of it is read back by the round that follows; where nothing comes of it, that round does all.
 
 use std::{sync::Arc, time::SystemTime};
 

@@ -10,7 +10,7 @@ use crate::model::{
 };
 
 /// Labels that a wildcard may have behind its star: Hipache looks for no more.
-const LABELS_MAX: usize = 5;
+pub(super) const LABELS_MAX: usize = 5;
 /// The heaviest endpoint there is.
 const HEAVIEST: usize = 256;
 

@@ -5,8 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use backchat_contract::HostPattern;
 
-/// Labels of the longest wildcard that is looked for.
-const LABELS_MAX: usize = 5;
+use super::frontend::LABELS_MAX;
 
 /// The most hosts whose marks are kept: of one wildcard there may be any number, and each change looks through all.
 pub(super) const HOSTS_MAX: usize = 10_000;

@@ -1,8 +1,9 @@
 -- The balancer inside nginx: which service a request is for, and which of its endpoints takes it.
 --
 -- Services, endpoints and routes are one table of text lines in a shared dict. backchat replaces it as a whole through
--- the admin server; each worker compares the version on every request, so that no request is served from an older one.
--- The configuration file holds the same lines as comments: they are read where the dict has nothing newer.
+-- the admin server, or the endpoints of a few services by a patch, which lies behind it there; each worker compares the
+-- version on every request, so that no request is served from an older one. The configuration file holds the same lines
+-- as comments: they are read where the dict has nothing newer.
 
 local balancer = require "ngx.balancer"
 
@@ -21,6 +22,8 @@ local PATH_MAX = 256
 local BUSY = -3
 -- Labels that a wildcard stands for, at most.
 local LABELS_MAX = 5
+-- Patches behind one table, at most: a new worker reads them all.
+local PATCHES_MAX = 1000
 
 local M = {}
 local settings = {}
@@ -77,6 +80,9 @@ local function endpoint(into, id, name, addr, host, port, weight, state)
     into.peers[id] = peer
     if state == "ready" and weight > 0 then
         service.ready[#service.ready + 1] = peer
+    else
+        service.others = service.others or {}
+        service.others[#service.others + 1] = peer
     end
 end
 
@@ -90,7 +96,7 @@ end
 
 function read.route(into, rest)
     local host, path, name = match(rest, "^([%l%d.*<>-]+) (/[%w_.~/-]*) (%w[%w_.-]*)$")
-    if not host or #host > 255 or #path > PATH_MAX then
+    if not host or #host > 255 or #path > PATH_MAX or into.is_patch then
         return "no route"
     elseif not into.services[name] then
         return "a route onto an unknown service"
@@ -109,13 +115,14 @@ function read.route(into, rest)
     paths[path] = name
 end
 
--- The table that a text holds, or nil and what is wrong with it.
+-- The table or the patch that a text holds, or nil and what is wrong with it.
 local function parse(text)
-    local version = tonumber(match(text, "^table (%d%d?%d?%d?%d?%d?%d?%d?%d?%d?%d?%d?%d?%d?%d?)\n"))
-    if not version or version < 1 then
+    local kind, version = match(text, "^(%l+) (%d%d?%d?%d?%d?%d?%d?%d?%d?%d?%d?%d?%d?%d?%d?)\n")
+    version = tonumber(version)
+    if (kind ~= "table" and kind ~= "patch") or version < 1 then
         return nil, "line 1: no 'table VERSION'"
     end
-    local into = { version = version, services = {}, hosts = {}, peers = {} }
+    local into = { version = version, is_patch = kind == "patch", services = {}, hosts = {}, peers = {} }
     local at, line = find(text, "\n", 1, true) + 1, 1
     while true do
         line = line + 1
@@ -143,15 +150,20 @@ end
 
 -- Which table is served --------------------------------------------------------------------------------------------
 
--- Makes a table the one that this worker serves. Peers that stay keep their turn, and new ones begin at a random
--- one: otherwise each push and each new worker would send its first requests to the same peer.
-local function serve(new)
+-- Peers that stay keep their turn, and new ones begin at a random one: otherwise each push and each new worker would
+-- send its first requests to the same peer.
+local function keep_turns(new)
     for id, peer in pairs(new.peers) do
         if not peer.turn then
             local before = live.peers[id]
             peer.turn = before and before.turn or math.random() * peer.weight
         end
     end
+end
+
+-- Makes a table the one that this worker serves.
+local function serve(new)
+    keep_turns(new)
     live = new
     -- Those that nobody asks any more would stay for ever.
     for addr, failure in pairs(failures) do
@@ -161,26 +173,80 @@ local function serve(new)
     end
 end
 
+-- Why a patch does not fit onto what this worker serves; nil where it does.
+local function misfit(patch)
+    for name, service in pairs(patch.services) do
+        local before = live.services[name]
+        if not before or before.http ~= service.http then
+            return "a patch of a service that is not there: " .. name
+        end
+    end
+end
+
+local function forget(peers)
+    for _, peer in ipairs(peers or {}) do
+        live.peers[peer.id] = nil
+    end
+end
+
+-- Puts the services of a patch that fits in the place of what they were.
+local function amend(patch)
+    keep_turns(patch)
+    for name, service in pairs(patch.services) do
+        forget(live.services[name].ready)
+        forget(live.services[name].others)
+        live.services[name] = service
+    end
+    for id, peer in pairs(patch.peers) do
+        live.peers[id] = peer
+    end
+    live.version = patch.version
+end
+
+-- The table that a version is a patch of, which may be that version itself. A patch lies beside how many there are.
+local function base_of(version)
+    local _, patches = dict:get("patch " .. version)
+    return version - (patches or 0)
+end
+
+-- Brings this worker to a version; what is wrong, if anything.
+local function follow(version)
+    local base = base_of(version)
+    if live.version < base or live.version > version then
+        local text = dict:get("table " .. base)
+        local new, wrong = nil, "it is lost"
+        if text then
+            new, wrong = parse(text)
+        end
+        if not new then
+            return wrong
+        end
+        serve(new)
+    end
+    for nth = live.version + 1, version do
+        local text = dict:get("patch " .. nth)
+        local new, wrong = nil, "a patch of it is lost"
+        if text then
+            new, wrong = parse(text)
+        end
+        wrong = wrong or misfit(new)
+        if wrong then
+            return wrong
+        end
+        amend(new)
+    end
+end
+
 -- Brings this worker to the version that was pushed last.
 local function refresh()
     local version = dict:get("version")
     while version and version ~= live.version do
-        local text = dict:get("table " .. version)
-        if text then
-            local new, wrong = parse(text)
-            if new then
-                return serve(new)
-            end
+        local wrong = follow(version)
+        local newer = dict:get("version")
+        if wrong and newer == version then
             -- It was read before it was stored: only the dict itself can have failed. What was served goes on.
             ngx.log(ngx.ERR, "backchat: the table in the dict: ", wrong)
             live.version = version
-            return
-        end
-        local newer = dict:get("version")
-        if newer == version then
-            ngx.log(ngx.ERR, "backchat: the dict has lost its table")
-            live.version = version
-            return
         end
         version = newer
     end
@@ -194,8 +260,26 @@ local function store(version, text)
         return wrong
     end
     local before = dict:get("version")
+    local base = base_of(before)
     dict:set("version", version)
-    dict:delete("table " .. before)
+    dict:delete("table " .. base)
+    for nth = base + 1, before do
+        dict:delete("patch " .. nth)
+    end
+end
+
+-- Puts a patch behind what is there; what is wrong, if anything.
+local function store_patch(version, text)
+    local patches = version - base_of(version - 1)
+    local stored, wrong = false, "no more patches than " .. PATCHES_MAX
+    if patches <= PATCHES_MAX then
+        stored, wrong = dict:safe_set("patch " .. version, text, 0, patches)
+    end
+    if not stored then
+        dict:delete("patch " .. version)
+        return wrong
+    end
+    dict:set("version", version)
 end
 
 -- Whose turn it is: each candidate's turn grows by its weight, the greatest is taken and pays for all ---------------
@@ -728,6 +812,34 @@ local function flights()
     return sums, down, alive
 end
 
+-- The version that somebody says he has: of this life, or nil.
+local function known_version(said)
+    local boot, version = match(said or "", "^(%x+)%-(%d+)$")
+    return boot == dict:get("boot") and tonumber(version) or nil
+end
+
+-- What is served, in text: the table and its patches, or what of these is new to one who has a version. A version of
+-- one life is one table: who has it need not be told again.
+local function served(known)
+    local texts, version
+    repeat
+        -- Another worker may put another one in its place between two looks.
+        version = dict:get("version")
+        local base, whole = base_of(version), true
+        local knows = known and known >= base and known <= version and dict:ttl("table " .. base)
+        texts = { not knows and dict:get("table " .. base) or nil }
+        for nth = (knows and known or base) + 1, version do
+            local patch = dict:get("patch " .. nth)
+            texts[#texts + 1], whole = patch, whole and patch
+        end
+        whole = whole and (knows or texts[1])
+    until whole or version == dict:get("version")
+    if version == known then
+        return "same\n"
+    end
+    return #texts > 0 and table.concat(texts) or "none\n"
+end
+
 local function show()
     refresh()
     local lines = {
@@ -738,6 +850,7 @@ local function show()
         "generation " .. settings.generation,
         "structure " .. settings.structure,
         "capacity " .. dict:capacity(),
+        "patches " .. dict:get("version") - base_of(dict:get("version")),
     }
     local sums, down, alive = flights()
     for id, sum in pairs(sums) do
@@ -752,11 +865,35 @@ local function show()
     if flight:get("lost") then
         lines[#lines + 1] = "lost"
     end
-    -- A version of one life is one table: who has it need not be told again.
-    local served = "table " .. dict:get("version")
-    local known = ngx.var.http_backchat_known == at() and dict:ttl(served)
-    lines[#lines + 1] = known and "same\n" or dict:get(served) or "none\n"
+    lines[#lines + 1] = served(known_version(ngx.var.http_backchat_known))
     ngx.print(table.concat(lines, "\n"))
+end
+
+-- Puts what was read where no other worker puts anything meanwhile; the status, and what is wrong, if anything.
+local function take(new, text, over)
+    local version = dict:get("version")
+    if over and over ~= at() then
+        return 412, "it is at " .. at() .. ", not at " .. sub(over, 1, 80)
+    elseif new.version <= version or (new.is_patch and new.version > version + 1) then
+        return 409, "version " .. new.version .. " does not follow " .. version
+    end
+    local wrong
+    if new.is_patch then
+        refresh()
+        wrong = misfit(new)
+        if wrong then
+            return 400, wrong
+        end
+        wrong = store_patch(new.version, text)
+    else
+        wrong = store(new.version, text)
+    end
+    if wrong then
+        return 507, #text .. " bytes into a dict of " .. dict:capacity() .. ": " .. wrong
+    end
+    local change = new.is_patch and amend or serve
+    change(new)
+    return 200, "at " .. at()
 end
 
 local function push()
@@ -772,21 +909,9 @@ local function push()
     if not dict:safe_add("pushing", pid, 10) then
         return answer(409, "another push is under way")
     end
-    local base, version, status = ngx.var.http_backchat_over, dict:get("version"), 507
-    if base and base ~= at() then
-        status, wrong = 412, "it is at " .. at() .. ", not at " .. sub(base, 1, 80)
-    elseif new.version <= version then
-        status, wrong = 409, "version " .. new.version .. " is not above " .. version
-    else
-        wrong = store(new.version, text)
-        wrong = wrong and #text .. " bytes into a dict of " .. dict:capacity() .. ": " .. wrong
-    end
+    local status, said = take(new, text, ngx.var.http_backchat_over)
     dict:delete("pushing")
-    if wrong then
-        return answer(status, wrong)
-    end
-    serve(new)
-    return answer(200, "at " .. at())
+    return answer(status, said)
 end
 
 -- content_by_lua of /table.

@@ -13,8 +13,8 @@ use backchat_contract::DriverError;
 use reqwest::{Client, RequestBuilder, StatusCode};
 
 use crate::{
+    push::{Place, Push},
     state::{self, Known, State},
-    table::{self, Table},
 };
 
 /// How long one call may take. 10,000 servers take a twentieth of it.
@@ -77,9 +77,9 @@ impl Admin {
         }
     }
 
-    /// Replaces the table as a whole, where what is there still is `over`, a state that was read.
-    pub async fn push(&self, table: &Table, over: &State) -> Result<Pushed, DriverError> {
-        let request = self.client.post("http://openresty/table").body(table::encode(table));
+    /// Replaces the table, or a part of it, where what is there still is `over`, which was read.
+    pub async fn push(&self, what: &Push, over: &Place) -> Result<Pushed, DriverError> {
+        let request = self.client.post("http://openresty/table").body(what.encode());
         let request = request.header("backchat-over", over.name());
         let (status, text) = self.send("POST /table", request).await?;
         Ok(match status {

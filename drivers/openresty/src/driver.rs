@@ -21,7 +21,8 @@ use crate::{
     config::{ConfigSettings, Kept},
     following::Following,
     observe::Observed,
-    plan::{self, Plan, Planner, PushPlan, part},
+    plan::{self, Plan, Planner, part},
+    push::PushPlan,
     settings::{AttachedSettings, ManagedSettings},
     table::Table,
 };
@@ -67,7 +68,7 @@ impl OpenrestyDriver {
 
     /// What became of a push, in the report; whether it is served.
     async fn push(&self, push: &PushPlan, report: &mut Report) -> Result<bool, DriverError> {
-        match self.admin.push(&push.table, &push.over).await? {
+        match self.admin.push(&push.what, &push.over).await? {
             Pushed::Served => report.applied += 1,
             Pushed::Stale(said) => {
                 tracing::info!(said, "openresty serves another table than when it was read: nothing is done");

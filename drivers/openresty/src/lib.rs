@@ -14,6 +14,7 @@ pub mod paper;
 pub mod plan;
 pub mod policy;
 pub mod program;
+pub mod push;
 mod settings;
 pub mod state;
 pub mod table;

@@ -1,6 +1,9 @@
 //! What was read back of one OpenResty, in one piece. Pure.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
 
 use backchat_contract::{Desired, EndpointId, Idle};
 use backchat_nginx::{certificates::Certificates, control::Running, runner::Look};
@@ -51,11 +54,12 @@ impl Observed {
             generation,
             structure,
             capacity: room * 1024,
+            patches: 0,
             workers: BTreeSet::new(),
             flights: BTreeMap::new(),
             lost: false,
             down: BTreeSet::new(),
-            table: Some(kept.table.clone()),
+            table: Some(Arc::new(kept.table.clone())),
         };
         let observed = Self::of(Look { running: Some(running), file, ..Look::default() }, Some(state));
         Self { kept: Some(kept), ..observed }
@@ -78,7 +82,7 @@ impl Observed {
     fn served(&self) -> Desired {
         let pushed = self.state.as_ref().and_then(|state| state.table.as_ref());
         let kept = || self.kept.as_ref().filter(|_| self.state.is_none()).map(|kept| &kept.table);
-        pushed.or_else(kept).map(|table| table.set.clone()).unwrap_or_default()
+        pushed.map(|table| &**table).or_else(kept).map(|table| table.set.clone()).unwrap_or_default()
     }
 
     /// The number of the next table: above all that are known.
@@ -152,6 +156,7 @@ mod tests {
             generation: 1,
             structure: "s".into(),
             capacity: 65_536,
+            patches: 0,
             workers: BTreeSet::from([10, 11]),
             flights: BTreeMap::from([(crate::table::endpoint_id("web/busy").unwrap(), 2)]),
             lost: false,

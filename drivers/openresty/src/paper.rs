@@ -34,7 +34,8 @@ pub struct Paper {
     /// In KiB.
     pub(crate) capacity: u64,
     pub(crate) boot: u64,
-    pub(crate) table: Option<Table>,
+    pub(crate) table: Option<Arc<Table>>,
+    pub(crate) patches: u64,
     pub(crate) disk: String,
     pub(crate) last_good: String,
     pub(crate) flights: BTreeMap<EndpointId, u64>,
@@ -86,7 +87,8 @@ impl Paper {
             generation: 1,
             capacity: 16_384,
             boot: 1,
-            table: Some(Table { version: 2, set: set.clone() }),
+            table: Some(Arc::new(Table { version: 2, set: set.clone() })),
+            patches: 0,
             disk: String::new(),
             last_good: String::new(),
             flights: BTreeMap::new(),
@@ -122,6 +124,7 @@ impl Paper {
             generation: running.generation,
             structure: running.structure.clone(),
             capacity: self.capacity * 1024,
+            patches: self.patches,
             workers: (100..100 + self.retiring).chain([10]).collect(),
             flights: self.flights.clone(),
             lost: false,
@@ -160,10 +163,11 @@ impl Paper {
             let over = (push.over.boot, push.over.version);
             let version = self.table.as_ref().map_or(0, |table| table.version);
             assert_eq!(over, (self.boot.to_string(), version));
-            assert!(push.table.version > version);
-            served = encode(&push.table).len() as u64 * 2 < self.capacity * 1024;
-            if served {
-                self.table = Some(push.table);
+            assert!(push.what.version() > version);
+            served = push.what.encode().len() as u64 * 2 < self.capacity * 1024;
+            if let Some(state) = self.look().state.as_mut().filter(|_| served) {
+                push.what.note(state);
+                (self.table, self.patches) = (state.table.take(), state.patches);
             }
         }
         if plan.fall_back {
@@ -195,12 +199,12 @@ impl Paper {
         self.loaded = kept.structure;
         if forgets || capacity != self.capacity {
             self.boot += 1;
-            self.table = None;
+            (self.table, self.patches) = (None, 0);
         }
         (self.ran, self.capacity, self.generation, self.is_ours) = (settings, capacity, generation, true);
         let version = self.table.as_ref().map_or(0, |table| table.version);
         if kept.table.version > version {
-            self.table = Some(kept.table);
+            (self.table, self.patches) = (Some(Arc::new(kept.table)), 0);
         }
     }
 }

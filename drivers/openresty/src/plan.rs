@@ -18,8 +18,8 @@ use serde::Serialize;
 use crate::{
     config::{Rendered, room},
     observe::Observed,
-    state::State,
-    table::{self, Table},
+    push::{Push, PushPlan},
+    table::{Patch, Table},
 };
 
 /// What planning needs to know beside the desired and the observed.
@@ -60,26 +60,6 @@ pub struct Plan {
     /// The certificates that the file names, with their keys.
     #[serde(skip)]
     pub certificates: Certificates,
-}
-
-/// A push.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct PushPlan {
-    /// What it comes to, for people to read.
-    pub command: String,
-    /// The table.
-    #[serde(skip)]
-    pub table: Table,
-    /// What it is made for.
-    #[serde(skip)]
-    pub over: State,
-}
-
-impl PushPlan {
-    /// Whether there may be room for it beside the one that is there.
-    fn fits(&self) -> bool {
-        (table::encode(&self.table).len() as u64).saturating_mul(2) < self.over.capacity
-    }
 }
 
 /// A reload.
@@ -124,6 +104,11 @@ pub(crate) const OPERATOR: Duration = Duration::from_secs(10);
 
 /// When to look again at requests in flight, and at workers that retire.
 const SOON: Duration = Duration::from_millis(20);
+
+/// Patches that a table gets before it is pushed as a whole again, and services that one may have: each new worker reads
+/// them all, and the shared memory has room for them beside two tables.
+const PATCHES: u64 = 256;
+const PATCHED: usize = 32;
 
 /// Workers that retire, at most: beyond this no reload is begun. Each takes the memory of one that serves.
 const RETIRING_MOST: usize = 16;
@@ -236,36 +221,41 @@ pub(crate) fn at_once_of(services: &BTreeMap<ServiceName, Service>, observed: &O
     if changes.is_empty() {
         return None;
     }
-    let mut table = Table { version: observed.next_version(), set: live.set.clone() };
-    table.set.services.extend(services.iter().map(|(name, service)| (name.clone(), service.clone())));
-    // Of what was read its name is all that a push needs.
-    let over = State { table: None, flights: BTreeMap::new(), ..state.clone() };
-    let push = PushPlan { command: words::command(&changes, table.version), table, over };
+    let patch = Patch { version: observed.next_version(), services: services.clone() };
+    let command = words::command(&changes, patch.version);
+    let is_short = state.patches < PATCHES && services.len() <= PATCHED && patch.version == state.version + 1;
+    let what = if is_short {
+        Push::Patch(patch)
+    } else {
+        let mut table = Table { version: patch.version, set: live.set.clone() };
+        table.set.services.extend(patch.services);
+        Push::Whole(Arc::new(table))
+    };
+    let push = PushPlan { command, what, over: state.place() };
     Some(Plan { changes, push: Some(push), read: observed.look.running.clone(), ..Plan::default() })
 }
 
 /// Notes in what was read what was pushed since.
 pub(crate) fn note(plan: &Plan, observed: &mut Observed) {
     if let (Some(push), Some(state)) = (&plan.push, &mut observed.state) {
-        state.version = push.table.version;
-        state.table = Some(push.table.clone());
+        push.what.note(state);
     }
 }
 
 /// What is to be served, under its number.
-fn begin(desired: &Desired, observed: &Observed) -> (Table, Plan) {
+fn begin(desired: &Desired, observed: &Observed) -> (Arc<Table>, Plan) {
     let Desired { certificates, .. } = desired.clone();
     let wanted = Desired { certificates: Certificates::new(), ..part(desired) };
     let live = observed.state.as_ref().and_then(|state| state.table.as_ref());
     let table = match live {
-        Some(live) if live.set == wanted => live.clone(),
-        _ => Table { version: observed.next_version(), set: wanted },
+        Some(live) if live.set == wanted => Arc::clone(live),
+        _ => Arc::new(Table { version: observed.next_version(), set: wanted }),
     };
     (table, Plan { read: observed.look.running.clone(), certificates, ..Plan::default() })
 }
 
 /// The push, beside what becomes of the file.
-fn finish(observed: &Observed, table: &Table, mut plan: Plan, waits: Option<Wait>) -> Step<Plan> {
+fn finish(observed: &Observed, table: &Arc<Table>, mut plan: Plan, waits: Option<Wait>) -> Step<Plan> {
     // Where it has no chance of fitting, the reload that makes room brings it.
     plan.push = push(observed, table).filter(|push| plan.reload.is_none() || push.fits());
     if plan.push.is_some() || plan.write.is_some() || plan.reload.is_some() {
@@ -301,9 +291,10 @@ pub(crate) fn part(desired: &Desired) -> Desired {
 }
 
 /// What is to be pushed, unless it is there. Its command is said once it is known what changes.
-fn push(observed: &Observed, table: &Table) -> Option<PushPlan> {
+fn push(observed: &Observed, table: &Arc<Table>) -> Option<PushPlan> {
     let over = observed.state.as_ref()?;
-    let push = || PushPlan { command: String::new(), table: table.clone(), over: over.clone() };
+    let what = || Push::Whole(Arc::clone(table));
+    let push = || PushPlan { command: String::new(), what: what(), over: over.place() };
     (over.table.as_ref() != Some(table)).then(push)
 }
 

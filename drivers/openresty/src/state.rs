@@ -2,12 +2,17 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
+    iter,
     net::SocketAddr,
+    sync::Arc,
 };
 
 use backchat_contract::EndpointId;
 
-use crate::table::{self, Table, TableError};
+use crate::{
+    push::Place,
+    table::{self, Patch, Table, TableError},
+};
 
 /// What was read back.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -32,8 +37,10 @@ pub struct State {
     pub lost: bool,
     /// Servers that failed a moment ago, and get nothing while there is another.
     pub down: BTreeSet<SocketAddr>,
+    /// How many patches of it lie behind a table that was pushed as a whole.
+    pub patches: u64,
     /// What is served; `None` where nothing was ever pushed.
-    pub table: Option<Table>,
+    pub table: Option<Arc<Table>>,
 }
 
 /// Why an answer is none of ours.
@@ -86,14 +93,15 @@ pub fn decode_by(text: &str, known: Option<&Known>) -> Result<State, StateError>
         generation: number("generation")?,
         structure: said("structure")?.to_owned(),
         capacity: number("capacity")?,
+        patches: number("patches")?,
         lost: words.contains_key("lost"),
         workers,
         flights,
         down,
         table: match table {
             Said::None => None,
-            Said::Table(text) => Some(table::decode(text)?),
-            Said::Same => Some(known.ok_or(StateError::Missing("table"))?.table.clone()),
+            Said::Table(text) => Some(served(text, known)?),
+            Said::Same => Some(Arc::clone(&known.ok_or(StateError::Missing("table"))?.table)),
         },
     })
 }
@@ -104,32 +112,45 @@ pub struct Known {
     /// Which life.
     pub boot: String,
     /// The table.
-    pub table: Table,
+    pub table: Arc<Table>,
 }
 
 impl Known {
     /// As it is named to the one who has it.
     pub fn name(&self) -> String {
-        name(&self.boot, self.table.version)
+        Place { boot: self.boot.clone(), version: self.table.version, capacity: 0 }.name()
     }
 }
 
 impl State {
-    /// The table that is there, as it is named to the one who has it.
-    pub fn name(&self) -> String {
-        name(&self.boot, self.version)
+    /// The table that is there, without what it says.
+    pub fn place(&self) -> Place {
+        Place { boot: self.boot.clone(), version: self.version, capacity: self.capacity }
     }
-}
-
-fn name(boot: &str, version: u64) -> String {
-    format!("{boot}-{version}")
 }
 
 /// What is said of the table.
 enum Said<'a> {
     None,
     Same,
+    /// A table with its patches, or the patches that the one who asks does not know.
     Table(&'a str),
+}
+
+/// The table that a text with its patches comes to.
+fn served(text: &str, known: Option<&Known>) -> Result<Arc<Table>, StateError> {
+    // No other line begins so.
+    let starts = text.match_indices("\npatch ").map(|(at, _)| at + 1);
+    let starts: Vec<usize> = iter::once(0).chain(starts).chain([text.len()]).collect();
+    let mut pieces = starts.windows(2).map(|ends| &text[ends[0]..ends[1]]).peekable();
+    let mut table = match pieces.next_if(|piece| piece.starts_with("table ")) {
+        Some(whole) => Arc::new(table::decode(whole)?),
+        None => Arc::clone(&known.ok_or(StateError::Missing("table"))?.table),
+    };
+    for patch in pieces {
+        Patch::decode(patch)?.amend(Arc::make_mut(&mut table))?;
+    }
+    Ok(table)
 }
 
 /// The lines of the state, and the table behind them.
@@ -139,7 +160,7 @@ fn split(text: &str) -> Result<(&str, Said<'_>), StateError> {
             return Ok((head, said));
         }
     }
-    let at = text.find("\ntable ").ok_or(StateError::Missing("table"))? + 1;
+    let at = text.find("\ntable ").or_else(|| text.find("\npatch ")).ok_or(StateError::Missing("table"))? + 1;
     Ok((&text[..at], Said::Table(&text[at..])))
 }
 
@@ -148,7 +169,7 @@ mod tests {
     use super::*;
 
     const ANSWER: &str = "backchat 1\nboot 0a1b\nversion 3\nnginx 1.22.1\ngeneration 2\nstructure abc\ncapacity 65536\n\
-        worker 71\nflight web/web1 4\ndown 10.0.0.7:80\ntable 3\nservice web http\nend 3\n";
+        patches 0\nworker 71\nflight web/web1 4\ndown 10.0.0.7:80\ntable 3\nservice web http\nend 3\n";
 
     #[test]
     fn an_answer_is_read() {
@@ -172,6 +193,23 @@ mod tests {
         let same = ANSWER.split("table").next().unwrap().to_owned() + "same\n";
         assert_eq!(decode_by(&same, Some(&known)), Ok(state));
         assert_eq!(decode(&same), Err(StateError::Missing("table")));
+    }
+
+    /// Behind a table, or by themselves for one who has the table.
+    #[test]
+    fn patches_are_read() {
+        let state = decode(ANSWER).unwrap();
+        let known = Known { boot: state.boot.clone(), table: state.table.unwrap() };
+        let patches = "patch 4\nservice web http\nendpoint web/a 10.0.0.7:80 100 ready\nend 4\n\
+            patch 5\nservice web http\nend 3\npatch 6\nservice web http\nendpoint web/b 10.0.0.8:80 100 ready\nend 4\n";
+        let head = ANSWER.split("table").next().unwrap();
+        let whole = decode(&format!("{ANSWER}{patches}")).unwrap().table.unwrap();
+        assert_eq!((whole.version, whole.set.endpoints().count()), (6, 1));
+        assert_eq!(decode_by(&format!("{head}{patches}"), Some(&known)).unwrap().table, Some(whole));
+        assert_eq!(decode(&format!("{head}{patches}")), Err(StateError::Missing("table")));
+        let later = patches.split_once("end 4\n").unwrap().1;
+        let error = decode(&format!("{ANSWER}{later}")).unwrap_err();
+        assert_eq!(error.to_string(), "its table, line 1: a patch of another table");
     }
 
     #[test]

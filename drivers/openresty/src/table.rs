@@ -8,10 +8,18 @@
 //! route www.example.com /api web               host pattern, path, service
 //! end 5                                        how many lines there are
 //! ```
+//!
+//! A patch begins with `patch 18`, and has services of the table that it lies behind, each with all of its endpoints.
+
+mod patch;
 
 use std::{fmt::Write, net::SocketAddr};
 
-use backchat_contract::{Desired, Endpoint, EndpointId, EndpointState, Protocol, Route, Service, Weight, push_addr};
+use backchat_contract::{
+    Desired, Endpoint, EndpointId, EndpointState, Protocol, Route, Service, ServiceName, Weight, push_addr,
+};
+
+pub use self::patch::Patch;
 
 /// A set, and which one it is.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -35,37 +43,65 @@ pub struct TableError {
 /// The greatest version.
 const VERSION_MAX: u64 = 999_999_999_999_999;
 
-/// The table as text. Without a format for each word: with ten thousand servers that is much of what a plan costs.
+/// The table as text.
 pub fn encode(table: &Table) -> String {
-    let mut text = format!("table {}\n", table.version);
-    let mut lines = 1;
-    let mut line = |words: &[&str], rest: std::fmt::Arguments<'_>| {
-        text.extend(words.iter().copied());
-        // Writing to a string does not fail.
-        let _ = text.write_fmt(rest);
-        text.push('\n');
-        lines += 1;
-    };
+    let mut lines = Lines::begin("table", table.version);
     for (name, service) in &table.set.services {
+        lines.service(name, service);
+    }
+    for (Route { host, path }, service) in &table.set.routes {
+        lines.line(&["route "], format_args!("{host} {path} {service}"));
+    }
+    lines.end()
+}
+
+/// What is written, line by line. Without a format for each word: with ten thousand servers that is much of what a plan
+/// costs.
+struct Lines {
+    text: String,
+    count: usize,
+}
+
+impl Lines {
+    fn begin(kind: &str, version: u64) -> Self {
+        Self { text: format!("{kind} {version}\n"), count: 1 }
+    }
+
+    fn line(&mut self, words: &[&str], rest: std::fmt::Arguments<'_>) {
+        self.text.extend(words.iter().copied());
+        // Writing to a string does not fail.
+        let _ = self.text.write_fmt(rest);
+        self.text.push('\n');
+        self.count += 1;
+    }
+
+    fn service(&mut self, name: &ServiceName, service: &Service) {
         let name = name.as_str();
-        line(&["service ", name], format_args!(" {}", service.protocol));
+        self.line(&["service ", name], format_args!(" {}", service.protocol));
         for (endpoint, Endpoint { addr, weight, state }) in &service.endpoints {
             let mut at = String::with_capacity(48);
             push_addr(&mut at, addr.get());
             let id = ["endpoint ", name, "/", endpoint.as_str(), " ", &at];
-            line(&id, format_args!(" {} {state}", weight.get()));
+            self.line(&id, format_args!(" {} {state}", weight.get()));
         }
     }
-    for (Route { host, path }, service) in &table.set.routes {
-        line(&["route "], format_args!("{host} {path} {service}"));
+
+    /// The line that says how many there are is one too.
+    fn end(self) -> String {
+        self.text + &format!("end {}\n", self.count + 1)
     }
-    // The line that says so is one too.
-    text + &format!("end {}\n", lines + 1)
 }
 
 /// Reads a table strictly: a text that is cut, said twice or not as [`encode`] writes it is none.
 pub fn decode(text: &str) -> Result<Table, TableError> {
-    let mut table = Table { version: 0, set: Desired::default() };
+    let (version, set) = read(text, "table")?;
+    Ok(Table { version, set })
+}
+
+/// The number and the set that a text of this kind has.
+fn read(text: &str, kind: &'static str) -> Result<(u64, Desired), TableError> {
+    let mut set = Desired::default();
+    let mut version = 0;
     let mut ended = false;
     let mut read = 0;
     for (n, line) in text.split_inclusive('\n').enumerate() {
@@ -76,7 +112,7 @@ pub fn decode(text: &str) -> Result<Table, TableError> {
         }
         let words: Vec<&str> = line.split(' ').collect();
         match words[..] {
-            ["table", version] if n == 0 => table.version = number(version).ok_or(refuse("no version"))?,
+            [first, said] if n == 0 && first == kind => version = number(said).ok_or(refuse("no version"))?,
             _ if n == 0 => return Err(refuse("no 'table VERSION'")),
             ["end", count] => {
                 ended = count.parse() == Ok(n + 1);
@@ -84,11 +120,11 @@ pub fn decode(text: &str) -> Result<Table, TableError> {
                     return Err(refuse("not the end after so many lines"));
                 }
             }
-            ref words => entry(&mut table.set, words).map_err(refuse)?,
+            ref words => entry(&mut set, words).map_err(refuse)?,
         }
         read = n + 1;
     }
-    if ended { Ok(table) } else { Err(TableError { line: read + 1, why: "cut off" }) }
+    if ended { Ok((version, set)) } else { Err(TableError { line: read + 1, why: "cut off" }) }
 }
 
 fn number(text: &str) -> Option<u64> {

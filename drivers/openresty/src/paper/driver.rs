@@ -92,7 +92,7 @@ impl OnPaper for Paper {
     }
 
     fn weigh(&mut self, id: &EndpointId, weight: u16) -> bool {
-        let Some(table) = &mut self.table else { return false };
+        let Some(table) = self.table.as_mut().map(Arc::make_mut) else { return false };
         let endpoint = table.set.services.get_mut(&id.service).and_then(|s| s.endpoints.get_mut(&id.endpoint));
         if let Some((endpoint, weight)) = endpoint.zip(Weight::try_from(u32::from(weight)).ok()) {
             endpoint.weight = weight;

@@ -114,11 +114,11 @@ fn an_edited_file_is_left_alone() {
 fn what_drains_is_waited_for() {
     let wanted = desired(&[("web/a", Drain), ("web/b", Ready)]);
     let mut sim = Paper::with(&wanted);
-    sim.flights.insert(table::endpoint_id("web/a").unwrap(), 2);
-    sim.flights.insert(table::endpoint_id("web/b").unwrap(), 2);
+    sim.flights.insert(endpoint_id("web/a").unwrap(), 2);
+    sim.flights.insert(endpoint_id("web/b").unwrap(), 2);
     let why = "web/a may have requests in flight".to_owned();
     assert_eq!(sim.step(&wanted, ALLOWED), Step::Waiting { why, recheck: SOON });
-    sim.flights.remove(&table::endpoint_id("web/a").unwrap());
+    sim.flights.remove(&endpoint_id("web/a").unwrap());
     assert_eq!(sim.step(&wanted, ALLOWED), Step::Converged);
 }
 
@@ -183,9 +183,10 @@ fn a_few_services_are_pushed_by_themselves() {
     let plan = at_once_of(&few(&[("web/c", Ready)]), &observed).unwrap();
     assert_eq!(plan.view().commands, ["POST /table: version 3: + web/c, - web/a"]);
     assert!(plan.write.is_none() && plan.reload.is_none());
+    assert_eq!(plan.push.as_ref().unwrap().what.encode().lines().count(), 4, "a patch: nothing of the others");
     sim.take(plan.clone());
     note(&plan, &mut observed);
-    assert_eq!(observed.live(), sim.look().live());
+    assert_eq!(observed, sim.look());
     assert!(observed.live().endpoint(&endpoint_id("api/b").unwrap()).is_some());
 
     let next = at_once_of(&few(&[("web/c", Drain)]), &observed).unwrap();
@@ -193,4 +194,24 @@ fn a_few_services_are_pushed_by_themselves() {
     assert_eq!(sim.look().live().endpoint(&endpoint_id("web/c").unwrap()).map(|e| e.state), Some(Drain));
     assert!(at_once_of(&few(&[("web/c", Ready)]), &observed).is_none(), "as it was read");
     assert!(at_once_of(&few(&[("new/x", Ready)]), &observed).is_none(), "a new service is more than endpoints");
+}
+
+/// Behind many patches the next one is a whole table, and so is a push of many services.
+#[test]
+fn patches_end_with_a_table() {
+    let services: Vec<String> = (0..PATCHED).map(|n| format!("web{n}/a")).chain(["web/a".into()]).collect();
+    let all = |state| desired(&services.iter().map(|id| (id.as_str(), state)).collect::<Vec<_>>());
+    let mut sim = Paper::with(&all(Ready));
+    let is_whole = |plan: &Plan| matches!(plan.push.as_ref().unwrap().what, Push::Whole(_));
+    assert!(is_whole(&at_once_of(&all(Drain).services, &sim.look()).unwrap()));
+    let mut observed = sim.look();
+    for n in 0..=PATCHES {
+        let mut one = desired(&[("web/a", if n % 2 == 0 { Drain } else { Ready })]);
+        let plan = at_once_of(&std::mem::take(&mut one.services), &observed).unwrap();
+        assert_eq!(is_whole(&plan), n == PATCHES, "{n}");
+        sim.take(plan.clone());
+        note(&plan, &mut observed);
+    }
+    assert_eq!(observed, sim.look());
+    assert_eq!(observed.state.unwrap().patches, 0);
 }

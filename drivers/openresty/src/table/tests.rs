@@ -111,3 +111,25 @@ proptest! {
         }
     }
 }
+
+/// A table with its patches is the table that they make of it.
+#[test]
+fn a_patch_is_read_as_written_and_fits_its_table() {
+    let mut table = decode(WHOLE).unwrap();
+    let mut services = table.set.services.clone();
+    services.remove(&"tcp-1".parse().unwrap());
+    services.values_mut().for_each(|service| drop(service.endpoints.pop_first()));
+    let patch = Patch { version: 18, services };
+    let text = "patch 18\nservice web http\nendpoint web/web1:81 [2001:db8::7]:81 0 drain\nend 4\n";
+    assert_eq!((patch.encode(), Patch::decode(text)), (text.to_owned(), Ok(patch.clone())));
+    patch.amend(&mut table).unwrap();
+    assert_eq!((table.version, table.set.endpoints().count(), table.set.routes.len()), (18, 1, 2));
+
+    let why = |patch: &Patch, mut table: Table| patch.amend(&mut table).map_err(|error| error.why);
+    assert_eq!(why(&patch, table.clone()), Err("a patch of another table"));
+    let other = Patch { version: 19, services: [("other".parse().unwrap(), Service::default())].into() };
+    assert_eq!(why(&other, table), Err("a patch of an unknown service"));
+    let routed = "patch 18\nservice web http\nroute a.example / web\nend 4\n";
+    assert_eq!(Patch::decode(routed).map_err(|error| error.why), Err("a patch with routes"));
+    assert_eq!(Patch::decode(WHOLE).map_err(|error| error.line), Err(1));
+}

@@ -3,6 +3,7 @@
 mod attached;
 mod balance;
 mod life;
+mod patches;
 mod push;
 mod requests;
 mod template;

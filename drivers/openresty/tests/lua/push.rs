@@ -53,7 +53,7 @@ async fn nobody_is_served_from_an_older_table() {
     for version in first + 1..=first + 1000 {
         let table = Table { version, set: set(version).0 };
         marks.1.store(version, Ordering::SeqCst);
-        assert_eq!(rig.admin.push(&table, &over).await.unwrap(), Pushed::Served);
+        assert_eq!(rig.put(&table, &over).await, Pushed::Served);
         marks.0.store(version, Ordering::SeqCst);
         over.version = version;
         // And one request that must see it.
@@ -92,7 +92,7 @@ async fn large(endpoints: u16) {
     let web = Web::start("one").await;
     let rig = Rig::start(2).await;
     let table = rig.push(&Set::many(endpoints, web.addr)).await;
-    assert_eq!(rig.read().await.table, Some(table));
+    assert_eq!(rig.table().await, Some(table));
     for _ in 0..10 {
         assert_eq!(rig.get("/").await, (200, "one".into()));
     }
@@ -130,10 +130,10 @@ async fn a_table_without_room_is_refused() {
     for _ in 0..3 {
         let over = rig.read().await;
         let table = Table { version: over.version + 1, set: Set::many(10_000, other.addr).0 };
-        let pushed = rig.admin.push(&table, &over).await.unwrap();
+        let pushed = rig.put(&table, &over).await;
         let Pushed::Refused(why) = pushed else { panic!("{pushed:?}") };
         assert!(why.starts_with("507 ") && why.ends_with(" bytes into a dict of 262144: no memory"), "{why}");
-        assert_eq!(rig.read().await.table, Some(before.clone()));
+        assert_eq!(rig.table().await, Some(before.clone()));
         assert_eq!(rig.get("/").await, (200, "one".into()));
     }
     rig.push(&Set::new().ready("other", other.addr)).await;
@@ -157,10 +157,10 @@ async fn a_push_is_for_what_was_read() {
     let over = rig.read().await;
     let newer = rig.push(&Set::new()).await;
     let table = Table { version: newer.version + 5, set: Set::new().0 };
-    assert!(matches!(rig.admin.push(&table, &over).await, Ok(Pushed::Stale(_))));
+    assert!(matches!(rig.put(&table, &over).await, Pushed::Stale(_)));
     let table = Table { version: newer.version, ..table };
-    assert!(matches!(rig.admin.push(&table, &rig.read().await).await, Ok(Pushed::Stale(_))));
-    assert_eq!(rig.read().await.table, Some(newer));
+    assert!(matches!(rig.put(&table, &rig.read().await).await, Pushed::Stale(_)));
+    assert_eq!(rig.table().await, Some(newer));
 }
 
 /// Lua and Rust agree on what is a table; what is none changes nothing, and its line is told.
@@ -218,7 +218,7 @@ async fn nonsense_is_refused_with_its_line() {
     assert_eq!(rig.post("").await.0, 400);
     assert_eq!(rig.ask("PUT /table HTTP/1.0\r\nContent-Length: 0\r\n\r\n").await.0, 405);
     assert_eq!(rig.ask("GET /elsewhere HTTP/1.0\r\n\r\n").await.0, 404);
-    assert_eq!(rig.read().await.table, Some(before));
+    assert_eq!(rig.table().await, Some(before));
     assert_eq!(rig.get("/").await, (200, "one".into()));
     assert_eq!(rig.post(whole).await.0, 200);
 }

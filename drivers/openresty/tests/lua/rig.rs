@@ -2,7 +2,10 @@
 
 use std::{
     net::SocketAddr,
-    sync::atomic::{AtomicU32, Ordering},
+    sync::{
+        Arc,
+        atomic::{AtomicU32, Ordering},
+    },
     time::Duration,
 };
 
@@ -18,6 +21,7 @@ use backchat_nginx::{
 use backchat_openresty::{
     admin::{Admin, Pushed},
     config::{ConfigSettings, render},
+    push::Push,
     state::State,
     table::Table,
 };
@@ -124,12 +128,27 @@ impl Rig {
         self.admin.read().await.unwrap().expect("our Lua runs")
     }
 
+    /// Its table.
+    pub(crate) async fn table(&self) -> Option<Table> {
+        self.read().await.table.map(Arc::unwrap_or_clone)
+    }
+
     /// Pushes a set that must be taken; the table that it became.
     pub(crate) async fn push(&self, set: &Set) -> Table {
         let over = self.read().await;
         let table = Table { version: over.version + 1, set: set.0.clone() };
-        assert_eq!(self.admin.push(&table, &over).await.unwrap(), Pushed::Served);
+        assert_eq!(self.put(&table, &over).await, Pushed::Served);
         table
+    }
+
+    /// Pushes a table over what was read; what became of it.
+    pub(crate) async fn put(&self, table: &Table, over: &State) -> Pushed {
+        self.send(&Push::Whole(Arc::new(table.clone())), over).await
+    }
+
+    /// Pushes anything over what was read.
+    pub(crate) async fn send(&self, what: &Push, over: &State) -> Pushed {
+        self.admin.push(what, &over.place()).await.unwrap()
     }
 
     /// A text as it is; status and answer.

@@ -62,7 +62,8 @@ fn tamper(sim: &mut Paper, tampering: &Tampering) {
         Tampering::Foreign => sim.is_ours = false,
         Tampering::Push => {
             let version = sim.table.as_ref().map_or(1, |table| table.version + 1);
-            sim.table = Some(Table { version, set: desired(&[("theirs/x", EndpointState::Ready)]) });
+            let set = desired(&[("theirs/x", EndpointState::Ready)]);
+            (sim.table, sim.patches) = (Some(Arc::new(Table { version, set })), 0);
         }
         Tampering::Lost => sim.table = None,
         Tampering::Small => {
@@ -103,7 +104,7 @@ proptest! {
         prop_assert!(reloads <= 1);
         prop_assert_eq!(sim.look().live(), super::super::part(&wanted));
         let kept = config::parse(&sim.disk).unwrap();
-        prop_assert_eq!((kept.generation, Some(&kept.table)), (sim.generation, sim.table.as_ref()));
+        prop_assert_eq!((kept.generation, Some(&kept.table)), (sim.generation, sim.table.as_deref()));
         // Started alone, it serves the same.
         let table = sim.table.clone();
         sim.restart(true);

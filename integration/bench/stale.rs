@@ -19,6 +19,7 @@ use backchat::{
 };
 use backchat_openresty::{
     admin::{Admin, Pushed},
+    push::Push,
     table::Table,
 };
 use bytes::Bytes;
@@ -91,7 +92,7 @@ async fn push(admin: &Admin, servers: &[Web], count: &Count, pushes: usize) -> R
         let over = admin.read().await?.context("no table to push over")?;
         let table = Table { version: over.version + 1, set: only(&servers[push % SERVERS])? };
         count.begun.store(push, SeqCst);
-        let answer = admin.push(&table, &over).await?;
+        let answer = admin.push(&Push::Whole(Arc::new(table)), &over.place()).await?;
         ensure!(answer == Pushed::Served, "push {push}: {answer:?}");
         count.answered.store(push, SeqCst);
         while count.requests.load(SeqCst) < push * REQUESTS {

@@ -5,6 +5,7 @@
 use std::{
     net::SocketAddr,
     path::{Path, PathBuf},
+    sync::Arc,
 };
 
 use backchat_contract::{AccessLog, Manners, Policies};
@@ -14,6 +15,7 @@ use backchat_openresty::{
     admin::{Admin, Pushed},
     config::ConfigSettings,
     program::Program,
+    push::Push,
     table::Table,
 };
 use backchat_template::Seal;
@@ -195,12 +197,12 @@ fn edit(config: &Path) {
 async fn tamper(control: &Path, (service, gone, reweighted): (&str, &str, &str)) {
     let admin = Admin::new(control).unwrap();
     let over = admin.read().await.unwrap().unwrap();
-    let mut set = over.table.clone().unwrap().set;
+    let mut set = over.table.as_ref().unwrap().set.clone();
     let endpoints = &mut set.services.get_mut(&service.parse().unwrap()).unwrap().endpoints;
     endpoints.remove(&gone.parse().unwrap()).unwrap();
     endpoints.get_mut(&reweighted.parse().unwrap()).unwrap().weight = 7.try_into().unwrap();
     let table = Table { version: over.version + 1, set };
-    assert_eq!(admin.push(&table, &over).await.unwrap(), Pushed::Served);
+    assert_eq!(admin.push(&Push::Whole(Arc::new(table)), &over.place()).await.unwrap(), Pushed::Served);
 }
 
 impl Drop for OpenrestyRig {

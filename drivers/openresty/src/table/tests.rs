@@ -118,7 +118,9 @@ fn a_patch_is_read_as_written_and_fits_its_table() {
     let mut table = decode(WHOLE).unwrap();
     let mut services = table.set.services.clone();
     services.remove(&"tcp-1".parse().unwrap());
-    services.values_mut().for_each(|service| drop(service.endpoints.pop_first()));
+    for service in services.values_mut() {
+        service.endpoints.pop_first();
+    }
     let patch = Patch { version: 18, services };
     let text = "patch 18\nservice web http\nendpoint web/web1:81 [2001:db8::7]:81 0 drain\nend 4\n";
     assert_eq!((patch.encode(), Patch::decode(text)), (text.to_owned(), Ok(patch.clone())));

@@ -6,8 +6,6 @@ mod engine;
 mod images;
 mod scene;
 
-use tokio::time::Instant;
-
 use self::{
     engine::{docker, try_docker},
     scene::{Scene, eventually, none_failed},
@@ -39,10 +37,10 @@ async fn stopped_killed_and_scaled_webs_lose_no_request() {
     scene.serves(&webs).await;
 
     let traffic = scene.traffic();
-    let began = Instant::now();
     docker(&["kill", &webs[1]]);
+    scene.sees(&webs[1], "failed").await;
     scene.says("services", "the killed one is out", |all| all["services"][0]["total"] == 1).await;
-    println!("docker kill: out after {:?}, the engine's own work and ours to ask included", began.elapsed());
+    println!("docker kill: no new request after {:?}", scene.let_go_after(&webs[1]));
     none_failed("docker kill", traffic, words).await;
     docker(&["start", &webs[1]]);
     scene.serves(&webs).await;

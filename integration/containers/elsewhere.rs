@@ -86,7 +86,7 @@ fn far_web(yard: &mut Yard, host: &str, network: &str, balancer: &str) -> String
     // Which the agent cannot see from inside: it looks at the port that the service has there.
     let service = format!("web:{port},check=tcp://127.0.0.1:8080");
     let published = format!("{port}:8080");
-    let more = ["--network", network, "-p", &tcp, "-p", &udp, "-p", &published, "--entrypoint", "backchat"];
+    let more = ["--network", network, "-p", &tcp, "-p", &udp, "-p", &published];
     let args = ["agent", "--bind", &bind, "--advertise", &at, "--join", balancer, "--key-file", "/run/secrets/key"];
     let service = ["--service", &service, "--", "nginx", "-g", "daemon off;"];
     yard.run("web", &more, &[&args[..], &service[..]].concat())

@@ -136,6 +136,19 @@ impl Scene {
         assert_eq!(since.failures(), 0, "{since}\n{}", self.last_words());
     }
 
+    /// How long after a web's death the balancer let go of it for the first time, by the engine's clock and the log.
+    pub(super) fn let_go_after(&self, id: &str) -> Duration {
+        let died = docker(&["inspect", "-f", "{{.State.FinishedAt}}", id]);
+        let died = humantime::parse_rfc3339(&died).expect("a time of the engine's");
+        let log = try_docker(&["logs", &self.balancer()]);
+        let log = String::from_utf8_lossy(&log.stderr).into_owned();
+        let endpoint = format!("id=web/{} ", name_of(id));
+        let gone = log.lines().filter(|line| line.contains(&endpoint) && !line.contains(": Add kind="));
+        let times = gone.filter_map(|line| humantime::parse_rfc3339(line.split(' ').next()?).ok());
+        let after = times.filter_map(|time| time.duration_since(died).ok()).min();
+        after.unwrap_or_else(|| panic!("it was not let go of\n{log}"))
+    }
+
     /// What the balancer, and who failed beside it, said last.
     pub(super) fn last_words(&self) -> String {
         let all = docker(&["ps", "-aq", "--filter", &format!("label=com.docker.compose.project={}", self.project)]);

@@ -91,7 +91,7 @@ async fn paused_and_unplugged_containers_are_treated_as_the_guard_says() {
     let services = scene.asks(&["services"]).expect("the balancer answers");
     assert_eq!((&services["services"][0]["total"], &held["reloads"]), (&3.into(), &0.into()), "{services:#} {held:#}");
     docker(&["network", "connect", "--alias", "balancer", &network, &balancer]);
-    let status = scene.says("status", "nobody is held", |status| held_none(status)).await;
+    let status = scene.says("status", "nobody is held", held_none).await;
     assert_eq!((&status["reloads"], &status["flapping"]), (&0.into(), &serde_json::json!([])), "{status:#}");
     scene.serves(&scene.webs()).await;
     scene.none_fails(&scene.traffic()).await;

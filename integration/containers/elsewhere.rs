@@ -6,7 +6,7 @@ use std::{net::SocketAddr, path::Path, sync::Arc};
 use backchat::demo::{Child, Web, child::Folder, ports};
 
 use super::{
-    engine::{Made, docker, try_docker},
+    engine::{Made, docker, last_words},
     engine_is_there,
     images::{Images, images},
     scene::{Key, PATIENCE, eventually, name_of, none_failed, reached, traffic},
@@ -55,11 +55,7 @@ impl Yard {
     }
 
     fn last_words(&self) -> String {
-        let words = self.containers.iter().map(|(id, _)| {
-            let said = try_docker(&["logs", "--tail", "30", id]);
-            format!("== {id}\n{}{}", String::from_utf8_lossy(&said.stdout), String::from_utf8_lossy(&said.stderr))
-        });
-        words.collect()
+        last_words(self.containers.iter().map(|(id, _)| id.as_str()))
     }
 
     /// Waits until these answer at the balancer, and nobody else.

@@ -53,6 +53,15 @@ pub(super) fn try_docker(args: &[&str]) -> Output {
     Command::new("docker").args(args).output().expect("docker runs")
 }
 
+/// What these containers said last.
+pub(super) fn last_words<'a>(containers: impl Iterator<Item = &'a str>) -> String {
+    let words = containers.map(|id| {
+        let said = try_docker(&["logs", "--tail", "30", id]);
+        format!("== {id}\n{}{}", String::from_utf8_lossy(&said.stdout), String::from_utf8_lossy(&said.stderr))
+    });
+    words.collect()
+}
+
 /// Runs a command that must succeed; what it says.
 pub(super) fn run(command: &mut Command) -> String {
     let Output { status, stdout, stderr } =

@@ -22,7 +22,7 @@ use tokio::time::Instant;
 pub(super) use crate::scenes::reached;
 
 use super::{
-    engine::{compose, docker, run, try_docker},
+    engine::{compose, docker, last_words, run, try_docker},
     images::{Images, images},
 };
 
@@ -152,11 +152,7 @@ impl Scene {
     /// What the balancer, and who failed beside it, said last.
     pub(super) fn last_words(&self) -> String {
         let all = docker(&["ps", "-aq", "--filter", &format!("label=com.docker.compose.project={}", self.project)]);
-        let words = all.lines().map(|id| {
-            let said = try_docker(&["logs", "--tail", "30", id]);
-            format!("== {id}\n{}{}", String::from_utf8_lossy(&said.stdout), String::from_utf8_lossy(&said.stderr))
-        });
-        words.collect()
+        last_words(all.lines())
     }
 }
 

@@ -10,6 +10,9 @@ cd "$(dirname "$0")/../.."
 
 into=${1:?a folder to put it into} program=${2:-}
 if [ -z "$program" ]; then
+    # What is C among the dependencies is compiled with musl's own headers.
+    command -v musl-gcc >/dev/null || { apt-get update && apt-get install -y --no-install-recommends musl-tools; }
+    export CC_x86_64_unknown_linux_musl=musl-gcc CC_aarch64_unknown_linux_musl=musl-gcc
     # There is no history here whose last commit dates the archive.
     SOURCE_DATE_EPOCH=0 make dist
     program=$(ls target/*/shipped/backchat)

@@ -272,9 +272,10 @@ impl Task {
                 Effect::AskTcp { who, within } => self.jobs.knock(who, within),
                 Effect::Changed => self.publisher.touch(),
                 Effect::Renewed { epoch, moved } => {
-                    match moved {
-                        Some(addr) => tracing::info!(epoch, %addr, "this host's address is another now"),
-                        None => tracing::info!(epoch, "declared down, and here again"),
+                    if let Some(addr) = moved {
+                        tracing::info!(epoch, %addr, "this host's address is another now");
+                    } else {
+                        tracing::info!(epoch, "declared down, and here again");
                     }
                     self.reborn();
                 }

@@ -7,6 +7,7 @@ mod chaos_rules;
 mod cluster;
 mod commands;
 mod conformance;
+mod containers;
 mod cookbook;
 mod demo;
 mod errors;

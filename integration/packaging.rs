@@ -35,7 +35,20 @@ fn a_bare_machine_is_told_all_that_is_missing() {
     check("demo", &["gcc", "haproxy"]);
     check("demo-nginx", &["nginx-light"]);
     check("demo-openresty", &["nginx-light"]);
-    check("test", &["haproxy", "nginx-light", "iproute2", "nftables", "faketime", "etcd-server"]);
+    check(
+        "test",
+        &[
+            "haproxy",
+            "nginx-light",
+            "iproute2",
+            "nftables",
+            "faketime",
+            "etcd-server",
+            "docker.io",
+            "docker-compose",
+            "debootstrap",
+        ],
+    );
     check("test-versions", &["haproxy", "debootstrap"]);
     check("bench", &["haproxy", "serf", "wrk", "nginx-light"]);
     check("chaos", &["haproxy", "iproute2", "nftables"]);

@@ -46,6 +46,8 @@ mod templates;
 mod watching;
 mod world;
 
+pub(crate) use world::reached;
+
 /// Runs scenes on a data plane: `scenes!(Haproxy: crashes::{agent_and_service_die_together, …}, …)`.
 macro_rules! scenes {
     ($driver:ident: $($module:ident::{$($scene:ident),* $(,)?}),* $(,)?) => {

@@ -13,6 +13,7 @@ set -eu
 repo=$(cd "$(dirname "$0")/.." && pwd)
 trees=${BACKCHAT_TREES:-$repo/trees}
 export PATH="$PATH:/usr/sbin:/sbin"
+. "$repo/integration/mirror.sh"
 
 main() {
     [ $# -gt 0 ] || set -- 3.0 3.2
@@ -46,7 +47,7 @@ provide() {
 
 make_tree() {
     command -v debootstrap >/dev/null || fail "debootstrap is missing: apt-get install debootstrap" 1
-    mirror=${BACKCHAT_MIRROR:-$(mirror_of_apt)}
+    mirror=$(mirror)
     [ -n "$mirror" ] || fail "apt names no Debian mirror: run apt-get update, or set BACKCHAT_MIRROR" 1
     # Releases younger than this debootstrap are made the way of sid.
     script=/usr/share/debootstrap/scripts/$1
@@ -60,13 +61,6 @@ make_tree() {
         >"$trees/$1.log" 2>&1 || fail "debootstrap $1 failed: $(tail -n 3 "$trees/$1.log")" 1
     # Whole or not there: what was cut in the middle is made anew.
     as_root mv "$half" "$trees/$1"
-}
-
-# Of the archives that apt knows, the first of Debian's that is not the one for security updates.
-mirror_of_apt() {
-    # shellcheck disable=SC2016 # apt's own placeholders
-    apt-get indextargets --format '$(REPO_URI) $(LABEL)' 'Created-By: Packages' |
-        sed -n 's/ Debian$//p' | head -n 1
 }
 
 # wrap TREE BINARY WRAPPER. --argv0: HAProxy's master runs its own first word again at each reload, which must be
@@ -95,10 +89,6 @@ exec -a "nginx: master process \$0 \$*" "$loader" --library-path "${libraries%:}
 END
     chmod 755 "$2.new"
     mv "$2.new" "$2"
-}
-
-as_root() {
-    if [ "$(id -u)" -eq 0 ]; then "$@"; else sudo "$@"; fi
 }
 
 say() {

@@ -67,6 +67,10 @@ need_for() {
         need curl curl "asks over HTTPS, as people do"
         need faketime faketime "lets a daemon's wall clock jump, for the tests of clocks"
         need etcd etcd-server "a store that is followed"
+        need docker docker.io "runs the images; the tests of them say so where no engine answers"
+        docker compose version >/dev/null 2>&1 || need docker-compose docker-compose "runs their scene"
+        need debootstrap debootstrap "makes what they are based on, for no registry is asked"
+        need_file /usr/share/keyrings/debian-archive-keyring.gpg debian-archive-keyring "proves what debootstrap loads"
         ;;
     chaos)
         need_for demo
@@ -76,7 +80,6 @@ need_for() {
     test-versions)
         need_for test
         need debootstrap debootstrap "makes the folders that hold HAProxy 3.0 and 3.2"
-        need_file /usr/share/keyrings/debian-archive-keyring.gpg debian-archive-keyring "proves what debootstrap loads"
         ;;
     bench)
         need_for demo

@@ -20,6 +20,7 @@ pub mod message;
 pub mod node;
 mod observer;
 mod orders;
+mod place;
 pub mod profile;
 pub mod records;
 mod settings;

@@ -329,7 +329,7 @@ pub(super) async fn get(addr: SocketAddr, host: &str) -> Option<(u16, String)> {
 }
 
 /// Who answered these many requests; an error stands as its status.
-pub(super) async fn reached(addr: SocketAddr, requests: usize) -> BTreeSet<String> {
+pub(crate) async fn reached(addr: SocketAddr, requests: usize) -> BTreeSet<String> {
     let mut names = BTreeSet::new();
     for _ in 0..requests {
         match get(addr, "any.example").await {

@@ -154,7 +154,7 @@ fn a_life_with_too_low_an_epoch_begins_again_above() {
         world.start(3, 7);
         world.until(secs(5), World::converged);
         assert_eq!(world.node(3).identity().epoch(), 1001, "dead first: {dead_first}");
-        assert!(world.hosts[3].fate.iter().any(|(_, fate)| *fate == Effect::Renewed { epoch: 1001 }));
+        assert!(world.hosts[3].fate.iter().any(|(_, fate)| *fate == Effect::Renewed { epoch: 1001, moved: None }));
     }
 }
 

@@ -152,8 +152,9 @@ impl Client {
             Ok(text) => text,
             Err(error) => return broken(&self.addr, &error),
         };
-        let said = serde_json::from_str::<answers::Error>(&text).map(|e| e.error);
-        let text = said.unwrap_or_else(|_| format!("{}: the answer was {status}", self.addr));
+        let said = serde_json::from_str::<answers::Error>(&text).ok().map(|e| e.error);
+        let said = said.or_else(|| serde_json::from_str::<answers::Health>(&text).ok()?.why);
+        let text = said.unwrap_or_else(|| format!("{}: the answer was {status}", self.addr));
         ClientError::Refused { status: status.as_u16(), text }
     }
 

@@ -59,6 +59,12 @@ impl Identity {
         let epoch = self.epoch.max(known.unwrap_or(0)).saturating_add(1);
         Self { epoch, ..self.clone() }
     }
+
+    /// The same life, reached at another address.
+    #[must_use]
+    pub fn at(&self, addr: SocketAddr) -> Self {
+        Self { addr, ..self.clone() }
+    }
 }
 
 impl fmt::Display for Identity {

@@ -1,6 +1,6 @@
 //! What may be asked of the task that owns the node: the only way in, for the handle and for the IO.
 
-use std::collections::BTreeSet;
+use std::{collections::BTreeSet, net::SocketAddr};
 
 use tokio::sync::{mpsc, oneshot};
 
@@ -41,6 +41,8 @@ pub(super) enum Command {
     Asked(Identity, Outcome),
     /// Whose checks by the data plane fail.
     Failing(BTreeSet<NodeName>),
+    /// Where this node is reached from now on.
+    Moved(SocketAddr),
     /// This node's name is another's, or nobody could be joined in time.
     GiveUp(Error),
 }

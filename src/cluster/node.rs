@@ -174,6 +174,7 @@ impl Node {
             Input::Asked { who, outcome } => self.asked(&who, outcome),
             Input::Failing(names) => self.failing(names),
             Input::Record(record) => self.say(record),
+            Input::Moved(addr) => self.moved(addr),
             Input::Leave => self.leave(),
         }
         self.finish(effects);

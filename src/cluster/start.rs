@@ -20,9 +20,10 @@ use super::{
     identity::{Identity, first_epoch},
     mailbox::{Command, Mailbox},
     orders::ORDERS,
+    place::Place,
     sync::{Asked, Desk, Hello, Server, Speaker},
     task::Task,
-    transport::{self, Sockets},
+    transport::Sockets,
     view::{Publisher, View},
     wire::{Envelope, sender_id},
 };
@@ -45,6 +46,8 @@ pub struct Cluster {
     /// The last epoch that may be spoken before others are set aside.
     pub(super) reserved: u64,
     pub(super) store: Option<Store>,
+    /// Where nobody said what it is: what finds this node's address anew.
+    pub(super) place: Option<Place>,
 }
 
 impl Cluster {
@@ -55,7 +58,7 @@ impl Cluster {
     pub async fn bind(settings: Settings) -> Result<(Self, Handle), Error> {
         let started = Instant::now();
         let sockets = Sockets::bind(settings.bind)?;
-        let addr = transport::advertised(sockets.local, settings.advertise, &settings.join).await?;
+        let (addr, place) = Place::find(sockets.local, settings.advertise, &settings.join).await?;
         let store = settings.data_dir.as_deref().map(Store::open).transpose()?;
         let last = store.as_ref().map_or(Ok(None), Store::read)?;
         let epoch = first_epoch(wall_ms(), last.as_ref().map(|last| last.epoch), None);
@@ -85,7 +88,10 @@ impl Cluster {
             inbound_orders: Arc::new(Mutex::new(inbound_orders)),
         };
         let result = handle.clone();
-        Ok((Self { settings, sockets, handle, publisher, speaker, commands, drains, kept, reserved, store }, result))
+        Ok((
+            Self { settings, sockets, handle, publisher, speaker, commands, drains, kept, reserved, store, place },
+            result,
+        ))
     }
 
     /// Takes part in the cluster until it has left, or until `stop`: then at once and without a word, as

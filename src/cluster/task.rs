@@ -67,7 +67,8 @@ pub(super) struct Task {
 impl Task {
     /// The task of a bound node, and the listener, which is not its business.
     pub(super) fn new(cluster: Cluster, first: Announcement) -> Result<(Self, TcpListener), Error> {
-        let Cluster { settings, sockets, handle, publisher, speaker, commands, kept, reserved, store, .. } = cluster;
+        let Cluster { settings, sockets, handle, publisher, speaker, commands, kept, reserved, store, place, .. } =
+            cluster;
         let config = config(&settings, speaker.borrow().hello.from.clone(), first);
         fits(&config.record)?;
         let mut jobs = Jobs::new(&handle);
@@ -76,6 +77,9 @@ impl Task {
         let radio = Radio::new(sockets.udp, sockets.local, &speaker.borrow(), Arc::clone(&handle.counters));
         let clock = Clock::new().map_err(Error::Timer)?;
         jobs.join(&settings, &kept);
+        if let Some(place) = place {
+            jobs.spawn(place.follow(handle.watch(), handle.mailbox.clone()));
+        }
         if let Some(store) = store.clone() {
             jobs.spawn(saver::keep(store, handle.watch(), kept.members));
         }
@@ -196,6 +200,7 @@ impl Task {
             Command::Remainder(told) => self.exchanged(&told),
             Command::Asked(who, outcome) => self.handle(Input::Asked { who, outcome }),
             Command::Failing(names) => self.handle(Input::Failing(&names)),
+            Command::Moved(addr) => self.handle(Input::Moved(addr)),
             Command::GiveUp(error) => self.end = Some(Err(error)),
         }
     }
@@ -266,8 +271,12 @@ impl Task {
                 Effect::Exchange { with, .. } => self.jobs.exchange(with),
                 Effect::AskTcp { who, within } => self.jobs.knock(who, within),
                 Effect::Changed => self.publisher.touch(),
-                Effect::Renewed { epoch } => {
-                    tracing::info!(epoch, "declared down, and here again");
+                Effect::Renewed { epoch, moved } => {
+                    if let Some(addr) = moved {
+                        tracing::info!(epoch, %addr, "this host's address is another now");
+                    } else {
+                        tracing::info!(epoch, "declared down, and here again");
+                    }
                     self.reborn();
                 }
                 Effect::NameLost { by } => {

@@ -1,28 +1,21 @@
-//! The sockets: UDP for gossip and TCP for exchanges on one port, and the address that others use.
+//! The sockets: UDP for gossip and TCP for exchanges, on one port.
 
 use std::{
     io,
-    net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket},
+    net::{IpAddr, SocketAddr, UdpSocket},
     os::fd::{AsRawFd, OwnedFd},
-    time::Duration,
 };
 
 use socket2::{Domain, Protocol, Socket, Type};
 use tokio::{
     io::{Interest, unix::AsyncFd},
     net::TcpListener,
-    time::timeout,
 };
 
-use super::{
-    error::{Error, words},
-    join::JoinAddr,
-};
+use super::error::{Error, words};
 
 /// How many free ports are tried for one that is free for both protocols.
 const TRIES: usize = 32;
-/// How long a join address may take to resolve, where it only helps to find our own.
-const RESOLVE: Duration = Duration::from_secs(1);
 /// What the kernel keeps of packets while the task does something else: some 700 full ones.
 const RECEIVE_BUFFER: usize = 1 << 20;
 
@@ -114,57 +107,12 @@ pub(super) fn canonical(addr: SocketAddr) -> SocketAddr {
     SocketAddr::new(addr.ip().to_canonical(), addr.port())
 }
 
-/// The address others should use: what is said, else what is bound, else the one from which the
-/// system would reach a join address.
-pub(super) async fn advertised(
-    local: SocketAddr,
-    said: Option<Advertise>,
-    join: &[JoinAddr],
-) -> Result<SocketAddr, Error> {
-    if let Some(Advertise { ip, port }) = said {
-        return Ok(SocketAddr::new(ip, port.unwrap_or(local.port())));
-    }
-    if !local.ip().is_unspecified() {
-        return Ok(local);
-    }
-    let mut targets = Vec::new();
-    for addr in join {
-        // A name that does not resolve now is tried again when joining; another address may do here.
-        let found = timeout(RESOLVE, addr.resolve()).await;
-        targets.extend(found.into_iter().flatten().flatten());
-    }
-    targets.push(elsewhere(local));
-    let route = |source| Error::Advertise { bind: local, source };
-    let mut last = io::Error::other("no target");
-    for target in targets.into_iter().filter(|target| local.is_ipv6() || target.is_ipv4()) {
-        match source_towards(target) {
-            Ok(ip) => return Ok(SocketAddr::new(ip, local.port())),
-            Err(error) => last = error,
-        }
-    }
-    Err(route(last))
-}
-
-/// An address nobody has (RFC 5737, RFC 3849): only the route to it is looked up, nothing is sent.
-fn elsewhere(local: SocketAddr) -> SocketAddr {
-    let ip: IpAddr = match local.ip() {
-        IpAddr::V4(_) => Ipv4Addr::new(192, 0, 2, 1).into(),
-        IpAddr::V6(_) => Ipv6Addr::new(0x2001, 0xdb8, 0, 0, 0, 0, 0, 1).into(),
-    };
-    SocketAddr::new(ip, 9)
-}
-
-/// Connecting a UDP socket sends nothing: it asks the system which address it would send from.
-fn source_towards(target: SocketAddr) -> io::Result<IpAddr> {
-    let any: IpAddr = if target.is_ipv4() { Ipv4Addr::UNSPECIFIED.into() } else { Ipv6Addr::UNSPECIFIED.into() };
-    let socket = UdpSocket::bind((any, 0))?;
-    socket.connect(target)?;
-    let ip = socket.local_addr()?.ip();
-    if ip.is_unspecified() { Err(io::Error::other(format!("no route to {target}"))) } else { Ok(ip) }
-}
-
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
+    use tokio::time::timeout;
+
     use super::*;
 
     fn bind(addr: &str) -> Result<Sockets, Error> {
@@ -186,19 +134,6 @@ mod tests {
         let addr = taken.local.to_string();
         let error = bind(&addr).unwrap_err().to_string();
         assert_eq!(error, format!("cannot bind udp {addr}: address in use; choose another --bind"));
-    }
-
-    #[tokio::test]
-    async fn the_route_finds_the_address_to_advertise() {
-        let local: SocketAddr = "0.0.0.0:7946".parse().unwrap();
-        let join = ["127.0.0.1:1".parse().unwrap()];
-        assert_eq!(advertised(local, None, &join).await.unwrap(), "127.0.0.1:7946".parse().unwrap());
-        let join6 = ["[::1]:1".parse().unwrap()];
-        let local6: SocketAddr = "[::]:7946".parse().unwrap();
-        assert_eq!(advertised(local6, None, &join6).await.unwrap(), "[::1]:7946".parse().unwrap());
-        assert_eq!(advertised(local6, None, &join).await.unwrap(), "127.0.0.1:7946".parse().unwrap());
-        let said = Advertise { ip: "10.9.8.7".parse().unwrap(), port: Some(1) };
-        assert_eq!(advertised(local, Some(said), &join).await.unwrap(), "10.9.8.7:1".parse().unwrap());
     }
 
     #[tokio::test]

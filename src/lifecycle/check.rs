@@ -54,17 +54,20 @@ impl Default for Pace {
     }
 }
 
+/// Says this node's address, for a target that names none: asked at each look, for a host may get another.
+pub type Own = Box<dyn Fn() -> IpAddr + Send + Sync>;
+
 /// What a check looks with: made once, used for each look.
 struct Probe {
     check: Check,
-    own: IpAddr,
+    own: Own,
     names: Names,
     client: Option<reqwest::Client>,
     shell: exec::Shell,
 }
 
 impl Probe {
-    fn new(check: Check, own: IpAddr, shell: exec::Shell) -> Self {
+    fn new(check: Check, own: Own, shell: exec::Shell) -> Self {
         let names = Names::new();
         let client = matches!(check.target, Target::Http(..)).then(|| http::client(&names)).flatten();
         Self { check, own, names, client, shell }
@@ -77,13 +80,13 @@ impl Probe {
             // It has a time limit of its own, to kill by.
             Target::Exec(command) => exec::look(self.shell, command, limit).await,
             Target::Tcp(place) => {
-                let place = place.or(self.own, self.check.port);
+                let place = place.or((self.own)(), self.check.port);
                 let look = self.in_time(tcp::look(&self.names, &place)).await;
                 look.map_err(|why| format!("tcp {place}: {why}"))
             }
             Target::Http(place, path) => {
                 let host = place.host().is_none().then_some(self.check.host.as_deref()).flatten();
-                let place = place.or(self.own, self.check.port);
+                let place = place.or((self.own)(), self.check.port);
                 let look = self.in_time(http::look(self.client.as_ref(), &place, path, host)).await;
                 look.map_err(|why| format!("http {place}{path}: {why}"))
             }

@@ -1,7 +1,11 @@
 //! What of an nginx's configuration depends on the user and the limits that we run with.
 
-use std::path::{Path, PathBuf};
+use std::{
+    fs,
+    path::{Path, PathBuf},
+};
 
+use backchat_contract::DriverError;
 use rustix::process::{Resource, geteuid, getrlimit};
 
 /// More than this no worker is given: nginx sets memory aside for each connection.
@@ -11,6 +15,12 @@ const MAX_DESCRIPTORS: u64 = 65_536;
 /// somebody else, who may not write into our folder, but into nginx's own.
 pub fn temp(folder: &Path) -> Option<PathBuf> {
     (!geteuid().is_root()).then(|| folder.join("temp"))
+}
+
+/// Makes that folder, where there is to be one: nginx itself makes the last part of a path alone, which lies in it.
+pub(crate) fn make_temp(folder: &Path) -> Result<(), DriverError> {
+    let Some(temp) = temp(folder) else { return Ok(()) };
+    fs::create_dir_all(&temp).map_err(DriverError::file("make", temp))
 }
 
 /// Descriptors that a worker may use.

@@ -60,10 +60,12 @@ impl Local {
     pub(super) fn start(settings: &Agent, daemon: &Daemon) -> Result<Self, Error> {
         let (phases, phase) = watch::channel(at_first(settings));
         let (found, outcomes) = watch::channel(vec![None; settings.services.len()]);
-        let (found, own) = (Arc::new(found), reachable(daemon.handle.watch().borrow().addr.ip()));
+        let found = Arc::new(found);
         for (index, check) in settings.checks.iter().enumerate() {
             let Some(check) = check.clone() else { continue };
             let (stop, phase, found) = (daemon.stop.clone(), phase.clone(), Arc::clone(&found));
+            let views = daemon.handle.watch();
+            let own = Box::new(move || reachable(views.borrow().addr.ip()));
             daemon.tasks.spawn(async move {
                 let report = |outcome| {
                     found.send_if_modified(|all| note(all, index, outcome));

@@ -53,6 +53,9 @@ pub enum Input<'a> {
     /// The node says something else of itself from now on; name, epoch and version are filled in. The same
     /// again changes nothing.
     Record(RawRecord),
+    /// The node's own address is another from now on, and the one before leads to it no more. The same again changes
+    /// nothing.
+    Moved(SocketAddr),
     /// The node leaves: [`Effect::Left`] follows within half a second.
     Leave,
 }
@@ -95,10 +98,12 @@ pub enum Effect {
     },
     /// The snapshot is another now.
     Changed,
-    /// The node was declared down and began a new life: keep its epoch.
+    /// The node was declared down, or moved, and began a new life: keep its epoch.
     Renewed {
         /// The epoch of the new life.
         epoch: u64,
+        /// Where it is reached from now on, if that is another place.
+        moved: Option<SocketAddr>,
     },
     /// Another living node holds the name. This one is done: nothing is sent or taken from now on.
     NameLost {

@@ -1,6 +1,6 @@
 //! foca and its cures: what is fed to it, and what is done with what it wants.
 
-use std::time::Duration;
+use std::{net::SocketAddr, time::Duration};
 
 use foca::{Incarnation, Member, State, Timer};
 use rand::seq::IteratorRandom;
@@ -55,7 +55,7 @@ impl Node {
                 }
                 Note::Defunct if self.phase == Phase::Running => self.renew(),
                 // What foca does by itself with identities that renew themselves.
-                Note::Defunct if !self.config.cures.deaf_leaver => self.change_identity(),
+                Note::Defunct if !self.config.cures.deaf_leaver => self.change_identity(self.identity().addr()),
                 Note::Defunct | Note::Members => {}
             }
         }
@@ -230,17 +230,31 @@ impl Node {
 
     /// Begins a new life, above all that is known of our name.
     pub(super) fn renew(&mut self) {
+        self.begin_anew(self.identity().addr());
+    }
+
+    /// This host's address is another. An address is part of a life: the next one, at that place, wins over this one
+    /// wherever it is known.
+    pub(super) fn moved(&mut self, addr: SocketAddr) {
+        if addr != self.identity().addr() {
+            self.begin_anew(addr);
+        }
+    }
+
+    fn begin_anew(&mut self, addr: SocketAddr) {
         if self.phase != Phase::Running {
             return;
         }
-        self.change_identity();
+        let from = self.identity().addr();
+        self.change_identity(addr);
         let own = self.own.clone();
         self.publish(own);
-        self.out.push(Effect::Renewed { epoch: self.identity().epoch() });
+        let moved = (from != addr).then_some(addr);
+        self.out.push(Effect::Renewed { epoch: self.identity().epoch(), moved });
     }
 
-    fn change_identity(&mut self) {
-        let renewed = self.identity().renewed(self.heard);
+    fn change_identity(&mut self, addr: SocketAddr) {
+        let renewed = self.identity().renewed(self.heard).at(addr);
         self.outbox.incarnation = 0;
         self.with_foca(|foca, outbox| foca.change_identity(renewed, outbox));
         if self.config.cures.mute_rejoin {

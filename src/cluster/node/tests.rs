@@ -1,6 +1,7 @@
 //! One node by itself: what it makes of single inputs. Clusters are simulated in `integration/simulator`.
 
 mod doubts;
+mod moves;
 
 use std::time::Duration;
 

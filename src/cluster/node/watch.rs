@@ -37,7 +37,7 @@ impl Watch {
         let heard = match input {
             Input::Datagram { .. } | Input::Exchange(_) => true,
             Input::Asked { outcome, .. } => *outcome != Outcome::Silent,
-            Input::Failing(_) | Input::Record(_) | Input::Leave => false,
+            Input::Failing(_) | Input::Record(_) | Input::Moved(_) | Input::Leave => false,
         };
         if heard {
             self.last_heard = now;

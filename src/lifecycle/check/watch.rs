@@ -1,13 +1,13 @@
 //! A check at work beside its service: for each run anew, often until the first pass, then at its pace.
 
-use std::{net::IpAddr, time::Duration};
+use std::time::Duration;
 
 use tokio::{
     sync::watch,
     time::{Instant, sleep_until},
 };
 
-use super::{Check, Probe, exec::Shell, streak::Streak};
+use super::{Check, Own, Probe, exec::Shell, streak::Streak};
 use crate::lifecycle::Phase;
 
 /// From the first look to the second. Doubled after each that fails, up to the interval: a service that is up after
@@ -26,8 +26,8 @@ pub struct Outcome {
 }
 
 /// Looks after the service, run by run, and reports whenever something is another; until nobody knows of runs any
-/// more. `own` is this node's address, for a target that names none.
-pub async fn watch(check: Check, own: IpAddr, phase: watch::Receiver<Phase>, report: impl Fn(Outcome)) {
+/// more. `own` says this node's address.
+pub async fn watch(check: Check, own: Own, phase: watch::Receiver<Phase>, report: impl Fn(Outcome)) {
     watch_with(Probe::new(check, own, Shell::Bound), phase, report).await;
 }
 

@@ -17,6 +17,7 @@ use crate::{
     log::emergencies,
     process::{Launch, Master},
     titles,
+    user::make_temp,
 };
 
 /// How it is started, and how its last lives were.
@@ -56,6 +57,7 @@ impl Managed {
             (master, "adopted nginx")
         } else {
             self.may_start()?;
+            self.launch.config.parent().map_or(Ok(()), make_temp)?;
             self.settle(empty(), limit).await?;
             (Master::start(&self.launch).await?, "started nginx")
         };

@@ -33,6 +33,9 @@ use crate::{
 const ANSWER_SECONDS: u64 = 30;
 /// How often all containers are listed, whatever is heard.
 const RESYNC: Duration = Duration::from_secs(60);
+/// How long after an event they are listed again: the engine tells of some before its own list has them (moby logs `die`
+/// and `connect`, and then copies the container to what it lists from).
+const SETTLED: Duration = Duration::from_secs(1);
 /// What is listened to.
 const EVENTS: &[&str] =
     &["start", "die", "kill", "pause", "unpause", "rename", "destroy", "health_status", "connect", "disconnect"];
@@ -43,7 +46,7 @@ type Events = Pin<Box<dyn Stream<Item = Result<EventMessage, Error>> + Send>>;
 pub(super) struct Follower {
     engine: Engine,
     sender: watch::Sender<Arc<Snapshot>>,
-    /// The containers that were told to stop, by their ids.
+    /// The containers that were told to stop or have ended, by their ids.
     stopping: BTreeSet<String>,
 }
 
@@ -74,25 +77,38 @@ impl Follower {
             Err(why) => return why,
         };
         let mut events = events(&docker);
+        let mut due = Instant::now() + RESYNC;
         loop {
-            // Cancel-safe: what is heard meanwhile is only why it lists again. Polled first, so that it is asked first.
-            let listed = tokio::select! {
-                biased;
-                heard = events.next() => match self.heard(heard) {
-                    Ok(()) => continue,
-                    Err(why) => return why,
-                },
-                listed = list(&docker) => listed,
+            let mut is_stale = false;
+            let listed = {
+                let mut listing = std::pin::pin!(list(&docker));
+                loop {
+                    // Cancel-safe: the listing goes on. Events are polled first, so that they are asked for first.
+                    tokio::select! {
+                        biased;
+                        heard = events.next() => match self.heard(heard) {
+                            Ok(()) => is_stale = true,
+                            Err(why) => return why,
+                        },
+                        listed = &mut listing => break listed,
+                    }
+                }
             };
             match listed {
                 Ok(containers) => self.publish(containers),
                 Err(error) => return said(&error),
             }
-            let resync = Instant::now() + RESYNC;
+            if is_stale {
+                due = Instant::now() + SETTLED;
+                continue;
+            }
             // Cancel-safe: what was not taken stays in the stream.
             tokio::select! {
-                heard = events.next() => if let Err(why) = self.heard(heard) { return why },
-                () = sleep_until(resync) => {}
+                heard = events.next() => match self.heard(heard) {
+                    Ok(()) => due = Instant::now() + SETTLED,
+                    Err(why) => return why,
+                },
+                () = sleep_until(due) => due = Instant::now() + RESYNC,
             }
         }
     }
@@ -107,7 +123,11 @@ impl Follower {
             Some("kill") if matches!(signal, Some("15" | "3")) => {
                 self.stopping.insert(id);
             }
-            Some("start" | "die" | "destroy") => {
+            // It may be listed for a moment still.
+            Some("die") => {
+                self.stopping.insert(id);
+            }
+            Some("start" | "destroy") => {
                 self.stopping.remove(&id);
             }
             _ => {}
@@ -194,5 +214,5 @@ fn said(error: &Error) -> String {
         }
         cause = inner.source();
     }
-    crate::model::words::without_errno(&text).to_string()
+    crate::model::words::without_errno(&text).clone()
 }

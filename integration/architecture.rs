@@ -53,6 +53,7 @@ const PURE: &[&str] = &[
     "src/cluster/records",
     "src/cluster/wire",
     "src/reconcile/schedule",
+    "src/source/docker/labels",
     "src/source/etcd/keys",
     "src/source/etcd/lines",
     "src/source/etcd/wire",

@@ -212,7 +212,7 @@ fn a_stores_password_is_not_shown() {
         &format!("redis://…: what stands behind the host is no number of a database: {usage}"),
     );
     check("redis://:s3cret@r:99999", &format!("redis://…: invalid port number: {usage}"));
-    check("redi://:s3cret@r", "redi://…: use file:PATH, redis://HOST, etcd://HOST");
+    check("redi://:s3cret@r", "redi://…: use file:PATH, redis://HOST, etcd://HOST, docker");
     let encode = "redis://…: in a password, write / as %2F, ? as %3F, # as %23; elsewhere, @ as %40";
     check("redis://:s3cret#x@r", encode);
     let alone = "redis://…: primary names no server: use HOST:PORT alone, for it is asked with the same user, password \

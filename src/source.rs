@@ -1,6 +1,7 @@
 //! Where it is known from who is there, beside gossip: each source fills a snapshot of its own, and must not know what
 //! becomes of it.
 
+mod docker;
 mod etcd;
 pub mod file;
 mod followed;
@@ -14,6 +15,7 @@ use std::{collections::BTreeSet, pin::Pin, sync::Arc};
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
+pub use docker::Engine;
 pub use store::Store;
 pub use uri::{Uri, UriError, without_secret};
 
@@ -50,6 +52,7 @@ pub fn follow(uri: &Uri, writes: &Writes, stop: CancellationToken) -> (watch::Re
             (snapshots, Box::pin(following))
         }
         Uri::Redis(store) => redis::follow(Store::clone(store), uri.name(), writes.clone(), stop),
+        Uri::Docker(engine) => docker::follow(engine.clone(), uri.name(), stop),
         Uri::Etcd(store) => etcd::follow(Store::clone(store), uri.name(), writes.clone(), stop),
     }
 }
@@ -62,6 +65,7 @@ pub async fn load(uri: &Uri) -> Result<Snapshot, Unread> {
     match uri {
         Uri::File(path, format) => Ok(file::load(path, *format, uri.name())?),
         Uri::Redis(store) => Box::pin(redis::load(store, uri.name())).await.map_err(Unread::Store),
+        Uri::Docker(engine) => Box::pin(docker::load(engine, uri.name())).await.map_err(Unread::Store),
         Uri::Etcd(store) => Box::pin(etcd::load(store, uri.name())).await.map_err(Unread::Store),
     }
 }

@@ -32,7 +32,7 @@ impl Sources {
         };
         if sources.uris.is_empty() && !gossip {
             return refuse(
-                "--no-gossip needs --source file:PATH, redis://HOST or etcd://HOST: nobody would say who is there",
+                "--no-gossip needs --source file:PATH, redis://HOST, etcd://HOST or docker: nobody would say who is there",
             );
         }
         let mut names = sources.uris.iter().map(Uri::name).enumerate();

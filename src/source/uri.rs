@@ -1,8 +1,10 @@
-//! A source as flags name it: `file:PATH`, `redis://HOST:PORT/DATABASE#PREFIX`, `etcd://HOST:PORT#PREFIX`.
+//! A source as flags name it: `file:PATH`, `redis://HOST:PORT/DATABASE#PREFIX`, `etcd://HOST:PORT#PREFIX`,
+//! `docker:SOCKET`.
 
 use std::{fmt, path::PathBuf, str::FromStr};
 
 use super::{
+    docker::Engine,
     etcd,
     file::Format,
     redis,
@@ -19,6 +21,8 @@ pub enum Uri {
     Redis(Box<Store>),
     /// An etcd with the same keys.
     Etcd(Box<Store>),
+    /// The containers of a Docker engine.
+    Docker(Engine),
 }
 
 /// Why a text names no source. Says what to write instead.
@@ -40,7 +44,7 @@ impl Uri {
     /// Which cannot, and why.
     pub fn secrets(&self) -> Result<(), String> {
         match self {
-            Self::File(..) => Ok(()),
+            Self::File(..) | Self::Docker(_) => Ok(()),
             Self::Redis(store) | Self::Etcd(store) => store.secrets(),
         }
     }
@@ -63,8 +67,9 @@ impl FromStr for Uri {
             }
             ("redis" | "rediss", _) => store(&redis::SHAPE).map(Self::Redis),
             ("etcd" | "etcds", _) => store(&etcd::SHAPE).map(Self::Etcd),
-            ("docker" | "serf", _) => wrong("not yet: use file:PATH, redis://HOST, etcd://HOST"),
-            _ => wrong("use file:PATH, redis://HOST, etcd://HOST"),
+            ("docker", rest) => Engine::parse(rest).map(Self::Docker).map_err(UriError),
+            ("serf", _) => wrong("not yet: use file:PATH, redis://HOST, etcd://HOST, docker"),
+            _ => wrong("use file:PATH, redis://HOST, etcd://HOST, docker"),
         }
     }
 }
@@ -74,6 +79,7 @@ impl fmt::Display for Uri {
         match self {
             Self::File(path, _) => write!(f, "file:{}", path.display()),
             Self::Redis(store) | Self::Etcd(store) => store.fmt(f),
+            Self::Docker(engine) => engine.fmt(f),
         }
     }
 }
@@ -106,8 +112,14 @@ mod tests {
         check("file:a:b.json", "file:a:b.json File(\"a:b.json\", Json)");
         check("file:s.conf", "the name says what it is written in: use .toml, .json, .yaml or .yml");
         check("file:", "use file:PATH");
-        check("/etc/s.toml", "use file:PATH, redis://HOST, etcd://HOST");
-        check("docker:", "not yet: use file:PATH, redis://HOST, etcd://HOST");
+        check("/etc/s.toml", "use file:PATH, redis://HOST, etcd://HOST, docker");
+        let usage = "use docker, docker:SOCKET or docker://HOST:PORT";
+        check("docker", "docker:/var/run/docker.sock Docker(Socket(\"/var/run/docker.sock\"))");
+        check("docker:/run/d.sock", "docker:/run/d.sock Docker(Socket(\"/run/d.sock\"))");
+        check("docker://10.0.0.5:2375", "docker://10.0.0.5:2375 Docker(Tcp(\"10.0.0.5:2375\"))");
+        check("docker://tcp+tls/10.0.0.5:2376", usage);
+        check("docker://10.0.0.5", usage);
+        check("docker:d.sock", usage);
     }
 
     /// Where a text is no source, what is wrong about it is said without its password.

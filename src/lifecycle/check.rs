@@ -18,6 +18,8 @@ use names::Names;
 pub use target::{Place, Target, TargetError};
 pub use watch::{Outcome, watch};
 
+use super::shell::Shell;
+
 /// A check of one service.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Check {
@@ -60,11 +62,11 @@ struct Probe {
     own: IpAddr,
     names: Names,
     client: Option<reqwest::Client>,
-    shell: exec::Shell,
+    shell: Shell,
 }
 
 impl Probe {
-    fn new(check: Check, own: IpAddr, shell: exec::Shell) -> Self {
+    fn new(check: Check, own: IpAddr, shell: Shell) -> Self {
         let names = Names::new();
         let client = matches!(check.target, Target::Http(..)).then(|| http::client(&names)).flatten();
         Self { check, own, names, client, shell }

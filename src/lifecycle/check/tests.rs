@@ -20,7 +20,7 @@ fn check(target: &str, port: u16) -> Check {
 }
 
 async fn look(target: &str, port: u16) -> Result<(), String> {
-    Probe::new(check(target, port), [127, 0, 0, 1].into(), exec::Shell::Loose).look().await
+    Probe::new(check(target, port), [127, 0, 0, 1].into(), Shell::Loose).look().await
 }
 
 async fn site() -> SocketAddr {
@@ -85,7 +85,7 @@ fn at_work(check: Check) -> (channel::Sender<Phase>, Said, tokio::task::JoinHand
     let said = Said::default();
     let to = said.clone();
     let report = move |outcome: Outcome| to.0.lock().unwrap().push((outcome.run, outcome.up));
-    let probe = Probe::new(check, [127, 0, 0, 1].into(), exec::Shell::Loose);
+    let probe = Probe::new(check, [127, 0, 0, 1].into(), Shell::Loose);
     let task = tokio::spawn(watch::watch_with(probe, seen, report));
     (phase, said, task)
 }

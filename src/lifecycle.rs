@@ -6,9 +6,11 @@ pub mod backoff;
 pub mod check;
 pub mod child;
 mod ending;
+pub mod handler;
 pub mod init;
 pub mod keeper;
 pub mod service;
+mod shell;
 mod signal_name;
 pub mod signals;
 

@@ -18,6 +18,8 @@ use names::Names;
 pub use target::{Place, Target, TargetError};
 pub use watch::{Outcome, watch};
 
+use super::shell::Shell;
+
 /// A check of one service.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Check {
@@ -63,11 +65,11 @@ struct Probe {
     own: Own,
     names: Names,
     client: Option<reqwest::Client>,
-    shell: exec::Shell,
+    shell: Shell,
 }
 
 impl Probe {
-    fn new(check: Check, own: Own, shell: exec::Shell) -> Self {
+    fn new(check: Check, own: Own, shell: Shell) -> Self {
         let names = Names::new();
         let client = matches!(check.target, Target::Http(..)).then(|| http::client(&names)).flatten();
         Self { check, own, names, client, shell }

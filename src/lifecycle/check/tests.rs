@@ -24,7 +24,7 @@ fn loopback() -> Own {
 }
 
 async fn look(target: &str, port: u16) -> Result<(), String> {
-    Probe::new(check(target, port), loopback(), exec::Shell::Loose).look().await
+    Probe::new(check(target, port), loopback(), Shell::Loose).look().await
 }
 
 async fn site() -> SocketAddr {
@@ -89,7 +89,7 @@ fn at_work(check: Check) -> (channel::Sender<Phase>, Said, tokio::task::JoinHand
     let said = Said::default();
     let to = said.clone();
     let report = move |outcome: Outcome| to.0.lock().unwrap().push((outcome.run, outcome.up));
-    let probe = Probe::new(check, loopback(), exec::Shell::Loose);
+    let probe = Probe::new(check, loopback(), Shell::Loose);
     let task = tokio::spawn(watch::watch_with(probe, seen, report));
     (phase, said, task)
 }

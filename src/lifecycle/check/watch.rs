@@ -7,8 +7,8 @@ use tokio::{
     time::{Instant, sleep_until},
 };
 
-use super::{Check, Own, Probe, exec::Shell, streak::Streak};
-use crate::lifecycle::Phase;
+use super::{Check, Own, Probe, streak::Streak};
+use crate::lifecycle::{Phase, shell::Shell};
 
 /// From the first look to the second. Doubled after each that fails, up to the interval: a service that is up after
 /// 30 ms need not wait for its second second.

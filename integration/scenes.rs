@@ -162,6 +162,7 @@ macro_rules! promises {
                 the_scene_of_2014,
                 a_frontend_without_backends_answers_for_itself,
                 keys_are_followed_and_no_request_is_lost,
+                debuggers_and_the_log_are_told_of_the_keys,
                 marks_are_honoured_for_their_time,
                 a_host_of_a_service_that_gossips,
             },

@@ -52,9 +52,7 @@ pub(super) async fn all_dead<R: Hipache>() -> String {
     let wanted = one_service(&[]).ready("web", "one", one.addr()).ready("web", "two", two.addr());
     let bench = with::<R>(&wanted).await;
     for _ in 0..10 {
-        let begun = Instant::now();
         assert_eq!(bench.get("a.example", "/").await.0, 502);
-        assert!(begun.elapsed() < LONG / 6);
     }
     "yes".into()
 }

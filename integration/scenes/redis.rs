@@ -10,6 +10,7 @@ use backchat::demo::{Driver, Web};
 
 use self::rig::{Redis, answers, web};
 use super::world::{World, free, get, none_failed, reached};
+use crate::conformance::ask;
 
 /// The flags of a balancer that only follows this Redis.
 fn flags<'a>(uri: &'a str, more: &[&'a str]) -> Vec<&'a str> {
@@ -90,6 +91,29 @@ pub(super) async fn a_frontend_without_backends_answers_for_itself(driver: Drive
     let refused = || async { matches!(get(http, "text.example").await, Some((502, _))) };
     world.eventually("a frontend that is no list is answered 502", refused).await;
     says(&world, &["warn", "service", "hipache.text.example", "so it is 502"]).await;
+}
+
+/// As a client that debugs and the log of Hipache are told: the frontend of the store, and the URL that its list has.
+pub(super) async fn debuggers_and_the_log_are_told_of_the_keys(driver: Driver) {
+    let mut world = World::empty(driver);
+    let any = web("any").await;
+    let redis = Redis::start(&world, &["--notify-keyspace-events", "AK"]).await;
+    redis.frontend("any.example", &[&any]).await;
+    let (uri, log) = (redis.uri(""), world.folder.path().join("access.log"));
+    let file = log.display().to_string();
+    world.start_balancer("proxy", &flags(&uri, &["--hipache", "--access-log", &file])).await;
+    answers(&world, "any.example", "any").await;
+
+    let told = ask(world.proxy().http, "any.example", "/told", &[("X-Debug", "1")]).await;
+    let url = format!("http://{}", any.addr());
+    assert_eq!((told.status, told.header("x-debug-backend-url")), (200, Some(&*url)), "{told:?}");
+    assert_eq!(told.header("x-debug-frontend-key"), Some("any.example"));
+    assert_eq!(told.header("x-debug-vhost"), Some("hipache.any.example"));
+    let logged = || async {
+        let text = std::fs::read_to_string(&log).unwrap_or_default();
+        text.lines().any(|line| line.contains("GET /told HTTP/1.1\" 200 ") && line.contains("\"hipache.any.example\""))
+    };
+    world.eventually("the log has it", logged).await;
 }
 
 pub(super) async fn marks_are_honoured_for_their_time(driver: Driver) {
